@@ -1,0 +1,58 @@
+# Everything here works on a fresh clone: whatever a target needs is made first.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export RUNTIME__DLTHUB_TELEMETRY := false
+export DO_NOT_TRACK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test test-all check generate bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready ## the environment alone, in .venv
+
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@echo "Setting up $(VENV) (a minute or so, once) ..."
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv -q --allow-existing --python $(PYTHON) $(VENV) && \
+		UV_COMPILE_BYTECODE=1 uv pip install -q --python $(BIN)/python -r requirements.txt && \
+		uv pip install -q --python $(BIN)/python --no-deps -e . ; \
+	else \
+		$(PYTHON) -m venv $(VENV) && \
+		PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt && \
+		$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e . ; \
+	fi
+	@touch $@
+
+demo: setup ## the three CRMs' sandbox, a full sync through Dagster, the published file and a summary
+	@$(BIN)/cdp demo
+
+dev: setup ## Dagster's UI on http://127.0.0.1:3000
+	@$(BIN)/python -m cdp_pipelines.dev
+
+test: setup ## the tests (not the slow ones)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+
+test-all: setup ## the tests, slow ones too
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+check: setup ## lint, format, types, and generated files up to date
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ty check
+	@$(BIN)/python -m cdp_pipelines.generate --check
+
+generate: setup ## dbt files, docs and the dbt manifest from the mapping
+	@$(BIN)/python -m cdp_pipelines.generate
+	@$(BIN)/python -m cdp_pipelines.transform
+
+bench: setup ## rows a second and peak memory of each source
+	@$(BIN)/python -m cdp_pipelines.bench
+
+clean: ## remove what was made: the environment, data, caches
+	@rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs *.egg-info
+	@find data -mindepth 1 ! -name .gitignore -delete
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,43 @@
+"""What all tests share: an environment without anybody's credentials, and a way to serve an application on loopback."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["CDP_ENV_FILE"] = os.devnull  # before the package is imported: a developer's .env must never reach a test
+for variable in [v for v in os.environ if v.startswith(("CDP_", "SALESFORCE_", "HUBSPOT_", "MARKETO_")) and v != "CDP_ENV_FILE"]:
+    del os.environ[variable]
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+import uvicorn
+from starlette.types import ASGIApp
+
+
+@contextmanager
+def served(app: ASGIApp) -> Generator[str]:
+    """Serve an application on a free loopback port; gives its base URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.005)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+        listener.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[ASGIApp], str]]:
+    """`serve(app)` gives the base URL of a real HTTP server, stopped when the test ends."""
+    with ExitStack() as stack:
+        yield lambda app: stack.enter_context(served(app))
