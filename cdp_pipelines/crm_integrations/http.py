@@ -1,0 +1,179 @@
+"""One HTTP client for the three CRMs: limits before the call, retries after it, and a count of calls.
+
+What an answer means differs by vendor; each client passes a `judge` that raises for a bad one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import httpx2
+from pyrate_limiter import Limiter, Rate
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from cdp_pipelines.config import Connection
+from cdp_pipelines.crm_integrations.base_crm import CRMError, Unreachable
+
+log = logging.getLogger(__name__)
+
+MAX_WAIT_SECONDS = 120.0
+
+purpose: ContextVar[str] = ContextVar("purpose", default="")
+"""What the calls made in this context are for (a raw table's name); calls are counted by it."""
+
+
+class TryAgain(Exception):
+    """The call failed in a way that passes. `error` is what to raise when the tries run out, `after` the seconds the answer asks to wait."""
+
+    def __init__(self, error: CRMError, after: float | None = None):
+        super().__init__(str(error))
+        self.error, self.after = error, after
+
+
+class SessionExpired(Exception):
+    """The token is no longer accepted. `error` is what to raise when a fresh one is not either."""
+
+    def __init__(self, error: CRMError):
+        super().__init__(str(error))
+        self.error = error
+
+
+Judge = Callable[[httpx2.Response], None]
+
+
+class HttpClient:
+    """Sends requests for one connection.
+
+    `judge(response)` returns for a good answer and otherwise raises a CRMError (final), TryAgain or SessionExpired.
+    `authorize()` gives the headers that sign a request and `renew()` fetches a new token; both are called by this class only.
+    `limits` maps a class of call to its rates; a call waits until all of its class's rates allow it.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        judge: Judge,
+        authorize: Callable[[], Awaitable[dict[str, str]]],
+        renew: Callable[[], Awaitable[None]] | None = None,
+        limits: dict[str, list[Rate]] | None = None,
+        max_concurrent: int = 8,
+    ):
+        self.connection = connection
+        self.calls: Counter[str] = Counter()
+        self._judge, self._authorize, self._renew = judge, authorize, renew
+        self._limiters = {name: Limiter(rates) for name, rates in (limits or {}).items()}
+        self._slots = asyncio.Semaphore(max_concurrent)
+        self._renewing = asyncio.Lock()
+        self._token_age = 0
+        self._http = httpx2.AsyncClient(timeout=httpx2.Timeout(connection.timeout_seconds, connect=10), follow_redirects=False)
+
+    async def close(self) -> None:
+        """Close the connections and stop the limiters."""
+        await self._http.aclose()
+        for limiter in self._limiters.values():
+            limiter.close()
+
+    async def request(
+        self, method: str, url: str, *, call: str = "default", signed: bool = True, judge: Judge | None = None, **options: Any
+    ) -> httpx2.Response:
+        """The answer to one request, its body read. Retries what passes; raises a CRMError for what does not."""
+        async with self._sent(method, url, call, signed, judge, stream=False, **options) as response:
+            return response
+
+    def stream(
+        self, method: str, url: str, *, call: str = "default", judge: Judge | None = None, **options: Any
+    ) -> AbstractAsyncContextManager[httpx2.Response]:
+        """As `request`, but the body of a good answer is left for the caller to read, piece by piece."""
+        return self._sent(method, url, call, True, judge, stream=True, **options)
+
+    @asynccontextmanager
+    async def _sent(self, method: str, url: str, call: str, signed: bool, judge: Judge | None, *, stream: bool, **options: Any):
+        response: httpx2.Response | None = None
+        try:
+            retrying = AsyncRetrying(
+                retry=retry_if_exception_type(TryAgain),
+                stop=stop_after_attempt(self.connection.max_attempts),
+                wait=_wait,
+                before_sleep=self._say,
+                reraise=True,
+            )
+            async for attempt in retrying:
+                with attempt:
+                    response = await self._once(method, url, call, signed, judge or self._judge, stream, options)
+        except TryAgain as failure:
+            raise failure.error from failure
+        assert response is not None
+        try:
+            yield response
+        finally:
+            if stream:
+                await response.aclose()
+
+    async def _once(
+        self, method: str, url: str, call: str, signed: bool, judge: Judge, stream: bool, options: dict[str, Any]
+    ) -> httpx2.Response:
+        for fresh in (False, True):
+            age = self._token_age
+            given: dict[str, Any] = {**options, "headers": {**options.get("headers", {}), **(await self._authorize() if signed else {})}}
+            if limiter := self._limiters.get(call):
+                await limiter.try_acquire_async(call)
+            async with self._slots:
+                self.calls[purpose.get()] += 1
+                try:
+                    request = self._http.build_request(method, url, **given)
+                    response = await self._http.send(request, stream=stream)
+                    if stream and response.status_code >= 300:
+                        await response.aread()
+                except httpx2.TransportError as error:
+                    raise TryAgain(self._unreachable(url, error)) from error
+            try:
+                judge(response)
+            except SessionExpired as expired:
+                if stream:
+                    await response.aclose()
+                if fresh or not signed or self._renew is None:
+                    raise expired.error from None
+                await self._renew_once(age)
+                continue
+            except BaseException:
+                if stream:
+                    await response.aclose()
+                raise
+            return response
+        raise AssertionError("unreachable")
+
+    async def _renew_once(self, age: int) -> None:
+        """Fetch a new token, once for all the calls that found the old one expired."""
+        async with self._renewing:
+            if age == self._token_age and self._renew is not None:
+                await self._renew()
+                self._token_age += 1
+
+    def _unreachable(self, url: str, error: Exception) -> Unreachable:
+        host = httpx2.URL(url).host
+        what = "did not answer in time" if isinstance(error, httpx2.TimeoutException) else "cannot be reached"
+        return Unreachable(
+            self.connection.name, f"{host} {what} ({type(error).__name__}).", "Check the network and the host name in the settings."
+        )
+
+    def _say(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.info("%s: waiting %.1f s before try %d: %s", self.connection.name, state.next_action.sleep if state.next_action else 0,
+                 state.attempt_number + 1, error)  # fmt: skip
+
+
+_backoff = wait_random_exponential(multiplier=0.5, max=30)
+
+
+def _wait(state: RetryCallState) -> float:
+    """What the answer asks for, else exponential backoff with full jitter."""
+    error = state.outcome.exception() if state.outcome else None
+    after = error.after if isinstance(error, TryAgain) else None
+    return min(after, MAX_WAIT_SECONDS) if after is not None else _backoff(state)
