@@ -1,0 +1,195 @@
+"""The activity log: what the world's records imply, and what happened since. Past activities are numbers until somebody reads them.
+
+Approximated: activities are never purged, and a deleted or merged lead's earlier activities stay readable under its id.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from cdp_pipelines.sandbox.marketo.deals import STAGES, Deals
+from cdp_pipelines.sandbox.marketo.describe import LEAD_LABELS
+from cdp_pipelines.sandbox.marketo.leads import Leads, epoch, iso
+from cdp_pipelines.sandbox.people import CrmView
+
+Activity = dict[str, Any]
+FIRST_GUID = 100_001
+PROGRAM_ID, CAMPAIGN_ID = 1001, 2001
+
+_PROGRESSION = (
+    ("Acquired By", "boolean"),
+    ("New Status", "string"),
+    ("Old Status", "string"),
+    ("Reason", "string"),
+    ("Success", "boolean"),
+)
+_ROLE = (("Role", "string"), ("Is Primary", "boolean"))
+_CHANGE = (("New Value", "string"), ("Old Value", "string"), ("Reason", "string"), ("Source", "string"))
+# id -> name, primary attribute, other attributes. dataType's case varies in real answers, and New Lead has no primary attribute.
+TYPES: dict[int, tuple[str, tuple[str, str] | None, tuple[tuple[str, str], ...]]] = {
+    6: ("Send Email", ("Mailing ID", "integer"), (("Campaign Run ID", "integer"),)),
+    7: ("Email Delivered", ("Mailing ID", "integer"), (("Campaign Run ID", "integer"),)),
+    10: ("Open Email", ("Mailing ID", "integer"), (("Device", "string"), ("Platform", "string"))),
+    11: ("Click Email", ("Mailing ID", "integer"), (("Link", "string"), ("Platform", "string"))),
+    12: ("New Lead", None, (("Created Date", "date"), ("Source Type", "string"))),
+    13: ("Change Data Value", ("Attribute Name", "integer"), _CHANGE),
+    22: ("Change Score", ("Score Name", "Integer"), (("Change Value", "score"), ("New Value", "integer"), ("Old Value", "integer"))),
+    32: ("Merge Leads", ("Lead ID", "integer"), (("Master Updated", "boolean"), ("Merge IDs", "string"), ("Merge Source", "string"))),
+    34: ("Add to Opportunity", ("Opportunity ID", "integer"), _ROLE),
+    35: ("Remove from Opportunity", ("Opportunity ID", "integer"), _ROLE),
+    36: ("Update Opportunity", ("Opportunity ID", "integer"), (("Data Value Changes", "string"), *_ROLE)),
+    37: ("Delete Lead", ("Lead ID", "integer"), (("Campaign", "string"),)),
+    104: ("Change Status in Progression", ("Program ID", "integer"), _PROGRESSION),
+}
+
+
+def describe_types() -> list[dict[str, Any]]:
+    """The result of `activities/types.json`."""
+    made = []
+    for number, (name, primary, attributes) in TYPES.items():
+        entry: dict[str, Any] = {"id": number, "name": name, "description": name}
+        if primary:
+            entry["primaryAttribute"] = {"name": primary[0], "dataType": primary[1]}
+        made.append(entry | {"attributes": [{"name": n, "dataType": t} for n, t in attributes]})
+    return made
+
+
+class ActivityLog:
+    """All activities in order of time; a place in it, from 0 on, is what a paging token stands for."""
+
+    def __init__(self, view: CrmView, leads: Leads, deals: Deals):
+        self._view, self._leads, self._deals = view, leads, deals
+        self._later: list[tuple[int, Activity]] = []
+        at, kind, record, part = array("q"), array("h"), array("i"), array("i")
+        for event in _history(view):
+            for column, value in zip((at, kind, record, part), event, strict=True):
+                column.append(value)
+        order = np.argsort(np.array(at, dtype=np.int64), kind="stable")
+        self._at, self._kind = np.array(at, dtype=np.int64)[order], np.array(kind)[order]
+        self._record, self._part = np.array(record)[order], np.array(part)[order]
+
+    def __len__(self) -> int:
+        return len(self._at) + len(self._later)
+
+    def place_of(self, at: float) -> int:
+        """The place of the first activity at or after a moment."""
+        if len(self._at) and self._at[-1] >= at:
+            return int(np.searchsorted(self._at, int(at), side="left"))
+        return len(self._at) + next((n for n, (when, _) in enumerate(self._later) if when >= int(at)), len(self._later))
+
+    def scan(self, place: int, count: int, types: Iterable[int] | None = None) -> Iterator[tuple[int, Activity]]:
+        """The activities of these types at the `count` places from `place` on, each with its place."""
+        stop = min(place + count, len(self))
+        wanted = set(types) if types is not None else None
+        base = min(stop, len(self._at))
+        kinds = self._kind[place:base]
+        chosen = range(len(kinds)) if wanted is None else np.nonzero(np.isin(kinds, list(wanted)))[0]
+        for offset in chosen:
+            yield place + int(offset), self._past(place + int(offset))
+        for spot in range(max(place, len(self._at)), stop):
+            activity = self._later[spot - len(self._at)][1]
+            if wanted is None or activity["activityTypeId"] in wanted:
+                yield spot, activity
+
+    def between(self, start: int, end: int, types: Iterable[int] | None) -> Iterator[Activity]:
+        """The activities from `start` to `end`, both included."""
+        place = self.place_of(start)
+        for _, activity in self.scan(place, self.place_of(end + 1) - place, types):
+            yield activity
+
+    def add(self, at: int, kind: int, lead: int, primary: tuple[int | None, Any] = (None, None), **attributes: Any) -> None:
+        """Write down what happened to a lead; attribute names with `_` for a space."""
+        named = {name.replace("_", " "): value for name, value in attributes.items()}
+        self._later.append((at, self._made(len(self), at, kind, lead, primary, named)))
+        # Changes come in order of time; a straggler is put where its time belongs to keep the log searchable.
+        if len(self._later) > 1 and self._later[-2][0] > at:
+            self._later[-1] = (self._later[-2][0], self._later[-1][1] | {"activityDate": iso(self._later[-2][0])})
+
+    @staticmethod
+    def _made(place: int, at: int, kind: int, lead: int, primary: tuple[int | None, Any], attributes: dict[str, Any]) -> Activity:
+        guid = str(FIRST_GUID + place)
+        made: Activity = {"id": int(guid), "marketoGUID": guid, "leadId": lead, "activityDate": iso(at), "activityTypeId": kind}
+        if primary[0] is not None:
+            made |= {"primaryAttributeValueId": primary[0], "primaryAttributeValue": primary[1]}
+        return made | {"attributes": [{"name": n, "value": v} for n, v in attributes.items()]}
+
+    def _past(self, place: int) -> Activity:
+        at, kind = int(self._at[place]), int(self._kind[place])
+        number, part = int(self._record[place]), int(self._part[place])
+        if kind in (34, 35, 36):
+            return self._made(place, at, kind, *self._deal_event(kind, number, part))
+        if kind in (6, 7, 10, 11, 104):
+            made = self._made(place, at, kind, *self._campaign_event(kind, number, part))
+            return made | {"campaignId": CAMPAIGN_ID + number}
+        return self._made(place, at, kind, *self._lead_event(kind, number))
+
+    def _lead_event(self, kind: int, number: int) -> tuple[int, tuple[int | None, Any], dict[str, Any]]:
+        person, lead = self._view.people[number], self._leads.id_of(number)
+        name = " ".join(filter(None, (person.first_name, person.last_name))) or None
+        score = person.lead_score or 0
+        old = max(score - 10, 0)
+        if kind == 12:
+            return lead, (None, None), {"Source Type": "Web form fillout", "Created Date": person.created.date().isoformat()}
+        if kind == 13:
+            return lead, LEAD_LABELS["leadScore"], {"New Value": str(score), "Old Value": str(old), "Source": "Marketo Flow Action"}
+        if kind == 22:
+            return lead, LEAD_LABELS["leadScore"], {"Change Value": f"+{score - old}", "New Value": score, "Old Value": old}
+        if kind == 32:
+            winner = self._leads.id_of(person.merged_into or 0)
+            return winner, (winner, None), {"Master Updated": False, "Merge IDs": [lead], "Merge Source": "leaddb"}
+        return lead, (lead, name), {"Campaign": "Run Action Delete Lead"}
+
+    def _deal_event(self, kind: int, number: int, part: int) -> tuple[int, tuple[int | None, Any], dict[str, Any]]:
+        deal = self._view.deals[number]
+        contact = deal.contacts[part]
+        attributes: dict[str, Any] = {"Role": contact.role or "Other", "Is Primary": contact.primary}
+        if kind == 36:
+            attributes["Data Value Changes"] = stage_change(STAGES[0][0], STAGES[deal.stage][0])
+        return self._leads.id_of(contact.person), (number + 1, deal.name), attributes
+
+    def _campaign_event(self, kind: int, number: int, part: int) -> tuple[int, tuple[int | None, Any], dict[str, Any]]:
+        campaign = self._view.campaigns[number]
+        member = campaign.members[part]
+        if kind == 104:
+            attributes = {"Acquired By": False, "New Status": member.status, "Old Status": "Not in Program", "Success": member.responded}
+            return self._leads.id_of(member.person), (PROGRAM_ID + number, campaign.name), attributes
+        attributes = {
+            10: {"Device": "unknown", "Platform": "iOS"}, 11: {"Link": "https://www.example.com/offer", "Platform": "iOS"}
+        }.get(kind, {"Campaign Run ID": number + 1})  # fmt: skip
+        return self._leads.id_of(member.person), (501 + number, f"{campaign.name}.Invitation"), attributes
+
+
+def stage_change(old: Any, new: Any, attribute: str = "Stage") -> str:
+    """The attribute `Data Value Changes` of an Update Opportunity activity."""
+    return f'[{{"attributeName":"{attribute}","newValue":"{new}","oldValue":"{old}"}}]'
+
+
+def _history(view: CrmView) -> Iterator[tuple[int, int, int, int]]:
+    """(time, type, record's number, part's place) of what the records imply, not yet in order of time."""
+    for person in view.people:
+        created, updated = epoch(person.created), epoch(person.updated)
+        yield created, 12, person.number, 0
+        if updated > created and person.lead_score:
+            yield updated, 22, person.number, 0
+            yield updated, 13, person.number, 0
+        if person.fate_at is not None and person.fate in ("deleted", "merged"):
+            yield epoch(person.fate_at), 37 if person.fate == "deleted" else 32, person.number, 0
+    for deal in view.deals:
+        for part in range(len(deal.contacts)):
+            created, updated = epoch(deal.created), max(epoch(deal.created), epoch(deal.updated))
+            yield created, 34, deal.number, part
+            if deal.deleted or updated > created:
+                yield updated, 35 if deal.deleted else 36, deal.number, part
+    for campaign in view.campaigns:
+        for part, member in enumerate(campaign.members):
+            joined = epoch(member.created)
+            yield joined, 104, campaign.number, part
+            yield joined, 6, campaign.number, part
+            yield joined, 7, campaign.number, part
+            if member.responded:
+                yield joined, 10, campaign.number, part
+                yield joined, 11, campaign.number, part

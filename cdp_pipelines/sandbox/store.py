@@ -1,0 +1,85 @@
+"""What the living world asks of each emulated CRM, in neutral words; the stores translate to the vendor's own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Protocol
+
+from cdp_pipelines.config import Kind
+
+
+class CrmStore(Protocol):
+    """The records of one emulated CRM. Ids are the vendor's, as text. Every change happens at the moment `at` (aware, UTC).
+
+    Fields of a person: first_name, last_name, email, phone, title, company, lead_score; of a deal: name, stage (0 to 6: the steps of
+    the default pipeline, 5 is won, 6 is lost), amount, close_date. `None` clears a field.
+    """
+
+    @property
+    def kind(self) -> Kind:
+        """Which CRM this is."""
+        ...
+
+    def live_people(self) -> list[str]:
+        """Ids of people who are neither deleted nor merged away (in Salesforce contacts and unconverted leads), oldest first."""
+        ...
+
+    def deleted_people(self) -> list[str]:
+        """Ids that `restore_person` can bring back; always empty where the vendor has no way back."""
+        ...
+
+    def live_deals(self) -> list[str]:
+        """Ids of deals that are not deleted, oldest first."""
+        ...
+
+    def deal_people(self, deal: str) -> list[str]:
+        """Ids of the people linked to a deal."""
+        ...
+
+    def create_person(self, fields: dict[str, Any], at: datetime) -> str:
+        """Add a person and give the new id."""
+        ...
+
+    def edit_person(self, person: str, fields: dict[str, Any], at: datetime) -> None:
+        """Set the named fields; the others stay."""
+        ...
+
+    def delete_person(self, person: str, at: datetime) -> None:
+        """Delete a person as the vendor's users do (into the recycle bin where there is one)."""
+        ...
+
+    def restore_person(self, person: str, at: datetime) -> None:
+        """Bring back one of `deleted_people`."""
+        ...
+
+    def merge_people(self, winner: str, loser: str, at: datetime) -> None:
+        """Merge two people; the loser's links go to the winner."""
+        ...
+
+    def convert_person(self, person: str, at: datetime) -> str | None:
+        """Turn a lead into a contact and give the contact's id; None where the vendor has no such thing or the person is no lead."""
+        ...
+
+    def create_deal(self, fields: dict[str, Any], people: list[str], at: datetime) -> str:
+        """Add a deal linked to people and give the new id."""
+        ...
+
+    def edit_deal(self, deal: str, fields: dict[str, Any], at: datetime) -> None:
+        """Set the named fields; the others stay."""
+        ...
+
+    def delete_deal(self, deal: str, at: datetime) -> None:
+        """Delete a deal."""
+        ...
+
+    def link(self, deal: str, person: str, at: datetime) -> None:
+        """Give a person a part in a deal."""
+        ...
+
+    def unlink(self, deal: str, person: str, at: datetime) -> None:
+        """End a person's part in a deal."""
+        ...
+
+    def counts(self) -> dict[str, int]:
+        """Vendor object -> records that the API lists today (deleted and merged ones left out)."""
+        ...
