@@ -1,0 +1,98 @@
+"""What HubSpot's answers mean: which errors are final, which pass, and how long to wait."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import httpx2
+
+from cdp_pipelines.config import HubSpotConnection
+from cdp_pipelines.crm_integrations.base_crm import (
+    AuthenticationError,
+    CRMError,
+    PermissionDenied,
+    QuotaExhausted,
+    RequestRejected,
+    Unreachable,
+)
+from cdp_pipelines.crm_integrations.http import TryAgain
+
+# Seconds after which a limit allows calls again; a 429 need not carry Retry-After.
+POLICY_WAITS = {"TEN_SECONDLY_ROLLING": 10.0, "SECONDLY": 1.0}
+# 423: locked, wait 2 s at least. 477: the portal is moving to another data centre. 521 to 526: Cloudflare cannot reach HubSpot.
+PASSING = {423, 477, 500, 502, 503, 504, *range(520, 528)}
+_EMAIL = re.compile(r"[^\s\"'@]+@[^\s\"'@]+")
+
+
+def body_of(response: httpx2.Response) -> dict[str, Any]:
+    """The answer's JSON object, numbers with a fraction as their text; empty when it is none."""
+    try:
+        body = json.loads(response.content, parse_float=str)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def judge(connection: HubSpotConnection, response: httpx2.Response) -> None:
+    """Return for a good answer. Raises a CRMError for a final failure, TryAgain for one that passes."""
+    if response.is_success:
+        return
+    name, status, body = connection.name, response.status_code, body_of(response)
+    message = _EMAIL.sub("…", str(body.get("message", "")))[:300].strip()
+    if status == 401 or status == 530:
+        raise AuthenticationError(
+            name,
+            f"HubSpot does not accept the access token ({body.get('category') or status}).",
+            f"Put the token of a private app or service key that still exists in {connection.variable('access_token')} "
+            "(Settings > Integrations > Private Apps > your app > Auth).",
+        )
+    if status == 403:
+        raise _denied(name, body, message)
+    if status == 429:
+        raise _too_many(connection, response, body)
+    if status in PASSING:
+        problem = f"HubSpot answered {status}{f' ({message})' if message else ''} again and again."
+        error = Unreachable(name, problem, "Try later; https://status.hubspot.com tells of outages.")
+        raise TryAgain(error, _retry_after(response) or (2.0 if status == 423 else None))
+    remedy = "Please report it: the request should have been right."
+    raise RequestRejected(name, f"HubSpot refused a request: {status} {message}".rstrip(), remedy, body.get("category"))
+
+
+def missing_scopes(body: dict[str, Any]) -> list[str]:
+    """The scopes that a 403 asks for, whichever of the two known shapes it has."""
+    contexts = [body.get("context"), *(error.get("context") for error in body.get("errors") or [])]
+    return sorted({scope for context in contexts if context for scope in context.get("requiredGranularScopes") or []})
+
+
+def _denied(name: str, body: dict[str, Any], message: str) -> CRMError:
+    if scopes := missing_scopes(body):
+        return PermissionDenied(
+            name,
+            f"the access token lacks the scope{'s' if len(scopes) > 1 else ''} {', '.join(scopes)}.",
+            "Add it in HubSpot (Settings > Integrations > Private Apps > your app > Scopes) and use the new token if it changes.",
+        )
+    return PermissionDenied(
+        name, f"HubSpot does not allow this: {message or body.get('category')}.", "Check the scopes of the private app."
+    )
+
+
+def _too_many(connection: HubSpotConnection, response: httpx2.Response, body: dict[str, Any]) -> Exception:
+    policy = str(body.get("policyName") or "")
+    if policy == "DAILY":
+        return QuotaExhausted(
+            connection.name,
+            "HubSpot's daily limit of API calls is reached.",
+            "It starts anew at midnight in the portal's time zone; run this again then, it goes on where it stopped.",
+        )
+    problem = f"HubSpot kept refusing calls for its {policy.lower() or 'rate'} limit."
+    remedy = f"Lower {connection.variable('calls_per_10_seconds')}, or let other users of this app rest."
+    return TryAgain(Unreachable(connection.name, problem, remedy), _retry_after(response) or POLICY_WAITS.get(policy, 10.0))
+
+
+def _retry_after(response: httpx2.Response) -> float | None:
+    try:
+        return float(response.headers["Retry-After"])
+    except (KeyError, ValueError):
+        return None

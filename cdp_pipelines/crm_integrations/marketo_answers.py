@@ -1,0 +1,137 @@
+"""What a Marketo answer means. Most errors come inside HTTP 200, as codes of three or four digits (vendor's error code page)."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx2
+
+from cdp_pipelines.crm_integrations.base_crm import (
+    AuthenticationError,
+    CRMError,
+    PermissionDenied,
+    QuotaExhausted,
+    RequestRejected,
+    Unreachable,
+)
+from cdp_pipelines.crm_integrations.http import SessionExpired, TryAgain
+
+CENTRAL = ZoneInfo("America/Chicago")
+RATE_WINDOW_SECONDS = 20.0
+# Token invalid, token expired; both are cured by a new token, and a client that knows one of them only loses the batch
+# (segmentio/action-destinations PR 1799).
+_EXPIRED = {"600", "601", "602"}
+# Timed out, unavailable, system error, too many at once, transient.
+_PASSING = {"604", "608", "611", "615", "713"}
+_REMEDIES = {
+    "1003": "Check the fields and the range of time that are asked for.",
+    "1018": "This instance is synced with a CRM, which keeps opportunities and companies; read them there.",
+    "1035": "The subscription does not support this filter.",
+}
+
+
+def next_midnight(now: datetime | None = None) -> datetime:
+    """When the daily allowances start anew: midnight in Marketo's Central Time."""
+    day = (now or datetime.now(UTC)).astimezone(CENTRAL).date() + timedelta(days=1)
+    return datetime.combine(day, time(), CENTRAL).astimezone(UTC)
+
+
+def read_body(response: httpx2.Response) -> dict[str, Any]:
+    """The JSON body, numbers with a fraction kept as text; read once for each answer. Raises ValueError."""
+    kept = response.extensions
+    if "body" not in kept:
+        body = json.loads(response.content, parse_float=str)
+        if not isinstance(body, dict):
+            raise ValueError("not an object")
+        kept["body"] = body
+    return kept["body"]
+
+
+class MarketoJudge:
+    """Judges the answers that one connection gets; an instance is what `HttpClient` calls a judge."""
+
+    def __init__(self, connection: str):
+        self.connection = connection
+
+    def __call__(self, response: httpx2.Response) -> None:
+        """Return for success. Raises a CRMError, TryAgain or SessionExpired."""
+        self._judge_status(response)
+        try:
+            body = read_body(response)
+        except ValueError:
+            raise self._passing("answered with something that is not JSON") from None
+        if body.get("success") is not True:
+            self._judge_errors(body.get("errors") or [])
+
+    def file(self, response: httpx2.Response) -> None:
+        """As calling it, for an answer that should be an export's file."""
+        if "json" in response.headers.get("content-type", ""):
+            return self(response)
+        if response.status_code == 404:
+            raise RequestRejected(self.connection, "an export's file is no longer there.", "Run the same command again.", code="404")
+        return self._judge_status(response)
+
+    def token(self, response: httpx2.Response) -> None:
+        """As calling it, for an answer of the identity endpoint. The vendor's text is not repeated: it holds the client id."""
+        if response.status_code in (400, 401):
+            raise AuthenticationError(
+                self.connection, "Marketo does not accept the client id and secret.",
+                f"Copy {self.connection.upper()}_CLIENT_ID and {self.connection.upper()}_CLIENT_SECRET anew from Admin > Integration > "
+                "LaunchPoint > View Details of the custom service.",
+            )  # fmt: skip
+        self._judge_status(response)
+        try:
+            found = bool(read_body(response).get("access_token"))
+        except ValueError:
+            found = False
+        if not found:
+            raise self._passing("gave no access token")
+
+    def _judge_status(self, response: httpx2.Response) -> None:
+        status = response.status_code
+        if status >= 500 or status == 429:
+            raise self._passing(f"answered with HTTP {status}", RATE_WINDOW_SECONDS if status == 429 else None)
+        if status == 401:
+            raise self._expired()
+        if status == 404 and "json" not in response.headers.get("content-type", ""):
+            raise RequestRejected(
+                self.connection, "the endpoint does not answer like Marketo (HTTP 404).",
+                "Check the REST endpoint in Admin > Integration > Web Services.", code="404",
+            )  # fmt: skip
+        if status >= 300 and status != 404:
+            raise RequestRejected(self.connection, f"Marketo refused a request (HTTP {status}).", code=str(status))
+
+    def _judge_errors(self, errors: list[dict[str, Any]]) -> None:
+        first = errors[0] if errors else {}
+        code, message = str(first.get("code", "")), str(first.get("message", "no reason given"))
+        what = f"Marketo says {code}: {message}."
+        if code in _EXPIRED:
+            raise self._expired()
+        if code == "603":
+            raise PermissionDenied(
+                self.connection, what, "Give the API user's role the permission (Admin > Users & Roles > Roles > Access API)."
+            )
+        if code == "606":
+            error = Unreachable(self.connection, what, "Lower calls_per_20_seconds: others use this instance's API too.")
+            raise TryAgain(error, after=RATE_WINDOW_SECONDS)
+        if code == "607" or (code == "1029" and "quota" in message.lower()):
+            raise QuotaExhausted(
+                self.connection, what, "Run again after midnight Central Time; reading goes on where it was.", next_midnight()
+            )
+        if code in _PASSING:
+            raise self._passing(f"says {code}: {message}")
+        raise RequestRejected(self.connection, what, _REMEDIES.get(code, ""), code=code)
+
+    def _expired(self) -> SessionExpired:
+        error: CRMError = AuthenticationError(
+            self.connection,
+            "Marketo accepts no access token, not even a fresh one.",
+            "Check that the API user and the custom service still exist.",
+        )
+        return SessionExpired(error)
+
+    def _passing(self, what: str, after: float | None = None) -> TryAgain:
+        return TryAgain(Unreachable(self.connection, f"Marketo {what}.", "Try again later."), after)

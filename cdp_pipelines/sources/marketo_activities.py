@@ -1,0 +1,92 @@
+"""Marketo activities in one shape. Bulk files and the REST API write the same activity differently; raw rows must not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from cdp_pipelines.sources.columns import as_text
+
+MERGE, ADD_TO_DEAL, REMOVE_FROM_DEAL, UPDATE_DEAL, DELETE = 32, 34, 35, 36, 37
+# They tell of what no filter of the API shows: merges, opportunity links and deletions.
+ALWAYS = (MERGE, ADD_TO_DEAL, REMOVE_FROM_DEAL, UPDATE_DEAL, DELETE)
+NEW_LEAD, CHANGE_VALUE = 12, 13
+# The API's `id` is left out: it may be missing and is not unique.
+COLUMNS = (
+    "marketoGUID", "leadId", "activityDate", "activityTypeId", "campaignId", "primaryAttributeValueId", "primaryAttributeValue", "attributes",
+)  # fmt: skip
+
+
+def from_rest(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An activity of `activities.json` as a raw row; `attributes` is a JSON object of texts, empty ones left out, names in order."""
+    given = row.get("attributes") or ()
+    named = given if isinstance(given, Mapping) else {a.get("name") or a.get("apiName"): a.get("value") for a in given}
+    return {name: row.get(name) for name in COLUMNS[:-1]} | {"attributes": _attributes(named)}
+
+
+def from_bulk(table: pa.Table) -> pa.Table:
+    """A table of a bulk file as raw rows."""
+    kept = table.select([name for name in COLUMNS if name in table.column_names])
+    place = kept.column_names.index("activityDate")
+    # Older files write the zone as +0000.
+    times = [text and text.replace("+0000", "Z") for text in kept["activityDate"].to_pylist()]
+    kept = kept.set_column(place, "activityDate", pa.array(times, pa.string()))
+    if "attributes" in kept.column_names:
+        texts = [_attributes(_parsed(text)) for text in kept["attributes"].to_pylist()]
+        kept = kept.set_column(kept.column_names.index("attributes"), "attributes", pa.array(texts, pa.string()))
+    return kept
+
+
+def happened(row: Mapping[str, Any]) -> datetime:
+    """When an activity happened."""
+    moment = datetime.fromisoformat(row["activityDate"])
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def merged_leads(row: Mapping[str, Any]) -> dict[str, str]:
+    """Loser -> winner of a Merge Leads activity: its lead is the winner, the attribute Merge IDs lists the losers.
+
+    Recorded merges say so (the surviving lead goes on having activities); fivetran/dbt_marketo#17 has it the other way round.
+    """
+    for attribute in row.get("attributes") or ():
+        if attribute.get("name") == "Merge IDs":
+            value = attribute.get("value")
+            losers = value if isinstance(value, list) else str(value or "").strip("[]").split(",")
+            return {str(loser).strip(): str(row["leadId"]) for loser in losers if str(loser).strip()}
+    return {}
+
+
+def survivors(merges: Mapping[str, str]) -> dict[str, str]:
+    """Loser -> the lead that is left in the end, where a winner was merged away in turn."""
+    found = {}
+    for loser in merges:
+        winner, passed = merges[loser], {loser}
+        while winner in merges and winner not in passed:
+            passed.add(winner)
+            winner = merges[winner]
+        found[loser] = winner
+    return found
+
+
+def in_chunks(types: Iterable[int], size: int) -> list[list[int]]:
+    """Activity types in groups that one call may ask for."""
+    ordered = sorted(set(types))
+    return [ordered[at : at + size] for at in range(0, len(ordered), size)]
+
+
+def _parsed(text: str | None) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text or "{}", parse_float=str)
+    except ValueError:
+        return {"unreadable": text}
+    return found if isinstance(found, dict) else {a.get("name"): a.get("value") for a in found if isinstance(a, dict)}
+
+
+def _attributes(named: Mapping[Any, Any]) -> str:
+    texts = {str(name): as_text(value) for name, value in named.items() if value not in (None, "")}
+    return orjson.dumps(texts, option=orjson.OPT_SORT_KEYS).decode()

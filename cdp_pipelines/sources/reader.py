@@ -1,0 +1,88 @@
+"""What each CRM's source must provide: its raw tables, and how to read one of them. No dlt here."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+import pyarrow as pa
+
+from cdp_pipelines.crm_integrations.base_crm import BaseCRM
+
+Mode = Literal["full", "incremental"]
+
+DELETED, MERGED_INTO = "_deleted", "_merged_into"
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """One raw table of a CRM.
+
+    `key` names the vendor's fields that identify a row within a connection. In a table with `replace_by`, all rows that share those
+    fields' values are replaced together (the associations of one record, say); an empty set is one row whose other key fields are null.
+    `fields` always become columns, whatever the CRM describes. `after` names the tables that must have been read before.
+    """
+
+    name: str
+    object: str
+    key: tuple[str, ...]
+    replace_by: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+@dataclass
+class Span:
+    """What to read of a table: everything (`start` is None) or what changed in [start, end).
+
+    `state` is the table's own memory (JSON values); what `read` leaves in it is kept if, and only if, the load commits.
+    """
+
+    mode: Mode
+    start: datetime | None
+    end: datetime
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Batch:
+    """Some records as the API gave them: dictionaries by the vendor's field names, or an Arrow table of text.
+
+    A record that the CRM no longer shows is its key fields with `_deleted` true and, when it was merged, `_merged_into`.
+    """
+
+    rows: list[dict[str, Any]] | pa.Table
+
+    def __len__(self) -> int:
+        return self.rows.num_rows if isinstance(self.rows, pa.Table) else len(self.rows)
+
+
+class KnownRecords(Protocol):
+    """What the warehouse already holds of a connection, for what a CRM can only be asked by id."""
+
+    def values(self, table: str, field: str, where: dict[str, str] | None = None) -> Iterator[str]:
+        """Distinct values of a vendor field in a raw table, null ones left out; `where` compares fields with text for equality."""
+        ...
+
+
+class Reader(ABC):
+    """Reads the raw tables of one connection."""
+
+    tables: tuple[RawTable, ...]
+    client: BaseCRM
+    known: KnownRecords
+
+    @abstractmethod
+    async def fields(self, table: RawTable) -> list[str]:
+        """The vendor's names of all fields that `read` will give for this table."""
+
+    @abstractmethod
+    def read(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
+        """The table's records within the span. Raises CRMError; whatever was given before is then kept, but the cursor does not move."""
+
+    async def warnings(self) -> list[str]:
+        """What a person should know of this CRM after reading (a mapped field that it lacks, say)."""
+        return []

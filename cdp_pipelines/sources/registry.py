@@ -1,0 +1,43 @@
+"""Which client and which reader serve a kind of connection: the one place that names all three."""
+
+from __future__ import annotations
+
+from cdp_pipelines.config import Connection, HubSpotConnection, Kind, MarketoConnection, SalesforceConnection, Settings
+from cdp_pipelines.crm_integrations.base_crm import BaseCRM
+from cdp_pipelines.crm_integrations.hubspot import HubSpot
+from cdp_pipelines.crm_integrations.marketo import Marketo
+from cdp_pipelines.crm_integrations.salesforce import Salesforce
+from cdp_pipelines.sources import hubspot, marketo, salesforce
+from cdp_pipelines.sources.extract import Warehouse
+from cdp_pipelines.sources.reader import RawTable, Reader
+
+TABLES: dict[Kind, tuple[RawTable, ...]] = {
+    "salesforce": salesforce.TABLES,
+    "hubspot": hubspot.TABLES,
+    "marketo": marketo.TABLES,
+}
+
+
+def client(connection: Connection) -> BaseCRM:
+    """A client of the connection; nothing is sent before it is used."""
+    match connection:
+        case SalesforceConnection():
+            return Salesforce(connection)
+        case HubSpotConnection():
+            return HubSpot(connection)
+        case MarketoConnection():
+            return Marketo(connection)
+    raise TypeError(f"no client for {type(connection).__name__}")
+
+
+def reader(connection: Connection, settings: Settings) -> Reader:
+    """A reader of the connection's raw tables."""
+    known = Warehouse(settings.warehouse, connection.kind, connection.name)
+    match connection:
+        case SalesforceConnection():
+            return salesforce.SalesforceReader(connection, known)
+        case HubSpotConnection():
+            return hubspot.HubSpotReader(connection, known)
+        case MarketoConnection():
+            return marketo.MarketoReader(connection, known)
+    raise TypeError(f"no reader for {type(connection).__name__}")

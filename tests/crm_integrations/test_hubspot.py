@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from cdp_pipelines.config import HubSpotConnection, connection_from_config
+from cdp_pipelines.crm_integrations.base_crm import (
+    AuthenticationError,
+    IncompleteRead,
+    PermissionDenied,
+    QuotaExhausted,
+    RequestRejected,
+    Unreachable,
+)
+from cdp_pipelines.crm_integrations.hubspot import HubSpot
+from cdp_pipelines.sandbox import credentials
+from tests.sandbox.hubspot_portal import Portal, after
+
+Serve = Callable[[ASGIApp], str]
+T = TypeVar("T")
+START, END = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def connection(url: str, **settings: Any) -> HubSpotConnection:
+    unlimited = {"calls_per_10_seconds": 10_000, "searches_per_second": 1_000, "visibility_lag_seconds": 0}
+    made = connection_from_config("hubspot", {**credentials.HUBSPOT, "base_url": url, **unlimited, **settings})
+    assert isinstance(made, HubSpotConnection)
+    return made
+
+
+def ask(url: str, question: Callable[[HubSpot], Any], **settings: Any) -> Any:
+    """The answer of a client, in an event loop of its own; all items when the answer is pages."""
+
+    async def run() -> Any:
+        async with HubSpot(connection(url, **settings)) as client:
+            answer = question(client)
+            if isinstance(answer, AsyncIterator):
+                return [item async for page in answer for item in (page.items() if isinstance(page, dict) else page)]
+            return await answer
+
+    return asyncio.run(run())
+
+
+def answering(*answers: Any) -> tuple[Starlette, list[dict[str, Any]]]:
+    """An application that gives these answers in turn, (status, body) or body, and keeps the requests' JSON."""
+    waiting, asked = list(answers), []
+
+    async def handle(request: Request) -> JSONResponse:
+        asked.append(await request.json() if request.method == "POST" else dict(request.query_params))
+        answer = waiting.pop(0)
+        status, body, headers = answer if isinstance(answer, tuple) else (200, answer, {})
+        return JSONResponse(body, status, headers)
+
+    return Starlette(routes=[Route("/{path:path}", handle, methods=["GET", "POST"])]), asked
+
+
+def contact(record_id: int, modified: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
+    return {"id": str(record_id), "properties": {"lastmodifieddate": modified}, "updatedAt": modified, "archived": False}
+
+
+def test_a_list_is_read_to_its_end_with_all_properties(serve: Serve) -> None:
+    portal = Portal(serve)
+    records = ask(portal.url, lambda c: c.list_objects("contacts", ["email", "phone"]))
+    assert [r["id"] for r in records] == portal.store.live_people()
+    assert {"email", "phone"} <= records[0]["properties"].keys()
+
+
+def test_archived_records_are_listed_apart(serve: Serve) -> None:
+    portal = Portal(serve)
+    records = ask(portal.url, lambda c: c.list_objects("contacts", archived=True))
+    assert [r["id"] for r in records] == portal.store.deleted_people()
+    assert all(r["archivedAt"] for r in records)
+
+
+@pytest.mark.parametrize("history", [[], ["lifecyclestage"]])
+def test_more_properties_than_a_url_holds_are_read_in_batches(serve: Serve, history: list[str]) -> None:
+    portal = Portal(serve)
+    wide = ["email", *(f"a_custom_property_with_a_long_name_{n}" for n in range(500))]
+    records = ask(portal.url, lambda c: c.list_objects("contacts", wide, history=history))
+    assert [r["id"] for r in records] == portal.store.live_people()
+    assert "email" in records[0]["properties"]
+    assert all("lifecyclestage" in r["propertiesWithHistory"] for r in records) if history else "propertiesWithHistory" not in records[0]
+
+
+def test_a_search_reads_more_than_the_cap_of_one_query(serve: Serve) -> None:
+    portal = Portal(serve, search_cap=200)
+    records = ask(portal.url, lambda c: c.search_modified("contacts", ["email"], START, END))
+    assert [r["id"] for r in records] == portal.store.live_people()
+    assert len(records) > 200
+
+
+def test_records_that_share_one_moment_beyond_the_cap_are_all_found(serve: Serve) -> None:
+    portal = Portal(serve, search_cap=200)
+    people = portal.store.live_people()
+    for person in people:
+        portal.store.edit_person(person, {"title": "Moved by an import"}, after(1))
+    records = ask(portal.url, lambda c: c.search_modified("contacts", [], after(1), after(1) + timedelta(milliseconds=1)))
+    assert [r["id"] for r in records] == people
+
+
+def test_a_window_holds_its_start_and_not_its_end(serve: Serve) -> None:
+    portal = Portal(serve)
+    first, second = portal.store.live_people()[:2]
+    portal.store.edit_person(first, {"title": "Baker"}, after(1))
+    portal.store.edit_person(second, {"title": "Baker"}, after(2))
+    assert [r["id"] for r in ask(portal.url, lambda c: c.search_modified("contacts", [], after(1), after(2)))] == [first]
+
+
+def test_empty_pages_are_followed_and_rows_outside_the_window_dropped(serve: Serve) -> None:
+    app, asked = answering(
+        {"total": 3, "results": [], "paging": {"next": {"after": "200"}}},
+        {"total": 3, "results": [contact(5), contact(6, "2126-01-01T00:00:00Z")], "paging": {"next": {"after": "400"}}},
+        {"total": 1, "results": [contact(7)]},
+    )
+    records = ask(serve(app), lambda c: c.search_modified("contacts", [], START, END))
+    assert [r["id"] for r in records] == ["5", "7"]
+    assert [a["after"] for a in asked] == ["0", "200", "0"]
+    assert {"propertyName": "hs_object_id", "operator": "GT", "value": "6"} in asked[2]["filterGroups"][0]["filters"]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [{"total": 9, "results": [contact(1)]}, {"total": 2, "results": [contact(10), contact(9)]}],
+    ids=["fewer than counted", "not in order"],
+)
+def test_a_search_that_may_have_lost_records_is_incomplete(serve: Serve, page: dict[str, Any]) -> None:
+    app, _ = answering(page)
+    with pytest.raises(IncompleteRead):
+        ask(serve(app), lambda c: c.search_modified("contacts", [], START, END))
+
+
+def test_records_are_read_by_id_in_batches_and_missing_ones_left_out(serve: Serve) -> None:
+    portal = Portal(serve)
+    people = portal.store.live_people()[:120]
+    records = ask(portal.url, lambda c: c.batch_read("contacts", [*people, "12"], ["email"], history=["lifecyclestage"]))
+    assert [r["id"] for r in records] == people
+    assert all(r["propertiesWithHistory"]["lifecyclestage"] for r in records)
+
+
+def test_associations_come_for_every_id_also_for_those_that_have_none(serve: Serve) -> None:
+    portal = Portal(serve, association_page=1, association_inputs=100)
+    lonely = portal.store.create_deal({"name": "Nobody's"}, [], after(1))
+    deals = portal.store.live_deals()
+    found = dict(ask(portal.url, lambda c: c.associations("deals", "contacts", deals)))
+    assert {d: [str(t["toObjectId"]) for t in to] for d, to in found.items()} == {d: portal.store.deal_people(d) for d in deals}
+    assert found[lonely] == []
+    assert max(map(len, found.values())) > 1  # so that pages were followed
+
+
+def test_an_association_error_that_is_not_absence_is_a_failure(serve: Serve) -> None:
+    error = {"category": "VALIDATION_ERROR", "subCategory": "crm.associations.INVALID_IDENTIFIER"}
+    app, _ = answering((207, {"results": [], "numErrors": 1, "errors": [error]}, {}))
+    with pytest.raises(RequestRejected, match="INVALID_IDENTIFIER"):
+        ask(serve(app), lambda c: c.associations("deals", "contacts", ["1"]))
+
+
+def test_an_id_that_an_association_batch_loses_is_noticed(serve: Serve) -> None:
+    app, _ = answering({"results": []})
+    with pytest.raises(IncompleteRead):
+        ask(serve(app), lambda c: c.associations("deals", "contacts", ["1"]))
+
+
+def test_owners_pipelines_properties_and_account_are_read(serve: Serve) -> None:
+    portal = Portal(serve)
+    assert len(ask(portal.url, lambda c: c.owners())) == sum(o.active for o in portal.store.owners)
+    assert [s["id"] for s in ask(portal.url, lambda c: c.pipelines())[0]["stages"]][5:] == ["closedwon", "closedlost"]
+    fields = {f.name: f for f in ask(portal.url, lambda c: c.describe_fields("contacts"))}
+    assert (fields["hs_lead_score"].custom, fields["email"].custom) == (True, False)
+    assert fields["num_associated_deals"].calculated
+    assert ask(portal.url, lambda c: c.account_info())["portalId"] == portal.options.portal_id
+
+
+def test_a_good_connection_names_the_portal_and_its_calls(serve: Serve) -> None:
+    result = ask(Portal(serve, calls_per_10_seconds=190).url, lambda c: c.test_connection())
+    assert (result.ok, result.account, result.calls_used, result.calls_left) == (True, "portal 44237313", 1, 624_999)
+
+
+def test_a_revoked_token_is_named_with_the_remedy_and_never_shown(serve: Serve) -> None:
+    portal = Portal(serve)
+    portal.store.revoke_tokens()
+    result = ask(portal.url, lambda c: c.test_connection())
+    assert not result.ok
+    assert "HUBSPOT_ACCESS_TOKEN" in str(result.remedy)
+    with pytest.raises(AuthenticationError) as caught:
+        ask(portal.url, lambda c: c.list_objects("contacts"))
+    assert credentials.HUBSPOT["access_token"] not in str(caught.value)
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_missing_scopes_are_named_in_either_shape_of_the_error(serve: Serve, nested: bool) -> None:
+    portal = Portal(serve, withheld_scopes=frozenset({"crm.objects.deals.read"}), nested_scope_errors=nested)
+    with pytest.raises(PermissionDenied, match=r"crm\.objects\.deals\.read"):
+        ask(portal.url, lambda c: c.list_objects("deals"))
+
+
+def test_a_429_is_waited_for_as_long_as_its_policy_says(serve: Serve) -> None:
+    portal = Portal(serve, searches_per_second=1)
+    began = time.monotonic()
+    records = ask(portal.url, lambda c: c.search_modified("contacts", [], START, END))
+    assert [r["id"] for r in records] == portal.store.live_people()
+    assert time.monotonic() - began > 0.9
+
+
+def test_the_client_keeps_below_the_limits_by_itself(serve: Serve) -> None:
+    portal = Portal(serve, searches_per_second=2)
+    app_calls = ask(portal.url, lambda c: _search_and_count(c), searches_per_second=2)
+    assert app_calls == 2  # a refused call would have been sent again
+
+
+async def _search_and_count(client: HubSpot) -> int:
+    async for _ in client.search_modified("contacts", [], START, END):
+        pass
+    return client.calls.total()
+
+
+def test_the_daily_limit_ends_the_run_without_more_tries(serve: Serve) -> None:
+    portal = Portal(serve, calls_per_day=1)
+    with pytest.raises(QuotaExhausted, match="daily limit"):
+        ask(portal.url, lambda c: c.list_objects("contacts"))
+
+
+@pytest.mark.parametrize("status", [423, 477, 502, 504, 521])
+def test_what_passes_is_tried_again(serve: Serve, status: int) -> None:
+    app, asked = answering((status, {"message": "busy"}, {"Retry-After": "0.01"}), {"results": [contact(1)]})
+    assert [r["id"] for r in ask(serve(app), lambda c: c.list_objects("contacts"))] == ["1"]
+    assert len(asked) == 2
+
+
+def test_tries_run_out_with_a_reason(serve: Serve) -> None:
+    app, _ = answering(*[(502, {}, {"Retry-After": "0.01"})] * 2)
+    with pytest.raises(Unreachable, match="502"):
+        ask(serve(app), lambda c: c.list_objects("contacts"), max_attempts=2)
+
+
+def test_refusals_are_final_and_hide_addresses(serve: Serve) -> None:
+    app, _ = answering((400, {"message": "Email ann@example.com is not right", "category": "VALIDATION_ERROR"}, {}))
+    with pytest.raises(RequestRejected) as caught:
+        ask(serve(app), lambda c: c.list_objects("contacts"))
+    assert caught.value.code == "VALIDATION_ERROR"
+    assert "ann@" not in str(caught.value)
+
+
+def test_numbers_with_a_fraction_keep_their_text(serve: Serve) -> None:
+    app, _ = answering({"results": [{"id": "1", "properties": {"x": 0.1}}]})
+    assert ask(serve(app), lambda c: c.list_objects("contacts"))[0]["properties"]["x"] == "0.1"

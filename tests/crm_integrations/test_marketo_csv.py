@@ -1,0 +1,55 @@
+"""Marketo's export files, with what real ones have been seen to hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cdp_pipelines.crm_integrations.marketo_csv import read_csv
+
+
+def rows(path: Path, text: str, records: int = 2) -> list[dict]:
+    path.write_bytes(text.encode())
+    return [row for table in read_csv(path, records) for row in table.to_pylist()]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "export.csv"
+
+
+def test_a_bare_null_is_nothing_and_a_quoted_one_is_text(path: Path):
+    assert rows(path, 'id,a,b\n1,null,"null"\n2,,Null\n') == [{"id": "1", "a": None, "b": "null"}, {"id": "2", "a": "", "b": "Null"}]
+
+
+def test_line_ends_and_separators_inside_quotes_stay(path: Path):
+    text = "one\ntwo\r\n\r\nfour,\u2028five\ttab"
+    assert rows(path, f'id,a\n1,"{text} ""q"""\n2,x\n') == [{"id": "1", "a": f'{text} "q"'}, {"id": "2", "a": "x"}]
+
+
+def test_a_stray_quote_does_not_lose_the_file(path: Path):
+    found = rows(path, 'id,a,b\n1,"first"Name1",x\n2,y,null\n')
+    assert [row["id"] for row in found] == ["1", "2"]
+    assert "first" in found[0]["a"] and found[1] == {"id": "2", "a": "y", "b": None}
+
+
+def test_broken_utf8_is_read(path: Path):
+    path.write_bytes(b"id,a\n1,x\n2,caf\xe9\n")
+    found = [row for table in read_csv(path, 2) for row in table.to_pylist()]
+    assert [row["id"] for row in found] == ["1", "2"] and found[1]["a"].startswith("caf")
+
+
+@pytest.mark.parametrize("text", ["id,a\r\n1,x\r\n2,y\r\n", "id,a\n1,x\r\n2,y\n", "id,a\r\n1,x\n2,y\n", 'id,a\n1,x\n2,"y'])
+def test_other_line_ends_and_an_open_quote_lose_nothing(path: Path, text: str):
+    assert rows(path, text) == [{"id": "1", "a": "x"}, {"id": "2", "a": "y"}]
+
+
+def test_a_file_with_a_header_only_has_no_rows(path: Path):
+    assert rows(path, "id,a\n", 0) == []
+
+
+def test_rows_come_some_thousands_at_a_time_whichever_way_they_are_read(path: Path):
+    lines = "".join(f"{n},v\n" for n in range(25_000))
+    assert [int(row["id"]) for row in rows(path, f"id,a\n{lines}", 25_000)] == list(range(25_000))
+    assert [int(row["id"]) for row in rows(path, f'id,a\n{lines}25000,"a"b"\n', 25_001)] == list(range(25_001))
