@@ -1,0 +1,76 @@
+"""docs/mapping.md: for each standardized field, where each CRM keeps it, and why."""
+
+from __future__ import annotations
+
+from cdp_pipelines.mapping import Feed, FieldSource, Mapping
+
+INTRODUCTION = """\
+# Mapping
+
+Which field of each CRM becomes which standardized field. To change it, edit `cdp_pipelines/mapping.yml` and run `make generate`.
+
+Text is trimmed and blank text is null. Times are UTC. What does not cast is null in the standardized table, stays as it was in the raw
+table, and is counted in `staging.failed_casts`. A field with several sources takes the first that is not blank; a dash means that the
+CRM has nothing of the kind.
+"""
+
+
+def mapping_page(spec: Mapping) -> str:
+    """The page in Markdown."""
+    parts = [INTRODUCTION, *(_entity(spec, entity) for entity in spec.entities)]
+    return "\n".join(parts)
+
+
+def _entity(spec: Mapping, name: str) -> str:
+    entity, feeds = spec.entities[name], list(spec.feeds(name))
+    headings = [f"{kind} `{feed.table}`" for kind, _, _, feed in feeds]
+    lines = [
+        f"## {name}\n\n{entity.description} Key: `connection`, {', '.join(f'`{k}`' for k in entity.key)}.\n",
+        f"| field | type | meaning | {' | '.join(headings)} |",
+        f"|---|---|---|{'---|' * len(feeds)}",
+    ]
+    notes = []
+    for field_name, field in entity.fields.items():
+        cells = [_cell(feed, feed.fields.get(field_name)) for _, _, _, feed in feeds]
+        if field.bookkeeping:
+            cells = ["the kind" if field.bookkeeping == "source_system" else f"`{field.bookkeeping}`"] * len(feeds)
+        text = field.description + (" Personal data." if field.pii else "")
+        lines.append(f"| `{field_name}` | {field.type} | {_escape(text)} | {' | '.join(cells)} |")
+        for kind, _, _, feed in feeds:
+            if (source := feed.fields.get(field_name)) and source.note:
+                notes.append(f"- `{field_name}`, {kind} `{feed.table}`: {source.note}")
+    for kind, _, _, feed in feeds:
+        notes += _feed_notes(kind, feed)
+    return "\n".join(lines) + "\n" + ("\n" + "\n".join(notes) + "\n" if notes else "")
+
+
+def _cell(feed: Feed, source: FieldSource | None) -> str:
+    if source is None:
+        return ""
+    if source.constant is not None:
+        return f"always {source.constant}"
+    if source.sql is not None:
+        return f"`{_escape(source.sql)}`"
+    return ", ".join(f"`{r}`" for r in source.references) or "-"
+
+
+def _feed_notes(kind: str, feed: Feed) -> list[str]:
+    notes = [f"- {kind} `{feed.table}`: {feed.note}"] if feed.note else []
+    if feed.requires:
+        notes.append(f"- {kind} `{feed.table}`: only rows that have a {', '.join(f'`{name}`' for name in feed.requires)} (below).")
+    if feed.where:
+        notes.append(f"- {kind} `{feed.table}`: only rows with `{feed.where}`.")
+    if feed.newest_by:
+        notes.append(
+            f"- {kind} `{feed.table}`: one row for each {' and '.join(f'`{f}`' for f in feed.newest_by)}, first by `{', '.join(feed.order_by)}`."
+        )
+    for name, lookup in feed.lookups.items():
+        match = " and ".join(f"`{field}` = `{reference}`" for field, reference in lookup.match.items())
+        where = f", only where `{lookup.where}`" if lookup.where else ""
+        order = f", first by `{', '.join(lookup.order_by)}`" if lookup.order_by else ""
+        notes.append(f"- {kind} `{feed.table}`: `{name}` is the row of `{lookup.table}` with {match}{where}{order}.")
+    return notes
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,138 @@
+"""The properties files of dbt: sources, descriptions, contracts and tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from cdp_pipelines.generate.sql import FAILED_CASTS, ROW_COUNTS, model_name
+from cdp_pipelines.mapping import Entity, Mapping, StandardField
+
+# dbt's own names, which it turns into each engine's.
+TYPES = {"text": "string", "integer": "bigint"}
+
+_CHECK_VIEWS = {
+    FAILED_CASTS: (
+        "For each connection and typed field: how many values raw holds and how many did not cast.",
+        {
+            "connection": "Connection.",
+            "source_system": "Kind of the CRM.",
+            "raw_table": "Raw table that feeds the field.",
+            "raw_field": "The vendor's fields that it is made of.",
+            "entity": "Standardized table.",
+            "field": "Standardized field.",
+            "given_values": "Rows in which the raw fields are not blank.",
+            "failed_values": "Those of them whose standardized field is null all the same.",
+        },
+    ),
+    ROW_COUNTS: (
+        "For each connection and raw table: how many rows the standardized table must have from it.",
+        {
+            "connection": "Connection.",
+            "source_system": "Kind of the CRM.",
+            "raw_table": "Raw table that feeds the entity.",
+            "entity": "Standardized table.",
+            "raw_rows": "Records in raw, each counted once.",
+        },
+    ),
+}
+
+
+def sources(spec: Mapping) -> str:
+    """The raw tables."""
+    return _dump(
+        {
+            "version": 2,
+            "sources": [
+                {
+                    "name": f"raw_{kind}",
+                    "schema": f"raw_{kind}",
+                    "description": f"What the APIs of the {kind} connections said, as text.",
+                    "tables": [
+                        {"name": name, "description": table.description, "columns": _raw_columns(spec, kind, name)}
+                        for name, table in tables.items()
+                    ],
+                }
+                for kind, tables in spec.raw.items()
+            ],
+        }
+    )
+
+
+def staging(spec: Mapping) -> str:
+    """What the staging models are."""
+    models = [
+        {
+            "name": model_name(kind, model),
+            "description": f"{kind}'s {feed.table} in the words of `{entity}`. What does not cast is null.",
+            "columns": [
+                {"name": name, "description": field.description, **_meta(field)} for name, field in spec.entities[entity].fields.items()
+            ],
+        }
+        for kind, entity, model, feed in spec.feeds()
+    ]
+    for name, (description, columns) in _CHECK_VIEWS.items():
+        models.append({"name": name, "description": description, "columns": [{"name": c, "description": d} for c, d in columns.items()]})
+    return _dump({"version": 2, "models": models})
+
+
+def standardized(spec: Mapping) -> str:
+    """What the standardized models are, with their contracts and tests."""
+    return _dump({"version": 2, "models": [_entity(name, entity) for name, entity in spec.entities.items()]})
+
+
+def _entity(name: str, entity: Entity) -> dict[str, Any]:
+    return {
+        "name": name,
+        "description": entity.description,
+        "config": {"contract": {"enforced": True}},
+        "data_tests": [
+            _test(
+                "unique_key",
+                f"No two rows of {name} share {' and '.join(['connection', *entity.key])}.",
+                columns=["connection", *entity.key],
+            )
+        ],
+        "columns": [_column(n, field) for n, field in entity.fields.items()],
+    }
+
+
+def _column(name: str, field: StandardField) -> dict[str, Any]:
+    tests = []
+    if field.bookkeeping is None:  # the others cannot be null or anything else
+        if field.required:
+            tests.append(_test("not_null", f"Every row has {name}."))
+        if field.accepted:
+            tests.append(_test("accepted_values", f"{name} is one of {', '.join(field.accepted)}.", values=list(field.accepted)))
+    if field.references:
+        entity, _, target = field.references.partition(".")
+        test = _test("points_to", f"Every {name} is the {target} of a row of {entity}.", to=f"ref('{entity}')", field=target)
+        # A CRM may point to what its API does not show us, so this only warns.
+        test["points_to"]["config"] = {"severity": "warn", "where": "not is_deleted"}
+        tests.append(test)
+    column = {"name": name, "data_type": TYPES.get(field.type, field.type), "description": field.description, **_meta(field)}
+    return column | ({"data_tests": tests} if tests else {})
+
+
+def _test(name: str, description: str, **arguments: Any) -> dict[str, Any]:
+    return {name: {"description": description, **({"arguments": arguments} if arguments else {})}}
+
+
+def _meta(field: StandardField) -> dict[str, Any]:
+    return {"config": {"meta": {"pii": True}}} if field.pii else {}
+
+
+def _raw_columns(spec: Mapping, kind: str, table: str) -> list[dict[str, str]]:
+    marks = {
+        "connection": "Connection that the row came through.",
+        "_synced_at": "When this version was read, UTC.",
+        "_deleted": "'true' when the record is deleted or no longer shown.",
+        "_merged_into": "Id of the record that this one was merged into.",
+    }
+    fields = {column: f"{field}, as given." for field, column in spec.raw_columns(kind, table).items()}
+    return [{"name": name, "description": text} for name, text in (marks | fields).items()]
+
+
+def _dump(value: dict[str, Any]) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=150)

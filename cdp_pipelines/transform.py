@@ -1,0 +1,158 @@
+"""Build the staging, standardized and unified tables with dbt, inside this process."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cdp_pipelines import config
+from cdp_pipelines.config import Settings
+
+PROJECT_DIR = config.PROJECT_DIR / "dbt_project"
+# Layer -> what dbt selects for it. Two, so that checks can stand between them.
+LAYERS = {"standardized": "staging standardized", "unified": "unified"}
+
+
+class TransformError(Exception):
+    """dbt could not begin: the project does not parse or the warehouse does not open. The text is dbt's."""
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What became of one model or test.
+
+    `resource_type` is `model`, `test` or `unit_test`; `status` is dbt's: success, pass, warn, fail, error or skipped. `failures` counts a
+    test's offending rows; `seconds` is the time it took. `table` is the model itself or the one that a test is about; `node` is dbt's own
+    name, which for a test says the table again.
+    """
+
+    name: str
+    resource_type: str
+    status: str
+    message: str | None
+    failures: int | None
+    seconds: float
+    table: str | None = None
+    description: str | None = None
+    node: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it did what it should; a warning counts as well done."""
+        return self.status in ("success", "pass", "warn")
+
+
+def build(select: str, settings: Settings, *, full_refresh: bool = False) -> list[NodeResult]:
+    """Run `dbt build` for a selection (see LAYERS) against the warehouse; the caller holds its lock.
+
+    Unit tests are left out: they test the code, not the data. Models and tests that fail are in the answer; TransformError is raised only
+    when dbt could not begin. Afterwards the warehouse file is closed.
+    """
+    arguments = ["build", "--select", *select.split(), "--exclude-resource-type", "unit_test"]
+    return _run([*arguments, "--full-refresh"] if full_refresh else arguments, settings)
+
+
+def unit_test(settings: Settings) -> list[NodeResult]:
+    """Run dbt's unit tests; the standardized tables must have been built. Raises TransformError."""
+    return _run(["test", "--select", "test_type:unit"], settings)
+
+
+def parse(settings: Settings) -> Path:
+    """Write the manifest that Dagster reads, in the dbt project's `target` folder; gives its path. Raises TransformError."""
+    target = PROJECT_DIR / "target"
+    _invoke(["parse"], settings, target)
+    return target / "manifest.json"
+
+
+def results_of(target: Path) -> list[NodeResult]:
+    """What the last dbt run with this target folder did; nothing when it wrote no results."""
+    try:
+        run = json.loads((target / "run_results.json").read_bytes())
+        manifest = json.loads((target / "manifest.json").read_bytes())
+    except FileNotFoundError:
+        return []
+    nodes = manifest["nodes"] | manifest["unit_tests"]
+    return [_result(result, nodes[result["unique_id"]], nodes) for result in run["results"]]
+
+
+def close_connections() -> None:
+    """Let go of the warehouse: dbt-duckdb keeps it open for the life of the process, and nobody else could open it meanwhile."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    environment = DuckDBConnectionManager._ENV
+    if environment is not None:
+        environment.close()
+        DuckDBConnectionManager._ENV = None
+
+
+def _run(arguments: list[str], settings: Settings) -> list[NodeResult]:
+    target = settings.data_dir / "dbt" / "target"
+    # What an earlier run left must not pass for what this one did.
+    (target / "run_results.json").unlink(missing_ok=True)
+    _invoke(arguments, settings, target)
+    return results_of(target)
+
+
+def _invoke(arguments: list[str], settings: Settings, target: Path) -> None:
+    # Takes two seconds to import, which `cdp --help` need not wait for.
+    from dbt.cli.main import dbtRunner
+
+    options = {
+        "--project-dir": PROJECT_DIR, "--profiles-dir": PROJECT_DIR, "--target-path": target, "--log-path": settings.data_dir / "dbt" / "logs",
+        "--log-level": "none", "--log-level-file": "info",
+    }  # fmt: skip
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        with _environment(CDP_WAREHOUSE=str(settings.warehouse), DO_NOT_TRACK="1"):
+            outcome = dbtRunner().invoke([*arguments, *(str(part) for option in options.items() for part in option), "--no-print"])
+    finally:
+        close_connections()
+    if outcome.exception is not None:
+        raise TransformError(f"dbt {arguments[0]}: {str(outcome.exception).strip()}") from None
+
+
+def _result(result: dict[str, Any], node: dict[str, Any], nodes: dict[str, Any]) -> NodeResult:
+    if node["resource_type"] == "model":
+        table = node["name"]
+    elif node["resource_type"] == "unit_test":
+        table = node["model"]
+    else:
+        table = nodes.get(node["attached_node"], {}).get("name")
+    return NodeResult(
+        name=_name(node),
+        resource_type=node["resource_type"],
+        status=result["status"],
+        message=result["message"],
+        failures=result["failures"],
+        seconds=result["execution_time"],
+        table=table,
+        description=node["description"] or None,
+        node=node["name"],
+    )
+
+
+def _name(node: dict[str, Any]) -> str:
+    """A test's name without what says the table again: `not_null_customer_id`, not `not_null_contacts_customer_id`."""
+    metadata = node.get("test_metadata")
+    if not metadata:
+        return node["name"]
+    return "_".join(filter(None, [metadata["name"], node.get("column_name")]))
+
+
+@contextmanager
+def _environment(**values: str) -> Generator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

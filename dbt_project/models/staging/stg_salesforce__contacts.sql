@@ -1,0 +1,45 @@
+-- generated from cdp_pipelines/mapping.yml by `make generate`; do not edit
+with records as (
+    {{ latest(source('raw_salesforce', 'contact'), key=['id'], columns=['id', 'account_id', 'email', 'first_name', 'last_name',
+        'phone', 'title', 'lead_score__c', 'lead_score__c_85a0ab', 'pi__score__c', 'mkto71_lead_score__c', 'lead_source', 'created_date',
+        'last_modified_date', 'mobile_phone', 'mailing_city', 'mailing_state', 'mailing_country', 'owner_id', 'has_opted_out_of_email'])
+        }}
+),
+
+account as (
+    {{ latest(source('raw_salesforce', 'account'), key=['id'], columns=['id', 'name']) }}
+)
+
+select
+    records.connection as connection,
+    'salesforce' as source_system,
+    'contact' as record_type,
+    {{ clean_text('records.id') }} as customer_id,
+    {{ clean_email('records.email') }} as email,
+    {{ clean_text('records.first_name') }} as first_name,
+    {{ clean_text('records.last_name') }} as last_name,
+    {{ clean_text('records.phone') }} as phone,
+    {{ clean_text('account.name') }} as company,
+    {{ clean_text('records.title') }} as title,
+    {{ to_decimal(first_filled(['records.lead_score__c', 'records.lead_score__c_85a0ab', 'records.pi__score__c', 'records.mkto71_lead_score__c']), 9, 2) }} as lead_score,
+    {{ clean_text('records.lead_source') }} as source,
+    {{ to_timestamp_utc('records.created_date') }} as created_date,
+    {{ to_timestamp_utc('records.last_modified_date') }} as last_updated,
+    {{ clean_text('records.lead_source') }} as acquisition_source,
+    cast(null as {{ dbt.type_string() }}) as lifecycle_stage,
+    {{ clean_text('records.mobile_phone') }} as mobile_phone,
+    {{ clean_text('records.mailing_city') }} as city,
+    {{ clean_text('records.mailing_state') }} as state,
+    {{ clean_text('records.mailing_country') }} as country,
+    {{ clean_text('records.owner_id') }} as owner_id,
+    {{ clean_text('records.account_id') }} as company_id,
+    {{ to_boolean('records.has_opted_out_of_email') }} as do_not_email,
+    cast(null as {{ dbt.type_string() }}) as salesforce_id,
+    cast(null as {{ dbt.type_string() }}) as converted_contact_id,
+    coalesce(records._deleted, 'false') = 'true' as is_deleted,
+    records._merged_into as merged_into,
+    {{ to_timestamp_utc('records._synced_at') }} as synced_at
+from records
+left join account
+    on account.connection = records.connection
+    and account.id = records.account_id
