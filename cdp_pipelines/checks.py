@@ -1,0 +1,153 @@
+"""Checks that compare stages, in plain SQL over the warehouse. Checks on one table are dbt tests, generated from the mapping.
+
+Each says what is wrong, how many rows, up to ten keys (`connection:id`, never a value), and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import duckdb
+
+from cdp_pipelines import history, mapping
+from cdp_pipelines.config import Settings
+from cdp_pipelines.history import CheckResult
+from cdp_pipelines.transform import NodeResult
+
+SAMPLE = 10
+STALE_HOURS = 24
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison. `sql` gives `key`, the key of each failing row (or group of `rows` rows); `table` is the standardized table."""
+
+    name: str
+    table: str
+    blocking: bool
+    description: str
+    remedy: str
+    sql: str
+
+
+@cache
+def all_checks() -> tuple[Check, ...]:
+    """Every comparison that follows from the mapping."""
+    entities = mapping.load().entities
+    kinds = (_nothing_lost, _nothing_invented, _counts, _casts, _fresh)
+    return tuple(make(entity) for entity in entities for make in kinds)
+
+
+def run_all(settings: Settings) -> list[CheckResult]:
+    """Run every comparison. The caller holds the warehouse lock."""
+    with history.opened(settings) as db:
+        return [_run(db, check) for check in all_checks()]
+
+
+def from_dbt(results: Iterable[NodeResult]) -> list[CheckResult]:
+    """dbt's tests as check results; a model that could not be built counts as a failed blocking check of itself."""
+    found = []
+    for node in results:
+        if node.resource_type == "model" and node.status == "error":
+            found.append(
+                CheckResult("builds", node.name, False, True, 0, f"The model could not be built: {node.message}", "See dbt's log.")
+            )
+        elif node.resource_type in ("test", "unit_test") and node.status != "skipped":
+            found.append(
+                CheckResult(
+                    node.name,
+                    node.table or "",
+                    node.status == "pass",
+                    node.status in ("fail", "error"),
+                    node.failures or 0,
+                    node.description or node.name.replace("_", " "),
+                    "" if node.status == "pass" else node.message or "See dbt's log.",
+                )
+            )
+    return found
+
+
+def _run(db: duckdb.DuckDBPyConnection, check: Check) -> CheckResult:
+    failing = db.execute(f"select key, rows, sum(rows) over () from ({check.sql}) order by rows desc, key limit {SAMPLE}").fetchall()
+    failed = int(failing[0][2]) if failing else 0
+    keys = [key if rows == 1 else f"{key} ({rows:,} rows)" for key, rows, _ in failing]
+    return CheckResult(check.name, check.table, not failed, check.blocking, failed, check.description, check.remedy, keys)
+
+
+def _nothing_lost(entity: str) -> Check:
+    parts = list(_raw_keys(entity))
+    lost = " union all ".join(
+        f"select distinct r.connection || ':' || {_key([f'r.{raw}' for raw in keys.values()])} as key, 1 as rows from {relation} r "
+        f"where {' and '.join(f'r.{raw} is not null' for raw in keys.values())} and not exists (select 1 from standardized.{entity} s "
+        f"where s.source_system = '{kind}' and s.connection = r.connection and {' and '.join(f's.{ours} = r.{raw}' for ours, raw in keys.items())})"
+        for kind, relation, keys in parts
+    )
+    return Check(
+        "no_rows_lost", entity, True, f"Every raw record has its row in {entity}.",
+        "Look at the staging models of these records' CRM: a filter or a join drops them.", lost or _NONE,
+    )  # fmt: skip
+
+
+def _nothing_invented(entity: str) -> Check:
+    spec = mapping.load()
+    staged = " union all ".join(f"select connection, {', '.join(spec.entities[entity].key)} from staging.stg_{kind}__{model}"
+                                for kind, _, model, _ in spec.feeds(entity))  # fmt: skip
+    keys = spec.entities[entity].key
+    return Check(
+        "no_rows_multiplied", entity, True, f"{entity} has each staged row once.",
+        "Look at the joins of the staging models: one of them finds several rows.",
+        f"select connection || ':' || {_key(list(keys))} as key, count(*) - 1 as rows from ({staged}) group by connection, {', '.join(keys)} having count(*) > 1",
+    )  # fmt: skip
+
+
+def _raw_keys(entity: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """CRM, raw relation, and our key field -> raw column, of each feed that takes every row of its raw table."""
+    spec = mapping.load()
+    for kind, _, _, feed in spec.feeds(entity):
+        sources = {field: feed.fields[field].field for field in spec.entities[entity].key}
+        if not feed.takes_every_row or not all(source and "." not in source for source in sources.values()):
+            continue
+        yield kind, f"raw_{kind}.{feed.table}", {f: spec.column(kind, feed.table, s) for f, s in sources.items() if s}
+
+
+def _key(columns: list[str]) -> str:
+    return " || '/' || ".join(columns)
+
+
+def _counts(entity: str) -> Check:
+    return Check(
+        "same_count_as_raw", entity, True, f"{entity} has as many rows from each raw table as raw says it must.",
+        "Look at the staging models of these raw tables: a filter, a join or the newest-row rule drops or repeats rows.",
+        f"""select connection || ':' || source_system as key, abs(wanted - there) as rows from (
+            select connection, source_system, sum(wanted) as wanted, sum(there) as there from (
+                select connection, source_system, raw_rows as wanted, 0 as there from staging.row_counts where entity = '{entity}'
+                union all select connection, source_system, 0, 1 from standardized.{entity}
+            ) group by all
+        ) where wanted <> there""",
+    )  # fmt: skip
+
+
+def _casts(entity: str) -> Check:
+    return Check(
+        "values_cast", entity, False, f"Every value that a CRM gave for {entity} fits its column's type.",
+        "These values are null in the table and kept in raw. Correct them in the CRM, or the type in mapping.yml.",
+        f"""select connection || ':' || raw_table || '.' || raw_field as key, failed_values as rows
+            from staging.failed_casts where entity = '{entity}' and failed_values > 0""",
+    )  # fmt: skip
+
+
+def _fresh(entity: str) -> Check:
+    spec = mapping.load()
+    feeding = ", ".join(f"('{kind}', '{feed.table}')" for kind, _, _, feed in spec.feeds(entity))
+    return Check(
+        "fresh", entity, False, f"What feeds {entity} was read to its end within the last {STALE_HOURS} hours.",
+        "Run `cdp status` to see why, then `cdp sync`.",
+        f"""select connection || ':' || object as key, 1 as rows from (
+            select connection, source_system, object, max(ended_at) filter (state = 'ok') as last from ops.table_syncs group by all
+        ) where (source_system, object) in ({feeding}) and (last is null or last < now() at time zone 'UTC' - interval {STALE_HOURS} hour)""",
+    )  # fmt: skip
+
+
+_NONE = "select null::varchar as key, 0 as rows where false"

@@ -1,0 +1,53 @@
+"""The `cdp` command. Every command's heavy imports are inside it, so that `cdp --help` is quick."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from cdp_pipelines.cli import crms, reading, sandbox, syncing
+
+
+class _Commands(TyperGroup):
+    """Says an expected error in one line on stderr and exits with 1; a traceback is for what nobody expected."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if not isinstance(error, _expected()):
+                raise
+            typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # locals hold tokens and people's data
+    help="Salesforce, HubSpot and Marketo in one trustworthy set of customer tables.",
+)
+syncing.register(app)
+crms.register(app)
+reading.register(app)
+app.add_typer(sandbox.app, name="sandbox")
+app.add_typer(crms.mapping, name="mapping")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    from cdp_pipelines.config import ConfigError
+    from cdp_pipelines.crm_integrations.base_crm import CRMError
+    from cdp_pipelines.filters import FilterError
+    from cdp_pipelines.lock import WarehouseBusy
+    from cdp_pipelines.mapping import MappingError
+    from cdp_pipelines.query import NotPublished, QueryError
+
+    return ConfigError, CRMError, FilterError, WarehouseBusy, MappingError, NotPublished, QueryError

@@ -1,0 +1,149 @@
+"""`cdp demo`, `cdp sync`, `cdp status`: run the pipeline and see how it went."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cdp_pipelines.cli import output
+
+if TYPE_CHECKING:
+    from cdp_pipelines.config import ConfigError, Connection
+    from cdp_pipelines.summary import SyncSummary
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog="Example: cdp demo")(demo)
+    app.command(epilog="Example: cdp sync hubspot --full")(sync)
+    app.command(epilog="Example: cdp status --json")(status)
+
+
+def demo() -> None:
+    """Run everything once against the sandbox, three CRMs with made-up people on this machine; no account is needed."""
+    from cdp_pipelines import demo as demonstration
+    from cdp_pipelines.config import load_settings
+
+    raise typer.Exit(demonstration.run(load_settings()))
+
+
+def sync(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connections to sync (default: all).")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Read everything anew, not only what changed since the last sync.")] = False,
+    json: Json = False,
+) -> None:
+    """Read the CRMs, build and check the tables, and publish them. Exits with 1 when anything is incomplete."""
+    from cdp_pipelines import sync as pipeline
+    from cdp_pipelines.cli.progress import progress
+    from cdp_pipelines.config import load_settings
+    from cdp_pipelines.summary import summarize
+
+    settings = load_settings()
+    with pipeline.configured(settings) as connections:
+        chosen = _chosen(connections, names or [])
+        with progress(output.console(stderr=True)) as shown:
+            report = pipeline.sync(settings, chosen, full=full, on_progress=shown.rows, on_stage=shown.stage)
+    summary = summarize(report)
+    if json:
+        output.print_json(summary)
+    else:
+        _print_summary(summary)
+    if not summary["complete"] or any(check["blocking"] for check in summary["checks"]["failed"]):
+        raise typer.Exit(1)
+
+
+def status(json: Json = False) -> None:
+    """Show the last sync of every connection and object, how far behind they are, and the checks that fail.
+
+    Exits with 1 when something is incomplete.
+    """
+    from cdp_pipelines import status as state
+    from cdp_pipelines.config import load_settings
+
+    found = state.read(load_settings())
+    if json:
+        output.print_json(found)
+    else:
+        _print_status(found)
+    if found["state"] != "complete":
+        raise typer.Exit(1)
+
+
+def _chosen(connections: list[Connection | ConfigError], names: list[str]) -> list[Connection | ConfigError]:
+    from cdp_pipelines.config import ConfigError
+
+    by_name = {(c.connection or c.setting) if isinstance(c, ConfigError) else c.name: c for c in connections}
+    for name in names:
+        if name not in by_name:
+            raise ConfigError(name, "is not a connection", f"Connections: {', '.join(by_name)}.")
+    return [connection for name, connection in by_name.items() if not names or name in names]
+
+
+def _print_summary(summary: SyncSummary) -> None:
+    console = output.console()
+    table = output.table("connection", "object", "mode", "#read", "#new", "#updated", "#deleted", "#calls", "state")
+    for name, connection in summary["connections"].items():
+        for object_name, found in connection["objects"].items():
+            counts = (output.cell(found[f"rows_{what}"]) for what in ("read", "inserted", "updated", "deleted"))
+            state = output.mark(found["state"] == "ok", no=found["state"])
+            table.add_row(name, object_name, found["mode"], *counts, output.cell(found["calls"]), state)
+    console.print(table)
+    _print_reasons(summary["connections"])
+    for name, connection in summary["connections"].items():
+        for warning in connection["warnings"]:
+            console.print(output.cell(f"{name}: {warning}", "yellow"))
+    _print_checks(summary["checks"]["failed"], f"{summary['checks']['passed']:,} passed")
+    calls = ", ".join(f"{name} {connection['calls']:,}" for name, connection in summary["connections"].items())
+    console.print(f"API calls: {calls or 'none'}.")
+    if summary["published"]:
+        console.print(output.cell(f"Published: {summary['published']}"))
+    else:
+        console.print(output.cell(f"Not published: {summary['problem']}.", "bold red"))
+    word = output.mark(summary["complete"], "complete", "INCOMPLETE")
+    console.print("Sync", word, f"in {output.duration(summary['seconds'])}.")
+
+
+def _print_status(found: dict[str, Any]) -> None:
+    console = output.console()
+    table = output.table("connection", "object", "state", "last run", "mode", "read up to", "lag", "#rows", "#read", "#calls")
+    for name, connection in found["connections"].items():
+        for object_name, one in connection["objects"].items():
+            table.add_row(
+                name, object_name, output.mark(one["state"] == "ok", no=one["state"]), output.moment(one["ended_at"]), one["mode"],
+                output.moment(one["cursor"]), output.duration(one["lag_seconds"]),
+                *(output.cell(one[key]) for key in ("rows_total", "rows_read", "calls")),
+            )  # fmt: skip
+    console.print(table)
+    _print_reasons(found["connections"])
+    _print_checks([{**check, "table": check["table_name"]} for check in found["failed_checks"]], "the others passed")
+    word = output.mark(found["state"] == "complete", "complete", "INCOMPLETE")
+    console.print(
+        "State:", word, f"(last run {output.moment(found['ended_at'])}, lag {output.duration(found['lag_seconds']) or 'unknown'})."
+    )
+    console.print("API calls used and left today: see `cdp connections`.")
+
+
+def _print_reasons(connections: dict[str, dict[str, Any]]) -> None:
+    """Why objects are incomplete, each reason once for all the objects of a connection that share it."""
+    from cdp_pipelines.summary import explain
+
+    for name, connection in connections.items():
+        reasons: dict[str, list[str]] = {}
+        for object_name, one in connection["objects"].items():
+            if one["state"] != "ok":
+                reasons.setdefault(explain(one["problem"], one["remedy"]), []).append(object_name)
+        for reason, objects in reasons.items():
+            output.console().print(output.cell(f"{name}: incomplete ({', '.join(objects)}): {reason}", "red"))
+
+
+def _print_checks(failed: list[dict[str, Any]], others: str) -> None:
+    from cdp_pipelines.summary import describe_check
+
+    console = output.console()
+    console.print(f"Checks: {others}, {len(failed):,} failed.")
+    for check in failed:
+        text = f"  {check['table']}.{check['name']}: {describe_check({'sample_keys': [], **check})}"
+        console.print(output.cell(text, "red" if check["blocking"] else "yellow"))

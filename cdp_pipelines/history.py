@@ -1,0 +1,85 @@
+"""What ran and what it found: the outcome of every table's sync and of every check, kept in the warehouse's `ops` schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import duckdb
+
+from cdp_pipelines.config import Connection, Settings
+from cdp_pipelines.sources.extract import TableReport
+
+_TABLES = """
+create schema if not exists ops;
+create table if not exists ops.table_syncs (
+    connection varchar not null, source_system varchar not null, object varchar not null, mode varchar not null, state varchar not null,
+    problem varchar, remedy varchar, started_at timestamp not null, ended_at timestamp not null, cursor timestamp, rows_read bigint not null,
+    rows_inserted bigint not null, rows_updated bigint not null, rows_deleted bigint not null, rows_total bigint not null, calls bigint not null
+);
+create table if not exists ops.connections (connection varchar primary key, kind varchar not null, host varchar not null);
+create table if not exists ops.check_results (
+    checked_at timestamp not null, name varchar not null, table_name varchar not null, passed boolean not null, blocking boolean not null,
+    failed_rows bigint not null, description varchar, remedy varchar, sample_keys varchar[]
+);
+"""
+
+
+@dataclass
+class CheckResult:
+    """What one check found. `sample_keys` are up to ten `connection:id` keys of failing rows; never values."""
+
+    name: str
+    table: str
+    passed: bool
+    blocking: bool
+    failed_rows: int
+    description: str
+    remedy: str = ""
+    sample_keys: list[str] = field(default_factory=list)
+
+
+def claim(settings: Settings, connection: Connection) -> str | None:
+    """Note where this connection's records come from, once. Gives the other host when they came from another one until now."""
+    with opened(settings) as db:
+        known = db.execute("select kind || ' on ' || host from ops.connections where connection = ?", [connection.name]).fetchall()
+        if not known:
+            db.execute("insert into ops.connections values (?, ?, ?)", [connection.name, connection.kind, connection.host])
+            return None
+    return known[0][0] if known[0][0] != f"{connection.kind} on {connection.host}" else None
+
+
+def record_syncs(settings: Settings, reports: Iterable[TableReport]) -> None:
+    """Append the outcomes of some tables. The caller holds the warehouse lock."""
+    rows = [
+        (r.connection, r.kind, r.table, r.mode, r.state, r.problem, r.remedy, _utc(r.started_at), _utc(r.ended_at or r.started_at),
+         _utc(r.cursor) if r.cursor else None, r.rows_read, r.rows_inserted, r.rows_updated, r.rows_deleted, r.rows_total, r.calls)
+        for r in reports
+    ]  # fmt: skip
+    with opened(settings) as db:
+        if rows:
+            db.executemany(f"insert into ops.table_syncs values ({', '.join('?' * 16)})", rows)
+
+
+def record_checks(settings: Settings, checked_at: datetime, results: Iterable[CheckResult]) -> None:
+    """Append what some checks found. The caller holds the warehouse lock."""
+    rows = [
+        (_utc(checked_at), r.name, r.table, r.passed, r.blocking, r.failed_rows, r.description, r.remedy, r.sample_keys) for r in results
+    ]
+    with opened(settings) as db:
+        if rows:
+            db.executemany(f"insert into ops.check_results values ({', '.join('?' * 9)})", rows)
+
+
+def opened(settings: Settings) -> duckdb.DuckDBPyConnection:
+    """The warehouse, with the history's tables in place. Close it, or use it in a `with` block."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    db = duckdb.connect(str(settings.warehouse))
+    db.execute(_TABLES)
+    return db
+
+
+def _utc(moment: datetime) -> datetime:
+    """DuckDB's `timestamp` has no zone; all of ours are UTC."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

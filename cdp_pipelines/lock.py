@@ -1,0 +1,58 @@
+"""One process at a time may open the warehouse: a lock file, shared by the command line and Dagster, that says who has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from filelock import FileLock, Timeout
+
+from cdp_pipelines.config import Settings
+
+
+class WarehouseBusy(Exception):
+    """Another process kept the warehouse for longer than we wait."""
+
+
+@contextmanager
+def warehouse_lock(settings: Settings, what: str, on_wait: Callable[[str], None] | None = None) -> Generator[None]:
+    """Hold the warehouse for `what` (a few words, shown to whoever waits). Nested use by one process is fine.
+
+    Waits `settings.lock_wait_seconds`, telling `on_wait` once who has it; then raises WarehouseBusy.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(settings.data_dir / "warehouse.lock", is_singleton=True)
+    holder = settings.data_dir / "warehouse.lock.json"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if on_wait:
+            on_wait(f"waiting for {_who(holder)}")
+        try:
+            lock.acquire(timeout=settings.lock_wait_seconds)
+        except Timeout:
+            raise WarehouseBusy(
+                f"{settings.warehouse} is in use by {_who(holder)}. Wait until it ends, or stop it, and run this again."
+            ) from None
+    try:
+        if lock.lock_counter == 1:
+            said = {"pid": os.getpid(), "what": what, "command": os.path.basename(sys.argv[0]), "since": datetime.now(UTC).isoformat()}
+            holder.write_text(json.dumps(said))
+        yield
+    finally:
+        if lock.lock_counter == 1:
+            holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _who(holder: os.PathLike[str]) -> str:
+    try:
+        with open(holder) as file:
+            said = json.load(file)
+        return f"{said['what']} (process {said['pid']}, {said['command']}, since {said['since'][:19]}Z)"
+    except (OSError, ValueError, KeyError):
+        return "another process"

@@ -1,0 +1,47 @@
+"""How fresh and how sound the published tables are: the last sync of every object, and the checks that fail."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from cdp_pipelines import query
+from cdp_pipelines.config import Settings
+
+
+def read(settings: Settings) -> dict[str, Any]:
+    """The newest sync of each connection and object, and every check that fails, as the published file has them.
+
+    `state` is `complete` or `incomplete` (an object was not read to its end, or a blocking check failed); `lag_seconds` is the time
+    between an object's cursor and now. Raises NotPublished when nothing was ever published.
+    """
+    now = datetime.now(UTC)
+    connections: dict[str, dict[str, Any]] = {}
+    with query.sql(settings, "from sync_status order by connection, object") as synced:
+        for row in synced.dicts():
+            name, source_system = row.pop("connection"), row.pop("source_system")
+            connection = connections.setdefault(name, {"source_system": source_system, "objects": {}})
+            connection["objects"][row.pop("object")] = row | {"lag_seconds": _lag(row["cursor"], now)}
+    for connection in connections.values():
+        connection |= _overall(list(connection["objects"].values()))
+    with query.sql(settings, "from data_quality where not passed order by blocking desc, table_name, name") as failed:
+        failed_checks = list(failed.dicts())
+    overall = _overall(list(connections.values()))
+    if any(check["blocking"] for check in failed_checks):
+        overall["state"] = "incomplete"
+    return {**overall, "connections": connections, "failed_checks": failed_checks}
+
+
+def _overall(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """State, last end, worst lag and calls of several objects or connections together."""
+    lags = [part["lag_seconds"] for part in parts]
+    return {
+        "state": "complete" if parts and all(part["state"] in ("ok", "complete") for part in parts) else "incomplete",
+        "ended_at": max((part["ended_at"] for part in parts), default=None),
+        "lag_seconds": None if None in lags else max(lags, default=None),
+        "calls": sum(part["calls"] for part in parts),
+    }
+
+
+def _lag(cursor: datetime | None, now: datetime) -> float | None:
+    return (now - cursor).total_seconds() if cursor else None

@@ -1,0 +1,190 @@
+"""One sync, from the CRMs to the published file: extract, standardize, check, unify, publish.
+
+The steps are functions of their own; Dagster's assets (`defs/`) call the same ones in the same order.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cdp_pipelines import checks, history, transform
+from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings, connection_from_config, connection_from_env
+from cdp_pipelines.history import CheckResult
+from cdp_pipelines.lock import warehouse_lock
+from cdp_pipelines.publish import publish, publish_status
+from cdp_pipelines.sandbox import hosting
+from cdp_pipelines.sources import registry
+from cdp_pipelines.sources.extract import Progress, TableReport, create_raw_tables, declared_columns, extract
+from cdp_pipelines.transform import NodeResult
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class ConnectionOutcome:
+    """What a sync did for one connection. `problem` and `remedy` are set when the connection as a whole failed."""
+
+    connection: str
+    kind: str
+    complete: bool
+    problem: str | None = None
+    remedy: str | None = None
+    tables: list[TableReport] = field(default_factory=list)
+    calls: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass
+class SyncReport:
+    """What a sync did. `problem` says why it stopped before publishing; `published` is the file it wrote otherwise."""
+
+    started_at: datetime
+    ended_at: datetime
+    connections: list[ConnectionOutcome]
+    checks: list[CheckResult] = field(default_factory=list)
+    published: Path | None = None
+    problem: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Everything was read, no blocking check failed, and the file was published."""
+        return self.problem is None and self.published is not None and all(c.complete for c in self.connections)
+
+
+@contextmanager
+def configured(settings: Settings) -> Generator[list[Connection | ConfigError]]:
+    """The connections that the environment names; one that cannot be used is given as its ConfigError.
+
+    Where the environment names none at all, the built-in sandbox runs for the length of the block, and its three CRMs are the connections.
+    """
+    kinds = settings.connection_kinds()
+    if kinds:
+        yield [_from_env(name, kind) for name, kind in kinds.items()]
+        return
+    with hosting.hosted(settings) as sandbox:
+        yield [connection_from_config(name, config) for name, config in sandbox.connections().items()]
+
+
+def sync(
+    settings: Settings,
+    connections: Sequence[Connection | ConfigError],
+    *,
+    full: bool = False,
+    on_progress: Progress | None = None,
+    on_stage: Callable[[str], None] | None = None,
+) -> SyncReport:
+    """Run all steps. Never raises for a CRM that fails: the report says what is incomplete. Raises WarehouseBusy.
+
+    `on_stage` is told, in a few words, which step begins.
+    """
+    say = on_stage or (lambda text: None)
+    started = datetime.now(UTC)
+    report = SyncReport(started, started, [])
+    with warehouse_lock(settings, "cdp sync", say):
+        say("extracting")
+        for connection in connections:
+            report.connections.append(ingest(settings, connection, full=full, on_progress=on_progress))
+        create_missing_raw_tables(settings)
+        say("standardizing")
+        report.checks += standardize(settings)
+        say("checking")
+        report.checks += check_standardized(settings)
+        if not _stopped_by(report.checks, report):
+            say("unifying")
+            report.checks += unify(settings)
+            _stopped_by(report.checks, report)
+        say("publishing")
+        if report.problem is None:
+            report.published = publish(settings).path
+        else:
+            publish_status(settings)
+    report.ended_at = datetime.now(UTC)
+    return report
+
+
+def ingest(
+    settings: Settings, connection: Connection | ConfigError, *, full: bool = False, on_progress: Progress | None = None
+) -> ConnectionOutcome:
+    """Extract one connection and write down how each of its tables went. The caller holds the warehouse lock."""
+    if isinstance(connection, ConfigError):
+        problem = f"{connection.setting} {connection.problem}."
+        return _failed(settings, connection.connection or connection.setting, kind_of(connection, settings), problem, connection.remedy)
+    if other := history.claim(settings, connection):
+        problem = f"until now this connection was {other}, and now it is {connection.kind} on {connection.host}; their records would mix."
+        remedy = (
+            "Give it another name in CDP_CONNECTIONS, or start anew with an empty data directory (`make clean`, or another CDP_DATA_DIR)."
+        )
+        return _failed(settings, connection.name, connection.kind, problem, remedy)
+    found = extract(connection, registry.reader(connection, settings), settings, full=full, on_progress=on_progress)
+    history.record_syncs(settings, found.tables)
+    outcome = ConnectionOutcome(connection.name, connection.kind, found.complete, None, None, found.tables, found.calls, found.warnings)
+    reasons = {(t.problem, t.remedy) for t in found.tables}
+    if len(reasons) == 1 and not found.complete:
+        outcome.problem, outcome.remedy = reasons.pop()
+    return outcome
+
+
+def _failed(settings: Settings, name: str, kind: Kind, problem: str, remedy: str) -> ConnectionOutcome:
+    """The outcome of a connection that could not even be tried, written down for each of its tables."""
+    now = datetime.now(UTC)
+    tables = [TableReport(name, kind, t.name, "incremental", now, now, "incomplete", problem, remedy) for t in registry.TABLES[kind]]
+    history.record_syncs(settings, tables)
+    return ConnectionOutcome(name, kind, False, problem, remedy, tables)
+
+
+def kind_of(connection: Connection | ConfigError, settings: Settings) -> Kind:
+    """Which CRM a connection is of, also when its settings cannot be used."""
+    return connection.kind if isinstance(connection, Connection) else settings.connection_kinds()[connection.connection or ""]
+
+
+def create_missing_raw_tables(settings: Settings) -> None:
+    """Make sure that every raw table and mapped column exists, also those of a CRM that nobody connected: the models read all of them."""
+    with history.opened(settings) as db:
+        there = set(db.execute("select schema_name, table_name, column_name from duckdb_columns()").fetchall())
+    for kind in KINDS:
+        wanted = {(f"raw_{kind}", t.name, column) for t in registry.TABLES[kind] for column in declared_columns(kind, t).values()}
+        if wanted - there:
+            create_raw_tables(kind, registry.TABLES[kind], settings)
+
+
+def build_models(settings: Settings, select: str) -> list[NodeResult]:
+    """Build dbt models with their tests, and write down what the tests found. The caller holds the warehouse lock."""
+    results = transform.build(select, settings)
+    history.record_checks(settings, datetime.now(UTC), checks.from_dbt(results))
+    return results
+
+
+def standardize(settings: Settings) -> list[CheckResult]:
+    """Build staging and the standardized tables, with their tests."""
+    return checks.from_dbt(build_models(settings, transform.LAYERS["standardized"]))
+
+
+def check_standardized(settings: Settings) -> list[CheckResult]:
+    """Compare the standardized tables with the raw ones."""
+    results = checks.run_all(settings)
+    history.record_checks(settings, datetime.now(UTC), results)
+    return results
+
+
+def unify(settings: Settings) -> list[CheckResult]:
+    """Build the unified tables, with their tests."""
+    return checks.from_dbt(build_models(settings, transform.LAYERS["unified"]))
+
+
+def _stopped_by(results: Iterable[CheckResult], report: SyncReport) -> bool:
+    failed = [f"{r.table}.{r.name}" for r in results if r.blocking and not r.passed]
+    if failed:
+        report.problem = f"a blocking check failed ({', '.join(failed)}), so the published tables stay those of the last good run"
+    return bool(failed)
+
+
+def _from_env(name: str, kind: Kind) -> Connection | ConfigError:
+    try:
+        return connection_from_env(name, kind)
+    except ConfigError as error:
+        return error
