@@ -1,0 +1,15 @@
+"""Everything Dagster runs, in the order in which the data flows."""
+
+import dagster as dg
+
+from cdp_pipelines.defs import automate, checks, extract, publish, transform
+
+defs = dg.Definitions.merge(
+    extract.defs,
+    transform.defs,
+    checks.defs,
+    publish.defs,
+    automate.defs,
+    # DuckDB has one writer, so steps run in one process, one after the other; waiting for the CRMs overlaps inside a step.
+    dg.Definitions(executor=dg.in_process_executor),
+)

@@ -1,0 +1,56 @@
+"""When things run: incremental every hour, in full every week, and at once when a sync is overdue."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import duckdb
+
+from cdp_pipelines.config import KINDS, Settings
+from cdp_pipelines.defs.extract import ExtractConfig
+
+OVERDUE = timedelta(hours=2)
+_FULL = dg.RunConfig(ops={f"raw_{kind}": ExtractConfig(full=True) for kind in KINDS})
+
+sync = dg.define_asset_job(
+    "sync",
+    selection=dg.AssetSelection.all(),
+    description="What changed in the CRMs since the last run, through to the published file.",
+)
+full_sync = dg.define_asset_job(
+    "full_sync",
+    selection=dg.AssetSelection.all(),
+    config=_FULL,
+    description="Everything in the CRMs read anew, through to the published file.",
+)
+hourly = dg.ScheduleDefinition(
+    name="hourly_sync", job=sync, cron_schedule="0 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING, execution_timezone="UTC"
+)
+weekly = dg.ScheduleDefinition(
+    name="weekly_full_sync",
+    job=full_sync,
+    cron_schedule="30 3 * * 0",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    execution_timezone="UTC",
+)
+
+
+@dg.sensor(job=sync, minimum_interval_seconds=300, default_status=dg.DefaultSensorStatus.RUNNING)
+def overdue_sync(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Asks for a sync when the published data is older than two hours: after a night asleep, a failed hour, or on the first start."""
+    last = _last_sync(Settings())
+    now = datetime.now(UTC).replace(tzinfo=None)
+    if last is not None and now - last < OVERDUE:
+        return dg.SkipReason(f"The last complete sync ended {last:%Y-%m-%d %H:%M} UTC.")
+    # The key changes with the last sync and with the hour: one request each hour until it works, not one each tick.
+    return dg.RunRequest(run_key=f"{last:%Y%m%dT%H%M%S}-{now:%Y%m%dT%H}" if last else f"first-{now:%Y%m%dT%H}")
+
+
+def _last_sync(settings: Settings) -> datetime | None:
+    """When the oldest of the connections' tables was last read to its end; None when one never was."""
+    if not settings.published.exists():
+        return None
+    with duckdb.connect(str(settings.published), read_only=True) as db:
+        return db.execute("select case when bool_and(state = 'ok') then min(ended_at) end from sync_status").fetchall()[0][0]
+
+
+defs = dg.Definitions(jobs=[sync, full_sync], schedules=[hourly, weekly], sensors=[overdue_sync])

@@ -1,0 +1,39 @@
+"""Checks that compare stages, run between the standardized and the unified tables; checks on one table are dbt tests."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from cdp_pipelines import checks, history
+from cdp_pipelines.config import Settings
+from cdp_pipelines.defs.policy import POOL
+from cdp_pipelines.lock import warehouse_lock
+from cdp_pipelines.publish import publish_status
+
+
+def _spec(check: checks.Check) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(check.name, asset=["standardized", check.table], description=check.description, blocking=check.blocking)
+
+
+@dg.multi_asset_check(name="compare_stages", specs=[_spec(c) for c in checks.all_checks()], pool=POOL)
+def compare_stages(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    """Nothing lost between raw and standardized, values that did not cast, and the like."""
+    settings = Settings()
+    with warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):
+        results = checks.run_all(settings)
+        history.record_checks(settings, datetime.now(UTC), results)
+        if any(r.blocking and not r.passed for r in results):
+            publish_status(settings)
+    for result in results:
+        yield dg.AssetCheckResult(
+            check_name=result.name,
+            asset_key=["standardized", result.table],
+            passed=result.passed,
+            severity=dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN,
+            description=result.description if result.passed else f"{result.description} {result.remedy}",
+            metadata={"failed rows": result.failed_rows, "examples (connection:id)": ", ".join(result.sample_keys) or "none"},
+        )
+
+
+defs = dg.Definitions(asset_checks=[compare_stages])

@@ -1,0 +1,102 @@
+"""Raw tables: what each CRM's API said. One step for each CRM, over all of its connections."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from cdp_pipelines import sync
+from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings
+from cdp_pipelines.defs.policy import OWNERS, POOL
+from cdp_pipelines.lock import warehouse_lock
+from cdp_pipelines.mapping import load
+from cdp_pipelines.sources import registry
+from cdp_pipelines.sources.extract import TableReport
+
+COMPLETE = "complete"
+
+
+class ExtractConfig(dg.Config):
+    """How to extract: from each table's cursor, or everything anew."""
+
+    full: bool = False
+
+
+def raw_tables(kind: Kind) -> dg.AssetsDefinition:
+    """The raw tables of one CRM, and for each a check that it was read to its end."""
+    keys = {table.name: dg.AssetKey([f"raw_{kind}", table.name]) for table in registry.TABLES[kind]}
+    specs = [
+        dg.AssetSpec(
+            keys[table.name],
+            description=load().raw[kind][table.name].description,
+            group_name=f"raw_{kind}",
+            owners=OWNERS,
+            kinds={"dlt", "duckdb", kind},
+            metadata={"dagster/table_name": f"raw_{kind}.{table.name}", "vendor object": table.object},
+        )
+        for table in registry.TABLES[kind]
+    ]
+    completeness = [
+        dg.AssetCheckSpec(COMPLETE, asset=key, description="Every connection's table was read to its end.") for key in keys.values()
+    ]
+
+    @dg.multi_asset(name=f"raw_{kind}", specs=specs, check_specs=completeness, pool=POOL)
+    def assets(context: dg.AssetExecutionContext, config: ExtractConfig) -> Iterator[dg.MaterializeResult]:
+        settings = Settings()
+        with sync.configured(settings) as connections, warehouse_lock(settings, f"Dagster run {context.run_id}", context.log.info):
+            mine = [c for c in connections if sync.kind_of(c, settings) == kind]
+            reports = _extract(context, settings, mine, config.full)
+            sync.create_missing_raw_tables(settings)
+            with duckdb.connect(str(settings.warehouse)) as db:
+                for table, key in keys.items():
+                    found = [r for r in reports if r.table == table]
+                    yield dg.MaterializeResult(key, metadata=_metadata(db, kind, table, found), check_results=[_completeness(key, found)])
+
+    return assets
+
+
+def _extract(
+    context: dg.AssetExecutionContext, settings: Settings, connections: list[Connection | ConfigError], full: bool
+) -> list[TableReport]:
+    reports: list[TableReport] = []
+    for connection in connections:
+        outcome = sync.ingest(settings, connection, full=full)
+        state = "complete" if outcome.complete else f"incomplete: {outcome.problem or 'see the tables'}"
+        context.log.info(f"{outcome.connection}: {sum(t.rows_read for t in outcome.tables)} rows, {outcome.calls} calls, {state}")
+        for warning in outcome.warnings:
+            context.log.warning(f"{outcome.connection}: {warning}")
+        reports += outcome.tables
+    return reports
+
+
+def _completeness(key: dg.AssetKey, reports: list[TableReport]) -> dg.AssetCheckResult:
+    missing = [f"{r.connection}: {r.problem} {r.remedy or ''}".strip() for r in reports if r.state != "ok"]
+    return dg.AssetCheckResult(
+        check_name=COMPLETE,
+        asset_key=key,
+        passed=not missing,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(missing) or "Read to its end for every connection.",
+        metadata={"connections": len(reports)},
+    )
+
+
+def _metadata(db: duckdb.DuckDBPyConnection, kind: Kind, table: str, reports: list[TableReport]) -> dict[str, Any]:
+    relation = f'raw_{kind}."{table}"'
+    columns = db.execute(f"describe {relation}").fetchall()
+    count = db.execute(f"select count(*) from {relation}").fetchall()[0][0]
+    rows = "".join(
+        f"| {r.connection} | {r.mode} | {r.rows_read:,} | {r.rows_inserted:,} | {r.rows_updated:,} | {r.rows_deleted:,} | {r.calls:,} | {r.state} |\n"
+        for r in reports
+    )
+    return {
+        "dagster/row_count": count,
+        "dagster/column_schema": dg.TableSchema([dg.TableColumn(name, type_) for name, type_, *_ in columns]),
+        "this run": dg.MetadataValue.md(
+            "| connection | mode | read | new | updated | deleted | calls | state |\n|---|---|---|---|---|---|---|---|\n" + rows
+        ),
+    }
+
+
+defs = dg.Definitions(assets=[raw_tables(kind) for kind in KINDS])

@@ -1,0 +1,62 @@
+"""The published file, and the last word on the run: whether everything was read."""
+
+import dagster as dg
+import duckdb
+
+from cdp_pipelines.config import Settings
+from cdp_pipelines.defs import transform
+from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
+from cdp_pipelines.lock import warehouse_lock
+from cdp_pipelines.publish import publish
+
+PUBLISHED = dg.AssetKey(["published", "cdp"])
+_INCOMPLETE = "select connection, object, problem, remedy from sync_status where state <> 'ok' order by all"
+
+_INPUTS = sorted(key for key in transform.standardize.keys | transform.unify.keys if key.path[0] != "staging")
+
+
+@dg.asset(
+    key=PUBLISHED,
+    deps=_INPUTS,
+    group_name="published",
+    owners=OWNERS,
+    kinds={"duckdb"},
+    freshness_policy=FRESHNESS,
+    pool=POOL,
+    check_specs=[
+        dg.AssetCheckSpec(
+            "everything_read",
+            asset=PUBLISHED,
+            blocking=True,
+            description="No table of any connection is incomplete. Fails the run, after what could be read has been published.",
+        )
+    ],
+)
+def cdp(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """The file that analysts open: every standardized and unified table, sync_status and data_quality, replaced in one move."""
+    settings = Settings()
+    with warehouse_lock(settings, f"Dagster run {context.run_id}", context.log.info):
+        written = publish(settings)
+    with duckdb.connect(str(written.path), read_only=True) as db:
+        incomplete = db.execute(_INCOMPLETE).fetchall()
+    for connection, table, problem, remedy in incomplete:
+        context.log.error(f"{connection} {table} is incomplete: {problem} {remedy or ''}")
+    return dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(written.path),
+            "size (bytes)": written.path.stat().st_size,
+            "rows": dg.MetadataValue.md("| table | rows |\n|---|---|\n" + "".join(f"| {t} | {n:,} |\n" for t, n in written.rows.items())),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="everything_read",
+                passed=not incomplete,
+                severity=dg.AssetCheckSeverity.ERROR,
+                description="; ".join(f"{c} {t}: {p}" for c, t, p, _ in incomplete)
+                or "Every table of every connection was read to its end.",
+            )
+        ],
+    )
+
+
+defs = dg.Definitions(assets=[cdp])

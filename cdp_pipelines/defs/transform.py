@@ -1,0 +1,92 @@
+"""Staging, standardized and unified tables: the dbt project, one step on each side of the gate.
+
+Two steps and not one: all models of one step run in one dbt process, so a check between them could not stop the later ones. The models and
+tests come from dbt's manifest; they are built by the same function as in `cdp sync`, in this process, which takes a quarter of the time
+that dbt's command line and dagster-dbt's own metadata queries would take.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+import duckdb
+from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
+
+from cdp_pipelines import checks, sync, transform
+from cdp_pipelines.config import Settings
+from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
+from cdp_pipelines.lock import warehouse_lock
+from cdp_pipelines.publish import publish_status
+
+project = DbtProject(transform.PROJECT_DIR)
+if not project.manifest_path.exists():  # a fresh clone; `make setup` and `make generate` write it too
+    transform.parse(Settings())
+
+
+class Layers(DagsterDbtTranslator):
+    """Names follow the dbt folders: key = schema/table, group = schema."""
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        """The spec of one model, with the project's owners and the freshness that standardized and unified tables promise."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        node = manifest["nodes"].get(unique_id)
+        if node is None or node["resource_type"] != "model":
+            return spec
+        return spec.replace_attributes(owners=OWNERS, freshness_policy=FRESHNESS if node["schema"] != "staging" else None)
+
+
+def models(name: str, layer: str) -> dg.AssetsDefinition:
+    """One step: the models of a layer with their tests."""
+
+    @dbt_assets(
+        name=name,
+        manifest=project.manifest_path,
+        project=project,
+        select=transform.LAYERS[layer],
+        dagster_dbt_translator=Layers(),
+        pool=POOL,
+    )
+    def assets(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        settings = Settings()
+        with warehouse_lock(settings, f"Dagster run {context.run_id}", context.log.info):
+            results = sync.build_models(settings, " ".join(sorted(key.path[-1] for key in context.selected_asset_keys)))
+            if any(r.blocking and not r.passed for r in checks.from_dbt(results)):
+                publish_status(settings)
+            yield from _tables(context, settings, results)
+        yield from _tests(context, results)
+        failed = [f"{r.node}: {r.message}" for r in results if not r.ok and r.status != "skipped"]
+        if failed:
+            raise dg.Failure("; ".join(failed))
+
+    return assets
+
+
+def _tables(context: dg.AssetExecutionContext, settings: Settings, results: list[transform.NodeResult]) -> Iterator[dg.MaterializeResult]:
+    keys = {key.path[-1]: key for key in context.selected_asset_keys}
+    with duckdb.connect(str(settings.warehouse)) as db:
+        for result in results:
+            if result.resource_type != "model" or result.status != "success":
+                continue
+            key = keys[result.node]
+            count = db.execute(f'select count(*) from {key.path[0]}."{key.path[1]}"').fetchall()[0][0]
+            yield dg.MaterializeResult(key, metadata={"dagster/row_count": count, "seconds": round(result.seconds, 2)})
+
+
+def _tests(context: dg.AssetExecutionContext, results: list[transform.NodeResult]) -> Iterator[dg.AssetCheckResult]:
+    keys = {key.name: key for key in context.selected_asset_check_keys}
+    for result in results:
+        if result.resource_type == "test" and result.status != "skipped" and result.node in keys:
+            yield dg.AssetCheckResult(
+                check_name=result.node,
+                asset_key=keys[result.node].asset_key,
+                passed=result.status == "pass",
+                severity=dg.AssetCheckSeverity.WARN if result.status == "warn" else dg.AssetCheckSeverity.ERROR,
+                description=None if result.status == "pass" else result.message,
+                metadata={"failed rows": result.failures or 0},
+            )
+
+
+standardize = models("standardize", "standardized")
+unify = models("unify", "unified")
+
+defs = dg.Definitions(assets=[standardize, unify])
