@@ -199,7 +199,9 @@ def test_the_daily_limit_stops_with_the_time_when_it_ends(serve: Callable, store
     assert resets is not None and resets > datetime.now(UTC)
     local = resets.astimezone(marketo_answers.CENTRAL)
     assert (local.hour, local.minute, local.second) == (0, 0, 0)
-    assert served.state.gate.errors_today == {"607": 1}, "it is not tried again"
+    refused = served.state.gate.errors_today
+    assert set(refused) == {"607"}
+    assert refused["607"] <= 2, "two exports may be under way at once; neither is tried again"
 
 
 def test_the_export_allowance_of_the_day_is_a_daily_limit_too(serve: Callable, store: MarketoStore):
