@@ -7,10 +7,10 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-all check generate bench clean
+.PHONY: help setup demo dev test test-all test-clients check generate bench clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready ## the environment alone, in .venv
 
@@ -39,6 +39,9 @@ test: setup ## the tests (not the slow ones)
 test-all: setup ## the tests, slow ones too
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
+test-clients: setup ## public connectors, each in an environment of its own, read the whole sandbox
+	@TEST_CLIENTS_DIR=$(VENV)-clients $(BIN)/python -m pytest -q -n 2 tests/clients_slow
+
 check: setup ## lint, format, types, and generated files up to date
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -53,6 +56,6 @@ bench: setup ## rows a second and peak memory of each source
 	@$(BIN)/python -m cdp_pipelines.bench
 
 clean: ## remove what was made: the environment, data, caches
-	@rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs *.egg-info
+	@rm -rf $(VENV) $(VENV)-clients .pytest_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs *.egg-info
 	@find data -mindepth 1 ! -name .gitignore -delete
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

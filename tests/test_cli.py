@@ -20,7 +20,8 @@ from cdp_pipelines.lock import WarehouseBusy
 from tests import published_file
 
 COMMANDS = {
-    "demo", "sync", "status", "connections", "contacts", "opportunities", "sql", "sandbox serve", "sandbox change", "mapping check",
+    "demo", "sync", "status", "connections", "contacts", "opportunities", "sql", "sandbox serve", "sandbox change", "sandbox faults set",
+    "sandbox faults clear", "sandbox faults kinds", "mapping check",
 }  # fmt: skip
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cdp_pipelines.cli import output
 
 if TYPE_CHECKING:
+    from cdp_pipelines.config import Kind
     from cdp_pipelines.sandbox.server import SandboxServer
 
 app = typer.Typer(no_args_is_help=True, help="Salesforce, HubSpot and Marketo on this machine, with made-up people.")
+faults_app = typer.Typer(help="Make a running sandbox misbehave as the real CRMs do. Alone: what is switched on.")
+app.add_typer(faults_app, name="faults")
 
 
 @app.command(epilog="Example: cdp sandbox serve --people 20000")
@@ -21,10 +24,29 @@ def serve(
     ] = None,
     people: Annotated[int | None, typer.Option(min=0, help="People in the world (default: CDP_SANDBOX_PEOPLE).")] = None,
     seed: Annotated[int | None, typer.Option(help="The world's seed (default: CDP_SANDBOX_SEED).")] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CRM:KIND[:NAME=VALUE,...]", help="Misbehave from the start; repeatable. `cdp sandbox faults kinds` lists them."
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="CRM:NAME=VALUE", help="Set an option of an emulated CRM (docs/sandbox.md); repeatable.")
+    ] = None,
 ) -> None:
     """Serve the three CRMs until Ctrl-C. Commands without credentials use them while they run."""
     from cdp_pipelines.config import load_settings
     from cdp_pipelines.sandbox import server
+
+    faults = [_read(text) for text in fault or ()]
+    options = [_read_option(text) for text in option or ()]
+
+    def ready(made: SandboxServer) -> None:
+        for given in faults:
+            made.faults.set(given)
+        for crm, values in options:
+            made.controls.set_options(crm, values)
+        _announce(made)
 
     settings = load_settings()
     server.serve(
@@ -32,7 +54,7 @@ def serve(
         seed=settings.sandbox_seed if seed is None else seed,
         port=settings.sandbox_port if port is None else port,
         state=settings.data_dir / "sandbox",
-        ready=_announce,
+        ready=ready,
     )
 
 
@@ -62,6 +84,95 @@ def change(
     console = output.console()
     console.print(table)
     console.print(f"{len(changes):,} changes made. `cdp sync` reads them.")
+
+
+@faults_app.callback(invoke_without_command=True)
+def faults(context: typer.Context) -> None:
+    """List the faults that are on in the sandbox that runs."""
+    if context.invoked_subcommand is None:
+        _show(_ask("GET", "/sandbox/faults")["on"])
+
+
+@faults_app.command("set", epilog='Example: cdp sandbox faults set "hubspot:rate_limit:path=/crm/v3/objects/contacts*,count=3"')
+def set_faults(specs: Annotated[list[str], typer.Argument(metavar="CRM:KIND[:NAME=VALUE,...]", help="One or more faults.")]) -> None:
+    """Switch faults on."""
+    given = [_read(text) for text in specs]
+    _show([_ask("POST", "/sandbox/faults", body) for body in given])
+
+
+@faults_app.command("clear", epilog="Example: cdp sandbox faults clear 3")
+def clear_faults(
+    ids: Annotated[list[int] | None, typer.Argument(help="Numbers of faults; none for all.")] = None,
+    crm: Annotated[str | None, typer.Option(help="Only those of one CRM.")] = None,
+) -> None:
+    """Switch faults off."""
+    if ids:
+        cleared = sum(_ask("DELETE", f"/sandbox/faults/{number}")["cleared"] for number in ids)
+    else:
+        cleared = _ask("DELETE", "/sandbox/faults", params={"crm": crm} if crm else None)["cleared"]
+    output.console().print(f"{cleared} switched off.")
+
+
+@faults_app.command("kinds", epilog="Example: cdp sandbox faults kinds")
+def fault_kinds() -> None:
+    """List the kinds of fault, their CRMs and parameters (all also take path, count, rate, seed and after)."""
+    from cdp_pipelines.sandbox.faults.kinds import FAULTS
+    from cdp_pipelines.sandbox.faults.settings import settings_of
+
+    table = output.table("fault", "what happens", "parameters", "CRMs")
+    for name, kind in FAULTS.items():
+        parameters = ", ".join(f"{one.name}={output.plain(one.default)}" for one in settings_of(kind).values())
+        table.add_row(name, " ".join((kind.__doc__ or "").split()), parameters, ", ".join(kind.crms))
+    output.console().print(table)
+
+
+def _show(faults: list[dict[str, Any]]) -> None:
+    console = output.console()
+    if not faults:
+        console.print("No fault is on. `cdp sandbox faults kinds` lists what there is.")
+        return
+    table = output.table("#id", "crm", "fault", "set to", "#struck")
+    for one in faults:
+        rest = {k: v for k, v in one.items() if k not in ("id", "crm", "kind", "seen", "done") and v is not None}
+        said = ", ".join(f"{k}={output.plain(v)}" for k, v in rest.items())
+        table.add_row(*map(output.cell, (one["id"], one["crm"], one["kind"], said, one["done"])))
+    console.print(table)
+
+
+def _read(text: str) -> dict[str, Any]:
+    from cdp_pipelines.sandbox.faults.settings import SwitchError
+    from cdp_pipelines.sandbox.faults.switches import parse_fault
+
+    try:
+        return parse_fault(text)
+    except SwitchError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _read_option(text: str) -> tuple[Kind, dict[str, str]]:
+    from cdp_pipelines.sandbox.faults.settings import SwitchError
+    from cdp_pipelines.sandbox.faults.switches import parse_option
+
+    try:
+        return parse_option(text)
+    except SwitchError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _ask(method: str, path: str, body: dict[str, Any] | None = None, params: dict[str, str] | None = None) -> Any:
+    """A control route of the sandbox that runs. Raises ConfigError when none does, BadParameter for what it refuses."""
+    from cdp_pipelines.config import ConfigError, load_settings
+    from cdp_pipelines.sandbox import hosting
+
+    settings = load_settings()
+    if (addresses := hosting.running(settings, any_world=True)) is None:
+        raise ConfigError(
+            "CDP_SANDBOX_PORT", f"is {settings.sandbox_port}, where no sandbox runs", "Start one with `cdp sandbox serve`, or set its port."
+        )
+    answer = hosting.ask(addresses, method, path, body, params)
+    if answer.is_error:
+        raise typer.BadParameter(answer.json()["error"])
+    return answer.json()
 
 
 def _announce(server: SandboxServer) -> None:

@@ -28,16 +28,22 @@ _EMAIL = re.compile(r"[^\s\"'@]+@[^\s\"'@]+")
 
 def body_of(response: httpx2.Response) -> dict[str, Any]:
     """The answer's JSON object, numbers with a fraction as their text; empty when it is none."""
-    try:
-        body = json.loads(response.content, parse_float=str)
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
+    kept = response.extensions
+    if "body" not in kept:
+        try:
+            kept["body"] = json.loads(response.content, parse_float=str)
+        except ValueError:
+            kept["body"] = None
+    return kept["body"] if isinstance(kept["body"], dict) else {}
 
 
 def judge(connection: HubSpotConnection, response: httpx2.Response) -> None:
     """Return for a good answer. Raises a CRMError for a final failure, TryAgain for one that passes."""
     if response.is_success:
+        if response.status_code != 204 and not _is_object(response):
+            # Without this a broken page would look like the last one.
+            problem = "HubSpot answered with something that is not JSON."
+            raise TryAgain(Unreachable(connection.name, problem, "Try later; check base_url and any proxy."))
         return
     name, status, body = connection.name, response.status_code, body_of(response)
     message = _EMAIL.sub("…", str(body.get("message", "")))[:300].strip()
@@ -58,6 +64,11 @@ def judge(connection: HubSpotConnection, response: httpx2.Response) -> None:
         raise TryAgain(error, _retry_after(response) or (2.0 if status == 423 else None))
     remedy = "Please report it: the request should have been right."
     raise RequestRejected(name, f"HubSpot refused a request: {status} {message}".rstrip(), remedy, body.get("category"))
+
+
+def _is_object(response: httpx2.Response) -> bool:
+    body_of(response)
+    return isinstance(response.extensions["body"], dict)
 
 
 def missing_scopes(body: dict[str, Any]) -> list[str]:

@@ -35,8 +35,11 @@ _QUOTA_REMEDY = "Salesforce frees calls over 24 hours; run the same command agai
 
 
 def read_json(response: httpx2.Response) -> Any:
-    """The body, numbers with a fraction as text: they must reach the tables as they were given."""
-    return json.loads(response.content, parse_float=str)
+    """The body, numbers with a fraction as text: they must reach the tables as they were given. Read once for each answer."""
+    kept = response.extensions
+    if "body" not in kept:
+        kept["body"] = json.loads(response.content, parse_float=str)
+    return kept["body"]
 
 
 def error_of(response: httpx2.Response) -> tuple[str, str]:
@@ -80,6 +83,8 @@ class Answers:
         if status < 300:
             if response.headers.get("Content-Type", "").startswith("text/html"):
                 raise TryAgain(self._web_page(response))
+            if "json" in response.headers.get("Content-Type", "") and response.is_stream_consumed:
+                self._check_json(response)
             return
         code, message = error_of(response)
         if status == 401 and code != "INVALID_AUTH_HEADER":
@@ -151,6 +156,12 @@ class Answers:
             remedy = "Allow this kind of sign-in in the Connected App (OAuth settings; client credentials also need a 'Run As' user)."
             return f"the org does not allow this kind of sign-in {said}.", remedy
         return f"Salesforce refused the sign-in {said}.", f"Check {name('client_id')}, {name('client_secret')} and {name('login_url')}."
+
+    def _check_json(self, response: httpx2.Response) -> None:
+        try:
+            read_json(response)
+        except ValueError:
+            raise TryAgain(Unreachable(self._name, "Salesforce sent JSON that breaks off.", "Try again later.")) from None
 
     def _web_page(self, response: httpx2.Response) -> Unreachable:
         return Unreachable(

@@ -1,22 +1,17 @@
-"""Everyday changes in the CRMs: seeded batches, and the log that lets a restarted sandbox be where it was before."""
+"""Everyday changes in the CRMs, in seeded batches."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from random import Random
 from typing import Any
 
-from filelock import FileLock
-
 from cdp_pipelines.config import KINDS, Kind
 from cdp_pipelines.sandbox import dirt, names
-from cdp_pipelines.sandbox.store import CrmStore
+from cdp_pipelines.sandbox.store import CrmStore, HasCustomFields, KeepsCompanies, Purges
 
 Change = dict[str, Any]
 Pairs = Mapping[Kind, Sequence[tuple[str, str]]]
@@ -59,7 +54,7 @@ def apply_changes(
 
     `duplicates` are pairs of records of one person (ids, by CRM) from which merges are taken, so that the truth stays true; without it
     any two records are merged. Gives what was done in order: `op`, `crm`, `id` and, by operation, `fields`, `person` (a newcomer's key in
-    the truth), `contact` (what a lead became), `loser`, `linked`. Fewer than `count` when too little is left to change.
+    the truth), `contact` (what a lead became), `loser`, `linked`, `company`, `was` (a field's old name). Fewer than `count` when too little is left to change.
     """
     day = _Day({kind: stores[kind] for kind in KINDS if kind in stores}, Random(f"{seed}:{at.isoformat()}"), at, count, duplicates)
     operations, weights = zip(*_OPERATIONS, strict=True)
@@ -194,9 +189,48 @@ def _unlink(day: _Day, store: CrmStore) -> None:
         day.note("unlink", store, deal, linked=[person])
 
 
+def _purge(day: _Day, store: CrmStore) -> None:
+    if isinstance(store, Purges) and (person := _one(day, store.deleted_people())) is not None:
+        store.purge_person(person, day.at)
+        day.note("purge", store, person)
+
+
+def _edit_company(day: _Day, store: CrmStore) -> None:
+    """Also the way to change what a formula field of many people says, without a change to any of them."""
+    if not isinstance(store, KeepsCompanies) or (company := _one(day, store.live_companies())) is None:
+        return
+    new: dict[str, Callable[[], Any]] = {
+        "region": lambda: day.rng.choice(("EMEA", "AMER", "APAC")),
+        "industry": lambda: day.rng.choice(names.INDUSTRIES),
+        "phone": lambda: dirt.phone(day.rng, f"20255501{day.rng.randrange(100):02d}", "US"),
+    }
+    fields = {name: new[name]() for name in dict.fromkeys(day.rng.choices(list(new), k=2))}
+    if done := store.edit_company(company, fields, day.at):
+        day.note("edit_company", store, company, fields=done)
+
+
+def _move(day: _Day, store: CrmStore) -> None:
+    if not isinstance(store, KeepsCompanies):
+        return
+    company, person = _one(day, store.live_companies()), _one(day, _linkable(day, store))
+    if company is not None and person is not None and store.move_person(person, company, day.at):
+        day.note("move", store, person, company=company)
+
+
+def _new_field(day: _Day, store: CrmStore) -> None:
+    if isinstance(store, HasCustomFields):
+        day.note("add_field", store, store.add_field_for_people(day.rng.randrange(10**6), day.at))
+
+
+def _rename_field(day: _Day, store: CrmStore) -> None:
+    """Only fields that changes made: whoever reads the others counts on their names."""
+    if isinstance(store, HasCustomFields) and (field := _one(day, store.added_fields())) is not None:
+        day.note("rename_field", store, store.rename_field_for_people(field, day.rng.randrange(10**6), day.at), was=field)
+
+
 _OPERATIONS: tuple[tuple[Callable[[_Day, CrmStore], None], int], ...] = (
     (_edit, 30), (_arrive, 8), (_clear, 6), (_delete, 5), (_restore, 4), (_merge, 5), (_convert, 8), (_new_deal, 6), (_edit_deal, 14), (_delete_deal, 3),
-    (_link, 6), (_unlink, 5),
+    (_link, 6), (_unlink, 5), (_purge, 2), (_edit_company, 4), (_move, 4), (_new_field, 1), (_rename_field, 1),
 )  # fmt: skip
 
 
@@ -217,66 +251,3 @@ def _amount(day: _Day) -> Decimal | None:
 
 def _close(day: _Day) -> date:
     return (day.at + timedelta(days=day.rng.randint(-10, 120))).date()
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One line of the log: what `apply_changes` was asked for."""
-
-    seed: int
-    at: datetime
-    count: int
-
-
-class ChangeLog:
-    """An append-only file of JSON lines, shared by all sandboxes of one data directory, also while several of them run.
-
-    Every line names its world; lines of other worlds are skipped. A sandbox applies the lines that it has not seen before it answers.
-    A line is written under a file lock and synced to disk; a torn last line (power cut) is ignored, and removed by the next writer.
-    """
-
-    def __init__(self, path: Path, world: str):
-        self.path, self.world = path, world
-        self._read_up_to = 0
-        self._last = datetime.min.replace(tzinfo=UTC)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(f"{path}.lock")
-
-    def news(self) -> list[Batch]:
-        """The batches that were added since the last call, by whichever process."""
-        try:
-            if os.stat(self.path).st_size <= self._read_up_to:
-                return []
-        except FileNotFoundError:
-            return []
-        with self.path.open("rb") as file:
-            file.seek(self._read_up_to)
-            added = file.read()
-        whole = added[: added.rfind(b"\n") + 1]
-        self._read_up_to += len(whole)
-        lines = [json.loads(line) for line in whole.splitlines()]
-        batches = [Batch(line["seed"], datetime.fromisoformat(line["at"]), line["count"]) for line in lines if line["world"] == self.world]
-        self._last = batches[-1].at if batches else self._last
-        return batches
-
-    def add(self, seed: int, count: int, apply: Callable[[Batch], list[Change]]) -> list[Change]:
-        """Apply a batch at this moment (in milliseconds, later than any before) and, once that has worked, write it down.
-
-        Batches of other processes that `news` has not given yet are applied first. Gives what `apply` gave for the new one.
-        """
-        with self._lock:
-            for batch in self.news():
-                apply(batch)
-            now = datetime.now(UTC)
-            now = now.replace(microsecond=now.microsecond // 1000 * 1000)
-            batch = Batch(seed, max(now, self._last + timedelta(milliseconds=1)), count)
-            done = apply(batch)
-            line = (json.dumps({"world": self.world, "seed": seed, "at": batch.at.isoformat(), "count": count}) + "\n").encode()
-            with self.path.open("ab") as file:
-                file.truncate(self._read_up_to)
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-            self._read_up_to += len(line)
-            self._last = batch.at
-        return done

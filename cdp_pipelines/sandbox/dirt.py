@@ -39,20 +39,24 @@ def phone(rng: Random, digits: str, country: Country) -> str:
 
 
 def email(rng: Random, address: str, kind: Kind) -> str:
-    """An address with other case, a plus tag, or (Marketo, which does not check imports) blanks around it. HubSpot keeps lower case only."""
+    """An address with other case, or (Marketo, which does not check imports) blanks around it. HubSpot keeps lower case only."""
     chance = rng.random()
-    local, _, domain = address.partition("@")
-    if chance < 0.04:
-        return f"{local}+{rng.choice(PLUS_TAGS)}@{domain}"
     if kind == "hubspot":
         return address
-    if chance < 0.10:
+    if chance < 0.06:
         return address.upper()
-    if chance < 0.20:
+    if chance < 0.16:
+        local, _, domain = address.partition("@")
         return f"{local.title()}@{domain}"
-    if chance < 0.24 and kind == "marketo":
+    if chance < 0.20 and kind == "marketo":
         return rng.choice((f" {address}", f"{address} ", f"{address}\t"))
     return address
+
+
+def email_tagged(rng: Random, address: str) -> str:
+    """An address with a plus tag."""
+    local, _, domain = address.partition("@")
+    return f"{local}+{rng.choice(PLUS_TAGS)}@{domain}"
 
 
 def email_typo(rng: Random, address: str) -> str:

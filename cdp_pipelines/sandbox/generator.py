@@ -1,26 +1,37 @@
-"""Makes the world: who exists, then how each CRM came to know them.
+"""Makes the world: who exists. How each CRM came to know them is in `records`, and what it got wrong in `dirt`.
 
-Each person and company has random numbers of their own, drawn from the seed and their number, so a world of 500 people is the
-beginning of the world of 5,000. Truth comes first (`Human`, `Firm`), records second; what a record gets wrong is in `dirt`.
+What must be known of everybody (who works where, since when, whose name is whose) is in columns, made at once from the seed and the
+numbers. A `Human` or a `Firm` is made from its number when somebody asks for it, so a world of a million is there in a second or two.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
-from random import Random
+from functools import cache, cached_property, lru_cache
+
+import numpy as np
 
 from cdp_pipelines.sandbox import dirt, names
+from cdp_pipelines.sandbox.columns import Column, milliseconds, moment
+from cdp_pipelines.sandbox.draws import Dice, Rolls, chances, coarse, key, rank_within
 from cdp_pipelines.sandbox.names import Country
 from cdp_pipelines.sandbox.people import Owner
 
 ANCHOR = datetime(2026, 6, 30, 12, tzinfo=UTC)
+ANCHOR_MS = milliseconds(ANCHOR)
+DAY_MS = 86_400_000
 HISTORY_DAYS = 730
 OWNERS = 12
 COUNTRIES: tuple[Country, ...] = ("US", "GB", "DE", "FR")
+_COUNTRY_SHARES = np.cumsum((0.70, 0.12, 0.09))
 # HubSpot's internal names, the only CRM of the three with the notion as a standard field.
 STAGES = ("subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead", "opportunity", "customer", "evangelist", "other")
+_STAGE_SHARES = (0.12, 0.40, 0.58, 0.70, 0.80, 0.95, 0.97, 1.0)
+_NULL = -1  # stands for the last name "Null"
+_HEADS = tuple(head + tail for head in names.COMPANY_HEADS for tail in names.COMPANY_TAILS)
 
 
 @dataclass(slots=True)
@@ -32,14 +43,20 @@ class Firm:
     domain: str
     country: Country
     city: tuple[str, str, str]
-    street: str
     switchboard: str | None
-    industry: str
-    employees: int
-    revenue: Decimal
     owner: int
     mail_style: int
     shared_mailbox: str | None
+
+
+@dataclass(slots=True)
+class Profile:
+    """What else there is to know of a company."""
+
+    street: str
+    industry: str
+    employees: int
+    revenue: Decimal
 
 
 @dataclass(slots=True)
@@ -68,7 +85,7 @@ class Human:
 
 def owners(seed: int) -> list[Owner]:
     """The sales team; the last one has left."""
-    rng = Random(f"{seed}:owners")
+    rng = Rolls(key(seed, "owners")).of(0)
     team = []
     for number in range(OWNERS):
         first, last = rng.choice(names.FIRST_NAMES["US"]), rng.choice(names.LAST_NAMES["US"])
@@ -78,96 +95,206 @@ def owners(seed: int) -> list[Owner]:
 
 
 class Population:
-    """Firms and humans, made one after another; no two firms share a domain, no two humans (households apart) a mailbox or number."""
+    """Firms and humans. No two firms share a domain, no two humans (households apart) a mailbox or number.
 
-    def __init__(self, seed: int):
-        self.seed = seed
-        self.firms: list[Firm] = []
-        self._phones = names.PhoneBook()
-        self._taken: set[str] = set()
-        self._last: Human | None = None
+    Columns by person: `firm` and `former` (a firm's number, -1 for none), `country`, `first` and `last` (places in the country's lists of
+    names), `since` (ms), `score`; by firm: `firm_country`, `firm_head`, `firm_trade`, `firm_shared` (0 for no shared mailbox). Person n
+    works at one of the firms 0 to n // 8, rather the newest; 6 % nowhere.
+    """
 
-    def _free(self, candidates: tuple[str, ...], numbered: str) -> str:
-        """The first candidate that nobody has; else `numbered`, a pattern with {}, counted up from 2."""
-        n = 2
-        for candidate in candidates:
-            if candidate not in self._taken:
-                break
-        else:
-            while (candidate := numbered.format(n)) in self._taken:
-                n += 1
-        self._taken.add(candidate)
-        return candidate
+    def __init__(self, seed: int, people: int):
+        self.seed, self.people = seed, people
+        self.firm_count = (people - 1) // 8 + 1
+        self._firm_rolls, self._profile_rolls, self._person_rolls = (Rolls(key(seed, what)) for what in ("company", "profile", "person"))
+        self._declare_firms()
+        self._declare_people()
+        self._number_phones()
+        # Takes a while and is wanted only once somebody's address is.
+        with_help = ThreadPoolExecutor(1)
+        self._finding = with_help.submit(self._namesakes)
+        with_help.shutdown(wait=False)
+        self.firm_of = lru_cache(16_384)(self._make_firm)
+        self.human = lru_cache(8_192)(self._make_human)
 
-    def add_firm(self) -> Firm:
-        """The next company."""
-        number = len(self.firms)
-        rng = Random(f"{self.seed}:company:{number}")
-        country = rng.choices(COUNTRIES, (70, 12, 9, 9))[0]
-        head, trade = rng.choice(names.COMPANY_HEADS) + rng.choice(names.COMPANY_TAILS), rng.choice(names.COMPANY_TRADES)
-        if rng.random() < 0.2:
-            head = rng.choice(names.LAST_NAMES[country])
-        slug = names.ascii_letters(head)
+    def _declare_firms(self) -> None:
+        numbers = np.arange(self.firm_count)
+        country, odd, shared, style = coarse(key(self.seed, "firms"), numbers)
+        self.firm_country = np.searchsorted(_COUNTRY_SHARES, country, side="right").astype(np.uint8)
+        chance = chances(key(self.seed, "heads"), numbers)
+        sizes = _sizes(names.LAST_NAMES)[self.firm_country]
+        # A fifth is named after its founder: a last name's place, counted from the end of the list of made-up heads.
+        self.firm_head = np.where(odd < 0.2, len(_HEADS) + chance * sizes, chance * len(_HEADS)).astype(np.int32)
+        self.firm_trade = (chances(key(self.seed, "trades"), numbers) * len(names.COMPANY_TRADES)).astype(np.uint8)
+        self.firm_shared = np.where(shared < 0.15, 1 + shared / 0.15 * len(dirt.SHARED_MAILBOXES), 0).astype(np.uint8)
+        self.firm_style = (style * 3).astype(np.uint8)
+        slug = _slug_ids()[self.firm_country, self.firm_head].astype(np.int64)
+        self._slug_rank, self._full_rank = rank_within(slug), rank_within(slug * 64 + self.firm_trade)
+
+    def _declare_people(self) -> None:
+        numbers = np.arange(self.people)
+        newest = numbers // 8
+        work, abroad, null, moved = coarse(key(self.seed, "works"), numbers)
+        where = (chances(key(self.seed, "where"), numbers) * (newest + 1)).astype(np.int32)
+        self.firm = np.where(work < 0.06, -1, np.where(work < 0.55, newest, where)).astype(np.int32)
+        before = (chances(key(self.seed, "before"), numbers) * (newest + 1)).astype(np.int32)
+        self.former = np.where((self.firm >= 0) & (moved < 0.05) & (before != self.firm), before, -1).astype(np.int32)
+        country = np.searchsorted(_COUNTRY_SHARES, coarse(key(self.seed, "countries"), numbers)[0], side="right").astype(np.uint8)
+        if self.people:
+            at_home = (self.firm >= 0) & (abroad < 0.95)
+            country = np.where(at_home, self.firm_country[self.firm], country)
+        # Few, and by number rather than by chance, so that even a small world has them: couples, and fathers and sons.
+        partners, sons = numbers[is_partner(numbers)], numbers[is_son(numbers)]
+        for later in (partners, sons):
+            country[later] = country[later - 1]
+        self.country = country
+        self.first = (chances(key(self.seed, "first"), numbers) * _sizes(names.FIRST_NAMES)[country]).astype(np.int16)
+        last = (chances(key(self.seed, "last"), numbers) * _sizes(names.LAST_NAMES)[country]).astype(np.int16)
+        self.last = np.where(null < 0.0025, _NULL, last).astype(np.int16)
+        self.first[sons] = self.first[sons - 1]
+        for later in (partners, sons):
+            self.last[later] = self.last[later - 1]
+        back = chances(key(self.seed, "since"), numbers) * (HISTORY_DAYS - 3) * 86_400
+        self.since = ANCHOR_MS - 3 * DAY_MS - back.astype(np.int64) * 1000
+        score = -35 * np.log1p(-chances(key(self.seed, "score"), numbers))
+        self.score = np.minimum(score, 100).astype(np.int16)
+
+    def _number_phones(self) -> None:
+        """Give out a country's numbers in turn: a firm's switchboard comes before its first people."""
+        self._phone = np.zeros(self.people, dtype=np.int32)
+        self._switchboard = np.zeros(self.firm_count, dtype=np.int32)
+        for place in range(len(COUNTRIES)):
+            people, firms = np.cumsum(self.country == place, dtype=np.int32), np.cumsum(self.firm_country == place, dtype=np.int32)
+            mine, ours = self.country == place, self.firm_country == place
+            self._phone[mine] = (people + firms[np.arange(self.people) // 8])[mine] - 1
+            self._switchboard[ours] = (firms - 1 + np.concatenate(([0], people[7::8]))[: self.firm_count])[ours]
+
+    def _namesakes(self) -> dict[tuple[int, int], int]:
+        """(person, firm) -> the number behind the name in an address, for all but the first with that address at that firm."""
+        firsts, lasts = _name_ids()
+        jr = np.asarray(is_son(np.arange(self.people)), dtype=np.int64)
+        given, initial = firsts[:, self.country, self.first]
+        family = lasts[self.country, self.last] * 2 + jr
+        keys, who = [], []
+        for firm in (self.firm, self.former):
+            there = np.flatnonzero(firm >= 0)
+            at = firm[there].astype(np.int64)
+            local = np.where(self.firm_style[at] == 1, initial[there], given[there])
+            keys.append(at << 34 | local << 17 | family[there])
+            who.append(there)
+        addresses, people = np.concatenate(keys), np.concatenate(who)
+        in_order = np.sort(addresses)
+        shared = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
+        if not len(shared):
+            return {}
+        places = np.flatnonzero(shared[np.minimum(np.searchsorted(shared, addresses), len(shared) - 1)] == addresses)
+        places = places[np.argsort(people[places], kind="stable")]
+        ranks = rank_within(addresses[places])
+        found = zip(people[places].tolist(), (addresses[places] >> 34).tolist(), ranks.tolist(), strict=True)
+        return {(person, firm): rank + 1 for person, firm, rank in found if rank}
+
+    @cached_property
+    def _work_suffixes(self) -> dict[tuple[int, int], int]:
+        return self._finding.result()
+
+    def _make_firm(self, number: int) -> Firm:
+        rng = self._firm_rolls.of(number)
+        country = COUNTRIES[self.firm_country[number]]
+        head_place, trade = self.firm_head.item(number), names.COMPANY_TRADES[self.firm_trade[number]]
+        head = _HEADS[head_place] if head_place < len(_HEADS) else names.LAST_NAMES[country][head_place - len(_HEADS)]
+        slug, rank = names.ascii_letters(head), int(self._full_rank[number])
         full = f"{slug}{trade.lower()}"
-        domain = self._free((f"{slug}.example", f"{full}.example", f"{slug}-{trade.lower()}.example"), f"{full}{{}}.example")
-        employees = int(rng.lognormvariate(5, 1.5)) + 1
-        firm = Firm(
+        domain = f"{slug}.example"
+        if self._slug_rank[number]:
+            domain = (f"{full}.example", f"{slug}-{trade.lower()}.example", f"{full}{rank}.example")[min(rank, 2)]
+        shared = int(self.firm_shared[number])
+        return Firm(
             number=number, name=f"{head} {trade} {rng.choice(names.COMPANY_FORMS[country])}", domain=domain, country=country,
-            city=rng.choice(names.CITIES[country]), street=rng.choice(names.STREETS[country]).format(n=rng.randint(1, 999), m=rng.randint(1, 40)),
-            switchboard=self._phones.next(country), industry=rng.choice(names.INDUSTRIES), employees=employees,
-            revenue=Decimal(employees * rng.randint(50, 400)) * 1000, owner=rng.randrange(OWNERS), mail_style=rng.randrange(3),
-            shared_mailbox=f"{rng.choice(dirt.SHARED_MAILBOXES)}@{domain}" if rng.random() < 0.15 else None,
+            city=rng.choice(names.CITIES[country]), switchboard=names.phone_number(country, self._switchboard.item(number)),
+            owner=number * 7 % OWNERS, mail_style=self.firm_style.item(number),
+            shared_mailbox=f"{dirt.SHARED_MAILBOXES[shared - 1]}@{domain}" if shared else None,
         )  # fmt: skip
-        self.firms.append(firm)
-        return firm
 
-    def add_human(self, number: int) -> Human:
-        """The next person. Numbers ending a couple or a father and son share the home of the one before."""
-        rng = Random(f"{self.seed}:person:{number}")
-        firm = self._firm(rng, number)
-        country = firm.country if firm and rng.random() < 0.95 else rng.choices(COUNTRIES, (70, 12, 9, 9))[0]
-        first, last = rng.choice(names.FIRST_NAMES[country]), rng.choice(names.LAST_NAMES[country])
-        if rng.random() < 0.0025:
-            last = "Null"
+    def profile(self, number: int) -> Profile:
+        """What only a company's own record says of it."""
+        rng = self._profile_rolls.of(number)
+        employees = int(rng.lognormvariate(5, 1.5)) + 1
+        street = rng.choice(names.STREETS[COUNTRIES[self.firm_country[number]]]).format(n=rng.randint(1, 999), m=rng.randint(1, 40))
+        return Profile(street, rng.choice(names.INDUSTRIES), employees, Decimal(employees * rng.randint(50, 400)) * 1000)
+
+    def _make_human(self, number: int) -> Human:
+        before = self.human(number - 1) if is_partner(number) or is_son(number) else None
+        rng = self._person_rolls.of(number)
+        country = COUNTRIES[self.country.item(number)]
+        works, worked = self.firm.item(number), self.former.item(number)
+        firm = self.firm_of(works) if works >= 0 else None
+        former = self.firm_of(worked) if worked >= 0 else None
+        first, place = names.FIRST_NAMES[country][self.first.item(number)], self.last.item(number)
+        last = "Null" if place == _NULL else names.LAST_NAMES[country][place]
         city = firm.city if firm and firm.country == country and rng.random() < 0.8 else rng.choice(names.CITIES[country])
-        before = self._last
-        home, mobile = None, None
-        # Few, and by number rather than by chance, so that even a small world has them.
-        if before is not None and number % 150 == 7:
-            last, country, city, home = before.last, before.country, before.city, before.home_email
-        elif before is not None and number % 250 == 9:
-            first, last, country, city, mobile = before.first, f"{before.last} Jr.", before.country, before.city, before.mobile
-        former = self._firm(rng, number) if firm and rng.random() < 0.05 else None
-        if former is firm:
-            former = None
-        human = Human(
+        mobile = names.phone_number(country, self._phone.item(number))
+        home = None
+        if before is not None:
+            city = before.city
+            if is_son(number):
+                last, mobile = f"{last} Jr.", before.mobile
+            else:
+                home = before.home_email
+        return Human(
             number=number, first=first, last=last, country=country, city=city, firm=firm,
-            work_email=self._work_email(first, last, firm) if firm else None,
-            former=former, former_email=self._work_email(first, last, former) if former else None,
-            home_email=home or self._home_email(rng, first, last), mobile=mobile or self._phones.next(country),
-            title=names.title(rng), source=rng.choice(names.LEAD_SOURCES), stage=rng.choices(STAGES, (12, 28, 18, 12, 10, 15, 2, 3))[0],
-            score=min(100, int(rng.expovariate(1 / 35))), no_mail=rng.random() < 0.06, owner=firm.owner if firm else rng.randrange(OWNERS),
-            since=ANCHOR - timedelta(seconds=rng.randrange(3 * 86_400, HISTORY_DAYS * 86_400)),
+            work_email=self._work_email(number, first, last, firm) if firm else None,
+            former=former, former_email=self._work_email(number, first, last, former) if former else None,
+            home_email=home or _home_email(rng, number, first, last), mobile=mobile, title=names.title(rng),
+            source=rng.choice(names.LEAD_SOURCES), stage=rng.weighted(STAGES, _STAGE_SHARES), score=self.score.item(number),
+            no_mail=rng.random() < 0.06, owner=firm.owner if firm else number % OWNERS, since=moment(self.since.item(number)),
         )  # fmt: skip
-        self._last = human
-        return human
 
-    def _firm(self, rng: Random, number: int) -> Firm | None:
-        """Where a person works: at one of the companies so far, rather the newest; 6 % nowhere."""
-        while len(self.firms) <= number // 8:
-            self.add_firm()
-        chance = rng.random()
-        if chance < 0.06:
-            return None
-        return self.firms[number // 8] if chance < 0.55 else self.firms[rng.randrange(number // 8 + 1)]
-
-    def _work_email(self, first: str, last: str, firm: Firm) -> str:
+    def _work_email(self, number: int, first: str, last: str, firm: Firm) -> str:
         a, b = names.ascii_letters(first), names.ascii_letters(last)
         local = (f"{a}.{b}", f"{a[:1]}{b}", f"{a}_{b}")[firm.mail_style]
-        return self._free((f"{local}@{firm.domain}", f"{a}{b}@{firm.domain}"), f"{local}{{}}@{firm.domain}")
+        return f"{local}{self._work_suffixes.get((number, firm.number), '')}@{firm.domain}"
 
-    def _home_email(self, rng: Random, first: str, last: str) -> str:
-        a, b = names.ascii_letters(first), names.ascii_letters(last)
-        local = rng.choice((f"{a}.{b}", f"{a}{b}", f"{a[:1]}{b}", f"{b}.{a}")) + str(rng.randint(1, 99))
-        provider = rng.choice(names.MAIL_PROVIDERS)
-        return self._free((f"{local}@{provider}",), f"{local}{{}}@{provider}")
+
+def is_partner(numbers: Column | int) -> Column | bool:
+    """Which people share the last name and home of the one before."""
+    return numbers % 150 == 7
+
+
+def is_son(numbers: Column | int) -> Column | bool:
+    """Which people have the name and number of the one before."""
+    return numbers % 250 == 9
+
+
+def _home_email(rng: Dice, number: int, first: str, last: str) -> str:
+    """An address at a provider; the number in it makes it nobody else's."""
+    a, b = names.ascii_letters(first), names.ascii_letters(last)
+    return f"{rng.choice((f'{a}.{b}', f'{a}{b}', f'{a[:1]}{b}', f'{b}.{a}'))}{number + 1}@{rng.choice(names.MAIL_PROVIDERS)}"
+
+
+def _sizes(words: dict[Country, tuple[str, ...]]) -> Column:
+    return np.array([len(words[country]) for country in COUNTRIES])
+
+
+@cache
+def _name_ids() -> tuple[Column, Column]:
+    """A number for each first name's letters and one for its initial, by country and place; and one for each last name's ("Null" at -1)."""
+    known: dict[str, int] = {}
+    firsts = np.zeros((2, len(COUNTRIES), _sizes(names.FIRST_NAMES).max()), dtype=np.int64)
+    lasts = np.zeros((len(COUNTRIES), _sizes(names.LAST_NAMES).max() + 1), dtype=np.int64)
+    for row, country in enumerate(COUNTRIES):
+        for place, name in enumerate(names.FIRST_NAMES[country]):
+            letters = names.ascii_letters(name)
+            firsts[:, row, place] = known.setdefault(letters, len(known)), known.setdefault(letters[:1], len(known))
+        for place, name in enumerate((*names.LAST_NAMES[country], "Null")):
+            lasts[row, _NULL if name == "Null" else place] = known.setdefault(names.ascii_letters(name), len(known))
+    return firsts, lasts
+
+
+@cache
+def _slug_ids() -> Column:
+    """A number for each company head's letters, by country and place."""
+    known: dict[str, int] = {}
+    table = np.zeros((len(COUNTRIES), len(_HEADS) + _sizes(names.LAST_NAMES).max()), dtype=np.int32)
+    for row, country in enumerate(COUNTRIES):
+        for place, head in enumerate((*_HEADS, *names.LAST_NAMES[country])):
+            table[row, place] = known.setdefault(names.ascii_letters(head), len(known))
+    return table

@@ -1,8 +1,8 @@
 """Where the sandbox can be reached, and how a command gets one: the one that runs, or its own for as long as it needs it.
 
 A command's own sandbox is a child process on free ports. It ends when its standard input closes, so also when the command is killed.
-Its state is the log of changes under the data directory, so the next one goes on where it ended. What clients wrote through the CRMs'
-APIs is not in the log and ends with the process.
+Its state is the journal under the data directory (everyday changes, and what clients wrote through the CRMs' APIs), so the next one goes on
+where it ended.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx2
 
-from cdp_pipelines.config import PROJECT_DIR, Settings
+from cdp_pipelines.config import PROJECT_DIR, ConfigError, Settings
 from cdp_pipelines.sandbox import credentials
 
 NAME = "cdp-sandbox"
@@ -61,21 +61,33 @@ class SandboxAddresses:
         return {f"{crm}_{key}".upper(): str(value) for crm, config in self.connections().items() for key, value in config.items()}
 
 
-def running(settings: Settings) -> SandboxAddresses | None:
-    """The sandbox that runs on `settings.sandbox_port`; None when there is none, or something else has the port."""
+def running(settings: Settings, *, any_world: bool = False) -> SandboxAddresses | None:
+    """The sandbox that runs on `settings.sandbox_port`; None when there is none, or something else has the port.
+
+    Raises ConfigError when its people or seed are not those of the settings, since a warehouse that was filled from one world must not go on
+    with another; not with `any_world`.
+    """
     try:
         answer = _http(timeout=2).get(f"http://{HOST}:{settings.sandbox_port}/sandbox/health")
         said = answer.json()
-        return SandboxAddresses(**said["ports"]) if answer.status_code == 200 and said["name"] == NAME else None
+        if answer.status_code != 200 or said["name"] != NAME:
+            return None
+        addresses, world = SandboxAddresses(**said["ports"]), (said["people"], said["seed"])
     except (httpx2.HTTPError, ValueError, KeyError, TypeError):
         return None
+    asked = (settings.sandbox_people, settings.sandbox_seed)
+    for setting, wanted, found in zip(("CDP_SANDBOX_PEOPLE", "CDP_SANDBOX_SEED"), asked, world, strict=True):
+        if wanted != found and not any_world:
+            problem = f"is {wanted}, but the sandbox that runs on port {settings.sandbox_port} has {found}"
+            raise ConfigError(setting, problem, f"Set it to {found}, end that sandbox, or choose another CDP_SANDBOX_PORT.")
+    return addresses
 
 
 @contextmanager
 def hosted(settings: Settings) -> Generator[SandboxAddresses]:
     """A sandbox for as long as this is held: the one on `settings.sandbox_port`, else a child process of our own.
 
-    Raises RuntimeError with the end of its log when it does not start.
+    Raises RuntimeError with the end of its log when it does not start, ConfigError when the one that runs has another world.
     """
     if (found := running(settings)) is not None:
         yield found
@@ -120,6 +132,11 @@ def change(settings: Settings, seed: int, count: int = 60) -> list[dict[str, Any
         answer = _http(timeout=120).post(f"{sandbox.control_url}/sandbox/change", json={"seed": seed, "count": count})
         answer.raise_for_status()
         return answer.json()["changes"]
+
+
+def ask(addresses: SandboxAddresses, method: str, path: str, body: Any = None, params: dict[str, str] | None = None) -> httpx2.Response:
+    """The answer of one of the control routes."""
+    return _http(timeout=30).request(method, f"{addresses.control_url}{path}", json=body, params=params)
 
 
 def ready_line(addresses: SandboxAddresses) -> str:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from starlette.types import ASGIApp
+
 from cdp_pipelines.config import KINDS, Kind
-from cdp_pipelines.sandbox.change import Batch, ChangeLog, apply_changes
+from cdp_pipelines.sandbox import clock, columns
+from cdp_pipelines.sandbox.change import apply_changes
 from cdp_pipelines.sandbox.hubspot.store import HubSpotStore
+from cdp_pipelines.sandbox.journal import Batch, Entry, Journal, Purge, Write
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
 from cdp_pipelines.sandbox.people import World, build_world, truth
+from cdp_pipelines.sandbox.replay import Recorder, replay
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
 
 
 class LivingWorld:
-    """The stores of a seeded world and the log of what changed in them; the log lies in the folder `state`."""
+    """The stores of a seeded world and the journal of what changed in them; the journal lies in the folder `state`.
+
+    Nothing of the journal is done again before `resume` has the apps through which clients write.
+    """
 
     def __init__(self, *, people: int, seed: int, state: Path, empty: frozenset[Kind] = frozenset()):
         self.people = people
@@ -27,36 +40,74 @@ class LivingWorld:
         self.changes: list[dict[str, Any]] = []
         self.batches: list[Batch] = []
         name = f"people={people} seed={seed}" + "".join(f" without={kind}" for kind in sorted(empty))
-        self.log = ChangeLog(state / "changes.jsonl", name)
-        self._duplicates = self._twins()
+        self.journal = Journal(state / "changes.jsonl", name)
+        self._apps: dict[Kind, ASGIApp] = {}
+        self._one_at_a_time = asyncio.Lock()
+
+    def resume(self, apps: Mapping[Kind, ASGIApp]) -> dict[Kind, Recorder]:
+        """Do what the journal says, and give the apps in a wrapping that writes on in it."""
+        self._apps = dict(apps)
         self.catch_up()
+        return {kind: Recorder(kind, app, self.journal, self._one_at_a_time, self._do_all, self._note_write) for kind, app in apps.items()}
 
     def catch_up(self) -> None:
-        """Apply what other processes added to the log. Costs one look at the file's size when there is nothing."""
-        for batch in self.log.news():
-            self._apply(batch)
+        """Do what other processes added to the journal. Costs one look at the file's size when there is nothing."""
+        self._do_all(self.journal.news())
 
-    def change(self, seed: int, count: int) -> list[dict[str, Any]]:
-        """Do a batch of changes now, and put it in the log once it has worked."""
-        return self.log.add(seed, count, self._apply)
+    async def change(self, seed: int, count: int) -> list[dict[str, Any]]:
+        """Do a batch of changes now, and put it in the journal once it has worked."""
+        async with self._one_at_a_time:
+            return self.journal.add(seed, count, self._do)
 
-    def _apply(self, batch: Batch) -> list[dict[str, Any]]:
-        done = apply_changes(self.stores, batch.seed, batch.at, batch.count, duplicates=self._duplicates)
-        self.batches.append(batch)
-        self.changes += [{"at": batch.at.isoformat(), **change} for change in done]
+    def purge(self, kind: Kind, record: str) -> None:
+        """Remove a record for good. Raises KeyError or ValueError when there is none that can be removed."""
+        with self.journal.writing(self._do_all):
+            entry = Purge(kind, clock.now(), record)
+            self._do(entry)
+            self.journal.append(entry)
+
+    def _do_all(self, entries: Sequence[Entry]) -> None:
+        for writing, group in groupby(entries, lambda entry: isinstance(entry, Write)):
+            if not writing:
+                for entry in group:
+                    with clock.at(entry.at, replaying=True):
+                        self._do(entry)
+                continue
+            writes = [entry for entry in group if isinstance(entry, Write)]
+            for write, worked in zip(writes, replay(writes, self._apps), strict=True):
+                if worked:
+                    self._note_write(write)
+
+    def _do(self, entry: Entry) -> list[dict[str, Any]]:
+        if isinstance(entry, Purge):
+            _purge(self.stores[entry.crm], entry)
+            self.changes.append({"at": entry.at.isoformat(), "op": "purge", "crm": entry.crm, "id": entry.id})
+        if not isinstance(entry, Batch):
+            return []
+        done = apply_changes(self.stores, entry.seed, entry.at, entry.count, duplicates=self._twins)
+        self.batches.append(entry)
+        self.changes += [{"at": entry.at.isoformat(), **change} for change in done]
         return done
 
+    def _note_write(self, write: Write) -> None:
+        self.changes.append({"at": write.at.isoformat(), "op": "request", "crm": write.crm, "id": f"{write.method} {write.path}"})
+
+    @cached_property
     def _twins(self) -> dict[Kind, list[tuple[str, str]]]:
         """Pairs of records of one person in one CRM, with the same role: what a careful user merges."""
         found: dict[Kind, list[tuple[str, str]]] = {}
         for kind in KINDS:
-            first: dict[tuple[int, str], str] = {}
-            for record in self.world.view(kind).people:
-                if record.fate == "alive":
-                    record_id = self.stores[kind].person_id(record.number)
-                    twin = first.setdefault((record.person, record.role), record_id)
-                    if twin != record_id:
-                        found.setdefault(kind, []).append((twin, record_id))
+            people = columns.of_people(self.world.view(kind).people)
+            alive = np.flatnonzero(people.fate == columns.ALIVE)
+            one = people.person[alive].astype(np.int64) * 2 + people.contact[alive]
+            _, first, which = np.unique(one, return_index=True, return_inverse=True)
+            twins = alive[first[which]]
+            later = np.flatnonzero(twins != alive)
+            if len(later):
+                name = self.stores[kind].person_id
+                found[kind] = [
+                    (name(twin), name(record)) for twin, record in zip(twins[later].tolist(), alive[later].tolist(), strict=True)
+                ]
         return found
 
     def truth(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
@@ -87,3 +138,9 @@ class LivingWorld:
     def counts(self) -> dict[Kind, dict[str, int]]:
         """Live records by CRM and vendor object."""
         return {kind: store.counts() for kind, store in self.stores.items()}
+
+
+def _purge(store: Any, entry: Purge) -> None:
+    """Out of the recycle bin in Salesforce, elsewhere at once."""
+    remove = getattr(store, "purge_record", store.delete_person)
+    remove(entry.id, entry.at)

@@ -8,6 +8,7 @@ others (Bundesnetzagentur), France 01 99 00 xx xx and 06 39 98 xx xx (Arcep).
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 from random import Random
 from typing import Literal
 
@@ -137,30 +138,25 @@ _AREA_CODES = (
 )  # fmt: skip
 
 
-class PhoneBook:
-    """Gives out fictional numbers, each once; a country whose range is used up gives None."""
-
-    def __init__(self) -> None:
-        self._given: dict[Country, int] = dict.fromkeys(FIRST_NAMES, 0)
-
-    def next(self, country: Country) -> str | None:
-        """The next number of a country, as national digits."""
-        nth = self._given[country]
-        self._given[country] += 1
-        if country == "US":
-            # 555-01xx is kept for fiction; only a very large world goes on into 555-02xx and up, which are not in use either.
-            hundred, nth = divmod(nth, len(_AREA_CODES) * 100)
-            nth = nth * 7919 % (len(_AREA_CODES) * 100)
-            return f"{_AREA_CODES[nth // 100]}5550{hundred + 1}{nth % 100:02d}" if hundred < 9 else None
-        for prefix, digits, size in _FICTION[country]:
-            if nth < size:
-                return f"{prefix}{nth:0{digits}d}"
-            nth -= size
-        return None
+def phone_number(country: Country, nth: int) -> str | None:
+    """The nth fictional number of a country, as national digits: each number once, then None when the range is used up."""
+    if country == "US":
+        # 555-01xx is kept for fiction; only a very large world goes on into 555-02xx and up, which are not in use either.
+        hundred, nth = divmod(nth, len(_AREA_CODES) * 100)
+        nth = nth * 7919 % (len(_AREA_CODES) * 100)
+        return f"{_AREA_CODES[nth // 100]}5550{hundred + 1}{nth % 100:02d}" if hundred < 9 else None
+    for prefix, digits, size in _FICTION[country]:
+        if nth < size:
+            return f"{prefix}{nth:0{digits}d}"
+        nth -= size
+    return None
 
 
+@lru_cache(16_384)
 def ascii_letters(text: str) -> str:
     """Lower-case ASCII letters and digits of a name, as people put it in a mail address (Müller gives mueller, José gives jose)."""
+    if text.isascii():
+        return "".join(filter(str.isalnum, text.lower()))
     for letter, plain in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ß", "ss")):
         text = text.lower().replace(letter, plain)
     return "".join(c for c in unicodedata.normalize("NFD", text) if c.isascii() and c.isalnum())

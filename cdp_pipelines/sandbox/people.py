@@ -1,12 +1,13 @@
 """The seeded world: people, companies, deals and campaigns, and how each of the three CRMs knows them, dirt included.
 
-Everything follows from the seed and a number, so the same seed gives the same world on every machine. The emulated CRMs translate
+Everything follows from the seed, the number of people and a record's number, so the same world is the same on every machine. The emulated CRMs translate
 these neutral records to their own objects; who is the same person as whom is known here, and only here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -133,7 +134,7 @@ class Campaign:
     status: str
     start: date
     end: date | None
-    members: tuple[CampaignMember, ...]
+    members: Sequence[CampaignMember]
     owner: int
     created: datetime
     updated: datetime
@@ -167,22 +168,42 @@ class World:
 
 
 def build_world(*, people: int = 5000, seed: int = 1, empty: frozenset[Kind] = frozenset()) -> World:
-    """The world with this many people. CRMs named in `empty` know nobody and nothing (owners apart); the others stay as they were."""
-    # The generator makes the records above, so it can only be imported once they exist.
-    from cdp_pipelines.sandbox.generator import ANCHOR, owners
-    from cdp_pipelines.sandbox.records import populate
-    from cdp_pipelines.sandbox.selling import campaigns
+    """The world with this many people. CRMs named in `empty` know nobody and nothing (owners apart); the others stay as they were.
 
-    views: dict[Kind, CrmView] = {}
-    for book in populate(people, seed, salesforce_sync="salesforce" not in empty):
-        known = CrmView(
-            kind=book.kind,
-            companies=book.companies,
-            people=book.people,
-            deals=book.deals,
-            campaigns=campaigns(seed, book.members) if people and book.kind != "hubspot" else [],
+    Records are made when somebody asks for them; `columns` tells what must be known of all of them before.
+    """
+    # What makes the records above can only be imported once they exist.
+    from cdp_pipelines.sandbox.columns import Lazy
+    from cdp_pipelines.sandbox.generator import ANCHOR, Population, owners
+    from cdp_pipelines.sandbox.records import Book, knowing
+    from cdp_pipelines.sandbox.selling import Deals, Market, campaigns
+    from cdp_pipelines.sandbox.wording import Wording
+
+    population = Population(seed, people)
+    market, known = Market(population), knowing(population)
+
+    def known_by(kind: Kind) -> tuple[Book, CrmView]:
+        book = Book(kind, population, known[kind])
+        columns, companies = book.columns(), book.company_columns()
+        wording = Wording(book, columns, companies)
+        view = CrmView(
+            kind=kind,
+            companies=Lazy(len(companies.company), wording.company, companies),
+            people=Lazy(len(columns.person), wording.person, columns),
+            deals=Deals(market, book).sequence(),
+            campaigns=campaigns(book) if people and kind != "hubspot" else [],
         )
-        views[book.kind] = CrmView(book.kind, (), (), (), ()) if book.kind in empty else known
+        return book, view
+
+    views: dict[Kind, CrmView] = {kind: CrmView(kind, (), (), (), ()) for kind in KINDS}
+    kinds = [kind for kind in KINDS if kind not in empty]
+    # Columns are made outside Python's lock, so that two processors are of use.
+    with ThreadPoolExecutor() as pool:
+        books = dict(zip(kinds, pool.map(known_by, kinds), strict=True))
+    for kind, (book, view) in books.items():
+        views[kind] = view
+        if kind != "salesforce" and "salesforce" in books:
+            book.sync_with(books["salesforce"][0])
     return World(seed=seed, anchor=ANCHOR, owners=owners(seed), **views)
 
 

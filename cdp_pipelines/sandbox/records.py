@@ -1,230 +1,197 @@
-"""How each CRM came to know the people and companies of the world: its records, with everything that is wrong in them."""
+"""How each CRM came to know the people and companies of the world: its records, with everything that is wrong in them.
+
+`Book` holds the columns of one CRM: which record is whose, when it came and changed, how it ended. `Wording` makes a record from its
+number, in the words that somebody typed.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import replace
-from datetime import datetime, timedelta
-from random import Random
-from typing import Any, Literal
+from functools import cached_property
+
+import numpy as np
 
 from cdp_pipelines.config import KINDS, Kind
-from cdp_pipelines.sandbox import dirt, names
-from cdp_pipelines.sandbox.generator import ANCHOR, Firm, Human, Population
-from cdp_pipelines.sandbox.people import CampaignMember, CompanyRecord, Deal, PersonRecord
-from cdp_pipelines.sandbox.selling import memberships, open_deal
+from cdp_pipelines.sandbox.columns import ALIVE, CONVERTED, DELETED, MERGED, Column, CompanyColumns, PeopleColumns
+from cdp_pipelines.sandbox.draws import chances, coarse, key
+from cdp_pipelines.sandbox.generator import ANCHOR_MS, DAY_MS, Population, is_partner
 
 # Share of the world's people that a CRM knows.
 KNOWN: dict[Kind, float] = {"salesforce": 0.60, "hubspot": 0.65, "marketo": 0.55}
 # Nights on which a data job touched many records in the same second.
-IMPORTS = tuple(ANCHOR - timedelta(days=days, hours=9) for days in (400, 275, 190, 96, 41, 6))
+IMPORTS = np.array([ANCHOR_MS - days * DAY_MS - 9 * 3_600_000 for days in (400, 275, 190, 96, 41, 6)])
+NO_MAIL, SHARED, PLACEHOLDER, HOME, WORK = range(5)
+PLAIN, TYPO, TAGGED = range(3)
 
 
-def populate(people: int, seed: int, salesforce_sync: bool) -> list[Book]:
-    """The three CRMs' records of a world. With `salesforce_sync` the other two often name the Salesforce record of a shared person."""
-    population = Population(seed)
-    books = [Book(kind, seed) for kind in KINDS]
-    colleagues: dict[int, list[int]] = defaultdict(list)
-    deals = 0
-    for number in range(people):
-        human = population.add_human(number)
-        rng = Random(f"{seed}:records:{number}")
-        knowing = [rng.random() < KNOWN[kind] for kind in KINDS]
-        if not any(knowing):
-            knowing[rng.randrange(len(KINDS))] = True
-        salesforce_record = None
-        for book, knows in zip(books, knowing, strict=True):
-            if knows:
-                synced = rng.random() < 0.4 and salesforce_sync
-                book.meet(rng, human, salesforce_record if synced else None)
-                salesforce_record = book.main_record[number] if book.kind == "salesforce" else salesforce_record
-        around = colleagues[human.firm.number] if human.firm else []
-        if rng.random() < 0.16:
-            for book in books:
-                if rng.random() < 0.62:
-                    open_deal(rng, deals, human, book, around[-6:])
-            deals += 1
-        around.append(number)
-    return books
+def knowing(population: Population) -> dict[Kind, Column]:
+    """Which people each CRM knows; everybody is known to one at least."""
+    drawn = coarse(key(population.seed, "known"), np.arange(population.people))
+    known = {kind: drawn[place] < KNOWN[kind] for place, kind in enumerate(KINDS)}
+    nowhere = ~np.logical_or.reduce(list(known.values()))
+    for place, kind in enumerate(KINDS):
+        known[kind] |= nowhere & ((drawn[3] * len(KINDS)).astype(int) == place)
+    return known
 
 
 class Book:
-    """One CRM's records while they are made."""
+    """One CRM's records. A person has one, or a duplicate, merged, deleted or converted one besides.
 
-    def __init__(self, kind: Kind, seed: int):
+    Columns by record, besides those of `columns`: `firm` (of which the record speaks, -1 for none), `mail` (NO_MAIL ... WORK), `spelling`
+    of the mail (PLAIN, TYPO, TAGGED), `salesforce` (number of the Salesforce record that it is synced with, or -1); by person: `main`, the
+    record to which other CRMs and deals point (-1 for none).
+    """
+
+    def __init__(self, kind: Kind, population: Population, known: Column):
         self.kind: Kind = kind
-        self.seed = seed
-        self.companies: list[CompanyRecord] = []
-        self.people: list[PersonRecord] = []
-        self.deals: list[Deal] = []
-        self.members: dict[int, list[CampaignMember]] = defaultdict(list)
-        # Truth number of a company -> its records; of a person -> the record to which other CRMs and deals point.
-        self.company_records: dict[int, list[int]] = {}
-        self.main_record: dict[int, int] = {}
-        self._emails: set[str] = set()
+        self.population = population
+        persons = np.flatnonzero(known).astype(np.int32)
+        self._number(persons)
+        self._date()
+        self._employ()
+        self._write_to()
+        self.salesforce = np.full(len(self.person), -1, dtype=np.int32)
 
-    def company(self, firm: Firm) -> int:
-        """A record of the company, made when it is first spoken of; about 3 % of companies have two."""
-        if firm.number not in self.company_records:
-            rng = Random(f"{self.seed}:{self.kind}:company:{firm.number}")
-            self.company_records[firm.number] = [self._add_company(rng, firm)]
-            if rng.random() < 0.03:
-                self.company_records[firm.number].append(self._add_company(rng, firm, twin=True))
-        return self.company_records[firm.number][0]
+    def sync_with(self, salesforce: Book) -> None:
+        """Let many records name the Salesforce record of their person, where there is one."""
+        synced = coarse(self._key("synced"), self.person)[0] < 0.4
+        self.salesforce[synced] = salesforce.main[self.person[synced]]
 
-    def _add_company(self, rng: Random, firm: Firm, twin: bool = False) -> int:
-        created = ANCHOR - timedelta(seconds=rng.randrange(400 * 86_400, 730 * 86_400))
-        city, state, postal_code = firm.city
-        number = len(self.companies)
-        self.companies.append(
-            CompanyRecord(
-                company=firm.number, number=number, name=dirt.company_name(rng, firm.name),
-                domain=None if twin else rng.choice((firm.domain, firm.domain, firm.domain, f"www.{firm.domain}", None)),
-                industry=firm.industry if rng.random() < 0.85 else None,
-                phone=dirt.phone(rng, firm.switchboard, firm.country) if firm.switchboard and rng.random() < 0.8 else None,
-                street=firm.street if rng.random() < 0.8 else None, city=city, state=state, postal_code=postal_code,
-                country=rng.choice(names.COUNTRY_SPELLINGS[firm.country]), employees=firm.employees if rng.random() < 0.7 else None,
-                annual_revenue=firm.revenue if rng.random() < 0.6 else None, owner=firm.owner, created=created, updated=_updated(rng, created),
-            )
-        )  # fmt: skip
-        return number
+    def _key(self, purpose: str) -> int:
+        return key(self.population.seed, self.kind, purpose)
 
-    def meet(self, rng: Random, human: Human, salesforce_number: int | None) -> None:
-        """Add the record or records of a person: usually one, sometimes a duplicate, merged, deleted or converted one."""
-        role: Literal["contact", "lead"] = "contact" if self.kind == "hubspot" else "lead"
-        if self.kind == "salesforce" and rng.random() >= 0.425:
-            role = "contact"
-        first = self._add_person(rng, human, role, salesforce_number)
-        chance = rng.random()
-        if chance < 0.15 and role == "lead" and self.kind == "salesforce":
-            first = self._convert(rng, human, first)
-        elif chance > 0.985:
-            self._end(rng, first, "deleted")
-        twin = rng.random()
-        if twin < 0.05:
-            role = self.people[first].role
-            second = self._add_person(rng, human, role, salesforce_number)
-            if twin < 0.012 and self.people[first].fate == "alive":
-                self._end(rng, second, "merged", into=first)
-        for number in {first, len(self.people) - 1}:
-            self._register(rng, human, number)
-        self.main_record[human.number] = first
+    def _number(self, persons: Column) -> None:
+        """How many records each person has, and what they are."""
+        role, end, twin, _ = coarse(self._key("met"), persons)
+        contact = np.full(len(persons), self.kind == "hubspot") | ((role >= 0.425) & (self.kind == "salesforce"))
+        converted = (end < 0.15) & ~contact & (self.kind == "salesforce")
+        deleted = (end > 0.985) & ~converted
+        merged = (twin < 0.012) & ~deleted
+        counts = 1 + converted + (twin < 0.05)
+        starts = np.cumsum(counts) - counts
+        first = starts + converted
+        size = int(counts.sum())
+        self.person = np.repeat(persons, counts)
+        self.contact = np.repeat(contact | converted, counts)
+        self.contact[starts[converted]] = False
+        self.fate = np.full(size, ALIVE, dtype=np.uint8)
+        self.merged_into = np.full(size, -1, dtype=np.int32)
+        self._converted, self._deleted = starts[converted], first[deleted]
+        self._merged, self._winners = (starts + counts - 1)[merged], first[merged]
+        self.fate[self._converted], self.fate[self._deleted], self.fate[self._merged] = CONVERTED, DELETED, MERGED
+        self.merged_into[self._converted], self.merged_into[self._merged] = self._converted + 1, self._winners
+        self.main = np.full(self.population.people, -1, dtype=np.int32)
+        self.main[persons] = first
 
-    def _add_person(self, rng: Random, human: Human, role: Literal["contact", "lead"], salesforce_number: int | None) -> int:
-        stale = human.former is not None and rng.random() < 0.45
-        firm, work = (human.former, human.former_email) if stale else (human.firm, human.work_email)
-        first_name, last_name = dirt.first_and_last(rng, human.first, human.last, self.kind)
-        created = human.since + (ANCHOR - human.since) * (rng.random() ** 3 * 0.8)
-        created = created.replace(microsecond=created.microsecond // 1000 * 1000 if self.kind == "hubspot" else 0)
-        city, state, _ = human.city
-        phone, mobile = self._phones(rng, human, firm)
-        needs_company = self.kind == "salesforce" and role == "lead"
-        known_city = rng.random() < 0.8
-        person = PersonRecord(
-            person=human.number, number=len(self.people), role=role, first_name=first_name, last_name=last_name,
-            email=self._email(rng, human, firm, work), phone=phone, mobile=mobile, title=self._title(rng, human),
-            company=self._company_of(rng, firm) if firm and not needs_company else None,
-            company_name=dirt.company_name(rng, firm.name) if firm else (rng.choice(dirt.REQUIRED) if needs_company else None),
-            city=city if known_city else rng.choice(dirt.MISSING[self.kind]), state=state if known_city else None,
-            country=rng.choice(names.COUNTRY_SPELLINGS[human.country]) if rng.random() < 0.85 else None,
-            lead_score=max(0, human.score + rng.randint(-5, 5)) if rng.random() < 0.85 else None, lead_source=human.source if rng.random() < 0.8 else None,
-            lifecycle_stage=human.stage, do_not_email=human.no_mail != (rng.random() < 0.01), owner=human.owner,
-            created=created, updated=self._person_updated(rng, created), salesforce_number=salesforce_number,
-        )  # fmt: skip
-        self.people.append(person)
-        return person.number
+    def _date(self) -> None:
+        """When records were made, last changed and ended."""
+        numbers = np.arange(len(self.person))
+        since = self.population.since[self.person]
+        created = since + ((ANCHOR_MS - since) * (chances(self._key("created"), numbers) ** 3 * 0.8)).astype(np.int64)
+        self.created = created if self.kind == "hubspot" else created // 1000 * 1000
+        self.updated = self._changed("updated", self.created)
+        self.fate_at = np.full(len(numbers), -1, dtype=np.int64)
+        contacts = self._converted + 1
+        self._end(self._converted, self.created[self._converted])
+        self.created[contacts] = self.fate_at[self._converted]
+        self.updated[contacts] = self._changed("contact", self.created[contacts])
+        self._end(self._deleted, self.created[self._deleted])
+        self._end(self._merged, np.maximum(self.created[self._winners], self.updated[self._winners]))
+        self.updated[self._winners] = self.fate_at[self._merged]
+        if self.kind == "marketo":
+            # Marketo's real exports have rows that were updated one second before they were created.
+            early = (coarse(self._key("early"), numbers)[0] < 0.03) & (self.fate == ALIVE)
+            early[self._winners] = False
+            self.updated[early] = self.created[early] - 1000
 
-    def _company_of(self, rng: Random, firm: Firm) -> int | None:
-        self.company(firm)
-        return rng.choice(self.company_records[firm.number]) if rng.random() < 0.95 else None
+    def _changed(self, purpose: str, created: Column) -> Column:
+        """A last change at or after the creation and before the anchor: soon after it, or on the night of an import."""
+        numbers = np.arange(len(created))
+        soon = ((ANCHOR_MS - created) / 1000 * chances(self._key(purpose), numbers) ** 3).astype(np.int64) * 1000
+        imported, night, *_ = coarse(self._key(f"{purpose}:import"), numbers)
+        before = np.searchsorted(IMPORTS, created, side="right")
+        nights = IMPORTS[np.minimum(before + (night * (len(IMPORTS) - before)).astype(int), len(IMPORTS) - 1)]
+        return np.where((imported < 0.06) & (before < len(IMPORTS)), nights, created + soon)
 
-    def _email(self, rng: Random, human: Human, firm: Firm | None, work: str | None) -> str | None:
-        """Work address rather than home, spelled somehow; a shared mailbox, a placeholder or nothing now and then."""
-        chance = rng.random()
-        if firm is not None and firm.shared_mailbox is not None and rng.random() < 0.18:
-            address = firm.shared_mailbox
-        elif chance < 0.01:
-            address = rng.choice(dirt.PLACEHOLDER_EMAILS)
-        elif chance < 0.06:
-            return rng.choice(dirt.MISSING[self.kind]) if self.kind == "marketo" else None
-        else:
-            clean = human.home_email if work is None or rng.random() < 0.15 else work
-            address = dirt.email_typo(rng, clean) if chance < 0.07 else dirt.email(rng, clean, self.kind)
+    def _end(self, records: Column, not_before: Column) -> None:
+        """Give records their fate at some moment after their last change."""
+        start = np.maximum(np.maximum(self.created[records], self.updated[records]), not_before)
+        at = start + ((ANCHOR_MS - start) * chances(self._key("end"), records)).astype(np.int64)
+        self.fate_at[records] = np.maximum(at // 1000 * 1000, start)
+
+    def _employ(self) -> None:
+        """Which firm a record speaks of, and which company record it is linked to; about 3 % of companies have two."""
+        world = self.population
+        stale, linked, which, _ = coarse(self._key("firm"), np.arange(len(self.person)))
+        former = world.former[self.person]
+        self.firm = np.where((former >= 0) & (stale < 0.45), former, world.firm[self.person])
+        # The contact that a lead became has the lead's values, but the account of today's firm.
+        contacts = self._converted + 1
+        self.firm[contacts] = self.firm[self._converted]
+        employer = self.firm.copy()
+        employer[contacts] = world.firm[self.person[contacts]]
+        employer[~self.contact & (self.kind == "salesforce")] = -1
+        employer[linked >= 0.95] = -1
+        known = np.zeros(world.firm_count, dtype=bool)
+        known[employer[employer >= 0]] = True
+        # A deal may be the first to speak of a firm.
+        known[world.firm[(world.firm >= 0) & (self.main >= 0)]] = True
+        records = known * (1 + (coarse(self._key("twins"), np.arange(world.firm_count))[0] < 0.03))
+        self.firm_record = np.where(known, np.cumsum(records) - records, -1)
+        self.company_firm = np.repeat(np.arange(world.firm_count, dtype=np.int32), records)
+        second = (which < 0.5) & (records[employer] > 1)
+        self.company = np.where(employer >= 0, self.firm_record[employer] + second, -1).astype(np.int32)
+
+    def _write_to(self) -> None:
+        """What stands in the mail field: work address rather than home; a shared mailbox, a placeholder or nothing now and then."""
+        world = self.population
+        chance, shared, home, tagged = coarse(self._key("mail"), np.arange(len(self.person)))
+        has_shared = (self.firm >= 0) & (world.firm_shared[self.firm] > 0)
+        # Couples rather give the address that they share.
+        at_home = np.where(is_partner(self.person) | is_partner(self.person + 1), 0.6, 0.15)
+        self.mail = np.where((self.firm < 0) | (home < at_home), HOME, WORK).astype(np.uint8)
+        self.mail[chance < 0.06] = NO_MAIL
+        self.mail[chance < 0.01] = PLACEHOLDER
+        self.mail[has_shared & (shared < 0.18)] = SHARED
+        self.spelling = np.where(self.mail < HOME, PLAIN, np.where(chance < 0.07, TYPO, np.where(tagged < 0.04, TAGGED, PLAIN))).astype(
+            np.uint8
+        )
+        contacts = self._converted + 1
+        self.mail[contacts], self.spelling[contacts] = self.mail[self._converted], self.spelling[self._converted]
         if self.kind == "hubspot":
-            # HubSpot refuses a second contact with the same address (409 CONFLICT), so there the latecomer has none.
-            if address in self._emails:
-                return None
-            self._emails.add(address)
-        return address
+            self._drop_repeated_mail()
 
-    def _phones(self, rng: Random, human: Human, firm: Firm | None) -> tuple[str | None, str | None]:
-        """Phone and mobile: the switchboard in about 30 % of the rows, else the person's own, a placeholder or nothing."""
-        own = dirt.phone(rng, human.mobile, human.country) if human.mobile else None
-        chance = rng.random()
-        if chance < 0.33 and firm is not None and firm.switchboard is not None:
-            number = dirt.phone(rng, firm.switchboard, firm.country)
-        elif chance < 0.72:
-            number = own
-        elif chance < 0.75:
-            number = rng.choice(dirt.PLACEHOLDER_PHONES)
-        else:
-            number = rng.choice(dirt.MISSING[self.kind])
-        mobile = dirt.phone(rng, human.mobile, human.country) if human.mobile and rng.random() < 0.4 else None
-        return number, mobile
+    def _drop_repeated_mail(self) -> None:
+        """HubSpot refuses a second contact with the same address (409 CONFLICT), so there the latecomer has none."""
+        people, person = self.population.people, self.person.astype(np.int64)
+        former = (self.firm != self.population.firm[self.person]).astype(np.int64)
+        address = np.select(
+            [self.mail == HOME, self.mail == WORK, self.mail == SHARED],
+            [person - is_partner(person), people + 2 * person + former, 3 * people + self.firm],
+            -1 - np.arange(len(person)) % 2,
+        ) * 3 + self.spelling  # fmt: skip
+        with_mail = np.flatnonzero(self.mail != NO_MAIL)
+        _, kept = np.unique(address[with_mail], return_index=True)
+        repeated = np.ones(len(person), dtype=bool)
+        repeated[with_mail[kept]] = False
+        self.mail[repeated] = NO_MAIL
 
-    def _title(self, rng: Random, human: Human) -> str | None:
-        chance = rng.random()
-        if chance < 0.015:
-            return rng.choice(names.TITLES_ODD)
-        if chance < 0.25:
-            return rng.choice(dirt.MISSING[self.kind])
-        return human.title if chance < 0.9 else names.title(rng)
+    @cached_property
+    def score(self) -> Column:
+        """The lead score that each record shows, -1 for none."""
+        wrong, shown, *_ = coarse(self._key("score"), np.arange(len(self.person)))
+        score = np.maximum(self.population.score[self.person] + (wrong * 11).astype(np.int16) - 5, 0)
+        score = np.where(shown < 0.85, score, -1)
+        score[self._converted + 1] = score[self._converted]
+        return score
 
-    def _person_updated(self, rng: Random, created: datetime) -> datetime:
-        # Marketo's real exports have rows that were updated one second before they were created.
-        if self.kind == "marketo" and rng.random() < 0.03:
-            return created - timedelta(seconds=1)
-        return _updated(rng, created)
+    def columns(self) -> PeopleColumns:
+        """What a store needs to know of all person records."""
+        return PeopleColumns(
+            self.person, self.contact, self.created, self.updated, self.fate, self.fate_at, self.merged_into, self.company, self.score
+        )
 
-    def _convert(self, rng: Random, human: Human, lead: int) -> int:
-        """Convert a lead: the contact takes over the lead's values at that moment."""
-        at = self._end(rng, lead, "converted", into=len(self.people))
-        old = self.people[lead]
-        company = self._company_of(rng, human.firm) if human.firm else None
-        contact: dict[str, Any] = {
-            "number": len(self.people),
-            "role": "contact",
-            "company": company,
-            "created": at,
-            "updated": _updated(rng, at),
-        }
-        self.people.append(replace(old, **contact, fate="alive", fate_at=None, merged_into=None))
-        return len(self.people) - 1
-
-    def _end(self, rng: Random, number: int, fate: Literal["deleted", "merged", "converted"], into: int | None = None) -> datetime:
-        """Give a record its fate at some moment after its last change."""
-        record = self.people[number]
-        start = max(record.created, record.updated, self.people[into].created if fate == "merged" and into is not None else record.created)
-        at = (start + (ANCHOR - start) * rng.random()).replace(microsecond=0)
-        at = max(at, start)
-        if fate == "merged" and into is not None:
-            self.people[into] = replace(self.people[into], updated=at)
-        self.people[number] = replace(record, fate=fate, fate_at=at, merged_into=into)
-        return at
-
-    def _register(self, rng: Random, human: Human, number: int) -> None:
-        """Let campaigns know of a record that is still there."""
-        record = self.people[number]
-        if self.kind != "hubspot" and record.fate == "alive":
-            for campaign, member in memberships(rng, record):
-                self.members[campaign].append(member)
-
-
-def _updated(rng: Random, created: datetime) -> datetime:
-    """A last change at or after the creation and before the anchor: soon after it, or on the night of an import."""
-    if rng.random() < 0.06:
-        nights = [night for night in IMPORTS if night > created]
-        if nights:
-            return rng.choice(nights)
-    # Most changes come soon after the creation.
-    return created + timedelta(seconds=int((ANCHOR - created).total_seconds() * rng.random() ** 3))
+    def company_columns(self) -> CompanyColumns:
+        """What a store needs to know of all company records."""
+        numbers = np.arange(len(self.company_firm))
+        created = ANCHOR_MS - ((400 + 330 * chances(self._key("founded"), numbers)) * 86_400).astype(np.int64) * 1000
+        return CompanyColumns(self.company_firm, created, self._changed("company", created))

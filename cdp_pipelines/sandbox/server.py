@@ -7,6 +7,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cdp_pipelines.config import KINDS, ConfigError, Kind
 from cdp_pipelines.sandbox import page
+from cdp_pipelines.sandbox.control import Controls
+from cdp_pipelines.sandbox.faults.calls import Call
+from cdp_pipelines.sandbox.faults.switches import Switchboard
+from cdp_pipelines.sandbox.headers import capitalised
 from cdp_pipelines.sandbox.hosting import HOST, NAME, SandboxAddresses
 from cdp_pipelines.sandbox.hubspot import api as hubspot
 from cdp_pipelines.sandbox.living import LivingWorld
 from cdp_pipelines.sandbox.marketo import api as marketo
 from cdp_pipelines.sandbox.salesforce import api as salesforce
+from cdp_pipelines.sandbox.traffic import Traffic
 
 # What stands for a record, a job or a page in a path: digits, a Salesforce id (with a page's offset), a UUID, a cursor or token.
 _PARTICULAR = re.compile(r"\d+|[a-zA-Z0-9]{15}|[a-zA-Z0-9]{18}(-\d+)?|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\S{25,}", re.ASCII)
@@ -65,15 +71,38 @@ class SandboxServer:
             "hubspot": hubspot.app(stores["hubspot"], chosen["hubspot"]),
             "marketo": marketo.app(stores["marketo"], chosen["marketo"]),
         }
+        # Past the faults: what the CRM did is written down also when its answer is lost.
+        self._recorded = self.world.resume(self.apps)
         self._revoke_tokens: dict[Kind, Callable[[], None]] = {
             "salesforce": self.apps["salesforce"].state.org.revoke_tokens,
             "hubspot": stores["hubspot"].revoke_tokens,
             "marketo": self.apps["marketo"].state.gate.revoke,
         }
+        self.options = chosen
+        # HubSpot's private tokens do not expire.
+        self._expire: dict[Kind, Callable[[], None]] = {
+            "salesforce": self.apps["salesforce"].state.org.expire_tokens,
+            "marketo": self.apps["marketo"].state.gate.expire,
+        }
+        self.faults, self.traffic = Switchboard(), Traffic()
+        self.controls = Controls(
+            self.faults, chosen, purge={kind: partial(self.world.purge, kind) for kind in KINDS}, expire=self._expire,
+            webhooks=self.apps["hubspot"].state.webhooks,
+        )  # fmt: skip
         self.requests: dict[Kind, Counter[str]] = {kind: Counter() for kind in KINDS}
         self._crm_of_port = {getattr(self.addresses, kind): kind for kind in KINDS}
         self._control = self._control_app()
-        config = uvicorn.Config(self, lifespan="off", access_log=False, log_level="warning", timeout_graceful_shutdown=2)
+        # The emulated CRMs name their own servers, and their clocks can be wrong. h11 leaves header names as they are (see `headers`).
+        config = uvicorn.Config(
+            self,
+            http="h11",
+            lifespan="off",
+            access_log=False,
+            log_level="warning",
+            timeout_graceful_shutdown=2,
+            date_header=False,
+            server_header=False,
+        )
         self._uvicorn = uvicorn.Server(config)
 
     def run(self) -> None:
@@ -91,12 +120,18 @@ class SandboxServer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request to the app whose port it came to."""
         kind = self._crm_of_port.get(scope["server"][1])
-        app: ASGIApp = self._control if kind is None else self.apps[kind]
-        if kind is not None:
-            self.requests[kind][f"{scope['method']} {path_template(scope['path'])}"] += 1
-            # Another command may have changed the CRMs; whoever reads now must see it, since their cursor moves past it.
-            self.world.catch_up()
-        await app(scope, receive, send)
+        if kind is None:
+            return await self._control(scope, receive, send)
+        self.requests[kind][f"{scope['method']} {path_template(scope['path'])}"] += 1
+        # Another command may have changed the CRMs; whoever reads now must see it, since their cursor moves past it.
+        self.world.catch_up()
+        app: ASGIApp = self._recorded[kind]
+
+        async def answer(call: Call) -> None:
+            await self.faults.run(call, lambda reached: app(reached.scope, reached.receive, reached.send))
+
+        call = Call(kind, scope, receive, capitalised(send), options=self.options[kind], expire=self._expire.get(kind))
+        return await self.traffic.watch(call, answer)
 
     def _control_app(self) -> Starlette:
         routes: list[tuple[str, str, Callable[[Request], Any]]] = [
@@ -104,7 +139,8 @@ class SandboxServer:
             ("GET", "/sandbox/counts", self._counts), ("POST", "/sandbox/change", self._change), ("GET", "/sandbox/log", self._log),
             ("POST", "/sandbox/revoke", self._revoke), ("GET", "/sandbox/requests", self._requests),
         ]  # fmt: skip
-        return Starlette(routes=[Route(path, handler, methods=[method]) for method, path, handler in routes])
+        own = [Route(path, handler, methods=[method]) for method, path, handler in routes]
+        return Starlette(routes=[*own, *self.controls.routes()])
 
     def health(self) -> dict[str, Any]:
         """Name, version, world, ports and number of live records."""
@@ -116,7 +152,12 @@ class SandboxServer:
     async def _page(self, request: Request) -> Response:
         self.world.catch_up()
         totals = {kind: sum(counter.values()) for kind, counter in self.requests.items()}
-        return HTMLResponse(page.render(self.health(), self.addresses, self.world.changes, totals))
+        return HTMLResponse(
+            page.render(
+                self.health(), self.addresses, self.world.changes, totals,
+                faults=list(self.faults), options=self.controls.changed_options(), latest=list(self.traffic.latest),
+            )
+        )  # fmt: skip
 
     async def _health(self, request: Request) -> Response:
         self.world.catch_up()
@@ -138,7 +179,7 @@ class SandboxServer:
             return _json({"error": 'Send a JSON object such as {"seed": 1, "count": 60}.'}, 400)
         if not 0 <= count <= 100_000:
             return _json({"error": "count must be from 0 to 100000."}, 400)
-        return _json({"changes": self.world.change(seed, count)})
+        return _json({"changes": await self.world.change(seed, count)})
 
     async def _log(self, request: Request) -> Response:
         self.world.catch_up()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from cdp_pipelines.config import Kind
 
@@ -82,4 +82,53 @@ class CrmStore(Protocol):
 
     def counts(self) -> dict[str, int]:
         """Vendor object -> records that the API lists today (deleted and merged ones left out)."""
+        ...
+
+
+@runtime_checkable
+class Purges(Protocol):
+    """A CRM in which a record that was deleted can be removed for good."""
+
+    def deleted_people(self) -> list[str]:
+        """See CrmStore."""
+        ...
+
+    def purge_person(self, person: str, at: datetime) -> None:
+        """Remove one of `deleted_people` for good. Raises KeyError or ValueError for any other."""
+        ...
+
+
+@runtime_checkable
+class KeepsCompanies(Protocol):
+    """A CRM whose companies are records, which people belong to."""
+
+    def live_companies(self) -> list[str]:
+        """Ids of companies that are not deleted, oldest first."""
+        ...
+
+    def edit_company(self, company: str, fields: dict[str, Any], at: datetime) -> dict[str, Any]:
+        """Set those of the fields (industry, phone, region) that a company has here, and give them. `region` is what formula fields of
+        other records read, where there are any.
+        """
+        ...
+
+    def move_person(self, person: str, company: str, at: datetime) -> bool:
+        """Let a person belong to another company; false when that cannot be, or is so already."""
+        ...
+
+
+@runtime_checkable
+class HasCustomFields(Protocol):
+    """A CRM whose users can give people new fields."""
+
+    def added_fields(self) -> list[str]:
+        """Names of the fields that `add_field_for_people` made."""
+        ...
+
+    def add_field_for_people(self, number: int, at: datetime) -> str:
+        """Make a text field, named with the number, and give its name."""
+        ...
+
+    def rename_field_for_people(self, field: str, number: int, at: datetime) -> str:
+        """Give one of `added_fields` another name, made with the number, and give that."""
         ...

@@ -37,7 +37,8 @@ class Portal:
     def __init__(self, serve: Callable[[ASGIApp], str], store: HubSpotStore | None = None, **options: Any):
         self.store = store or new_store()
         self.options = HubSpotOptions(**UNLIMITED | options)
-        self.url = serve(app(self.store, self.options))
+        self.app = app(self.store, self.options)
+        self.url = serve(self.app)
         headers = {"Authorization": f"Bearer {self.options.access_token}"}
         self.http = httpx2.Client(base_url=self.url, headers=headers, trust_env=False)
 
@@ -48,6 +49,12 @@ class Portal:
     def post(self, path: str, body: Any, status: int = 200, **params: Any) -> Any:
         """The JSON of a POST."""
         return self._checked(self.http.post(path, json=body, params=params or None), status)
+
+    def send(self, method: str, path: str, body: Any, status: int = 200) -> Any:
+        """The JSON of any other call; None when there is no body to the answer."""
+        response = self.http.request(method, path, json=body)
+        assert response.status_code == status, response.text
+        return response.json() if response.content else None
 
     def search(self, kind: str, status: int = 200, **body: Any) -> Any:
         """The JSON of a search."""

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cdp_pipelines.config import KINDS, Kind
-from cdp_pipelines.sandbox.change import Batch, ChangeLog, apply_changes
+from cdp_pipelines.sandbox.change import apply_changes
 from cdp_pipelines.sandbox.hubspot.store import HubSpotStore
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
 from cdp_pipelines.sandbox.people import build_world
+from cdp_pipelines.sandbox.salesforce import query
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
 from cdp_pipelines.sandbox.store import CrmStore
 
@@ -136,12 +136,51 @@ def test_the_same_seed_moment_and_state_give_the_same_changes(make: Any) -> None
 def test_every_kind_of_change_happens(make: Any) -> None:
     stores = make()
     done = [change for seed in range(12) for change in apply_changes(stores, seed, AT.replace(day=1 + seed), 60)]
-    assert {change["op"] for change in done} == {
+    optional = {"purge", "edit_company", "move", "add_field", "rename_field"}
+    assert {change["op"] for change in done} - optional == {
         "create", "edit", "delete", "restore", "merge", "convert", "create_deal", "edit_deal", "delete_deal", "link", "unlink"
     }  # fmt: skip
+    assert optional & {change["op"] for change in done} == (optional if make is real_stores else set())
     assert {change["crm"] for change in done} == set(KINDS)
     cleared = {name for change in done if change["op"] == "edit" for name, value in change["fields"].items() if value is None}
     assert cleared == {"phone", "title", "lead_score"}
+
+
+def test_a_formula_of_many_people_says_something_else_though_none_of_them_changed() -> None:
+    store = real_stores()["salesforce"]
+    assert isinstance(store, SalesforceStore)
+    contacts = store.records["Contact"]
+    number = next(n for n in contacts.listed(include_deleted=False) if contacts.value(n, "AccountId"))
+    before = contacts.stamps[number]
+    rows = query.run(store, f"SELECT AccountRegion__c FROM Contact WHERE Id = '{contacts.id(number)}'", include_deleted=False)
+    for region in ("EMEA", "AMER"):
+        assert store.edit_company(contacts.value(number, "AccountId"), {"region": region}, AT) == {"region": region}
+        assert rows.json_rows([number], "62.0")[0]["AccountRegion__c"] == region
+    assert contacts.stamps[number] == before
+
+
+def test_a_field_that_was_added_can_be_written_and_keeps_its_values_under_a_new_name() -> None:
+    store = real_stores()["salesforce"]
+    assert isinstance(store, SalesforceStore)
+    old = store.add_field_for_people(7, AT)
+    person = next(p for p in store.live_people() if p.startswith("003"))
+    store.change(person, {old: "kept"}, AT)
+    new = store.rename_field_for_people(old, 8, AT)
+    assert store.added_fields() == [new]
+    assert store.value(person, new) == "kept"
+    assert store.value(person, old) is None
+
+
+def test_a_purged_person_was_deleted_before_and_is_in_no_list_after() -> None:
+    store = real_stores()["salesforce"]
+    assert isinstance(store, SalesforceStore)
+    person = store.live_people()[0]
+    with pytest.raises(KeyError):
+        store.purge_person(person, AT)
+    store.delete_person(person, AT)
+    store.purge_person(person, AT)
+    assert person not in [*store.live_people(), *store.deleted_people()]
+    assert store.get(person) is None
 
 
 def test_a_batch_has_as_many_changes_as_asked_for_and_can_be_written_as_json() -> None:
@@ -181,51 +220,3 @@ def test_nothing_is_left_to_change_in_an_empty_crm_but_to_create() -> None:
     assert apply_changes({}, 1, AT, 5) == []
     done = apply_changes({"marketo": PlainStore("marketo", people=0, deals=0)}, 1, AT, 3)
     assert done[0]["op"] in ("create", "create_deal")
-
-
-def test_the_log_gives_back_what_was_added_and_each_batch_once(tmp_path: Path) -> None:
-    log = ChangeLog(tmp_path / "changes.jsonl", WORLD)
-    applied: list[Batch] = []
-    for seed in (5, 6):
-        assert log.add(seed, 10, lambda batch: applied.append(batch) or []) == []
-    assert log.news() == []
-    assert applied[0].at < applied[1].at
-    assert ChangeLog(tmp_path / "changes.jsonl", WORLD).news() == applied
-    assert ChangeLog(tmp_path / "changes.jsonl", "people=11 seed=1").news() == []
-
-
-def test_a_torn_last_line_is_ignored_and_the_next_writer_removes_it(tmp_path: Path) -> None:
-    path = tmp_path / "changes.jsonl"
-    ChangeLog(path, WORLD).add(1, 10, lambda batch: [])
-    with path.open("a") as file:
-        file.write('{"world": "peop')
-    log = ChangeLog(path, WORLD)
-    assert [batch.seed for batch in log.news()] == [1]
-    log.add(2, 10, lambda batch: [])
-    assert [batch.seed for batch in ChangeLog(path, WORLD).news()] == [1, 2]
-
-
-def test_two_processes_apply_each_others_batches_in_the_same_order(tmp_path: Path) -> None:
-    path = tmp_path / "changes.jsonl"
-    seen: dict[str, list[int]] = {"a": [], "b": []}
-    logs = {name: ChangeLog(path, WORLD) for name in seen}
-
-    def apply(name: str) -> Any:
-        return lambda batch: seen[name].append(batch.seed) or []
-
-    for seed, name in enumerate("abbaab"):
-        logs[name].add(seed, 1, apply(name))
-    for name, log in logs.items():
-        seen[name] += [batch.seed for batch in log.news()]
-    assert seen["a"] == seen["b"] == [0, 1, 2, 3, 4, 5]
-
-
-def test_a_batch_that_fails_is_not_written(tmp_path: Path) -> None:
-    log = ChangeLog(tmp_path / "changes.jsonl", WORLD)
-
-    def fail(batch: Batch) -> list[Any]:
-        raise ValueError("a store's mistake")
-
-    with pytest.raises(ValueError, match="mistake"):
-        log.add(1, 1, fail)
-    assert log.news() == []

@@ -108,6 +108,110 @@ def test_associations(serve: Serve) -> None:
     assert given["errors"][0]["message"] == f"No company is associated with contact {lonely}."
 
 
+# What a recording leaves out that newer answers have, or that our call could not be made without.
+MORE = {"read__objects-api__contacts-response": {"url"}, "batch__create__contacts__err-partial-success": {"objectWriteTraceId"}}
+PEOPLE = [
+    {"properties": {"email": "lilyskinner@hubspot.com", "firstname": "Lily", "lastname": "Skinner"}},
+    {"properties": {"email": "siena.dyer@hubspot.com", "firstname": "Siena", "lastname": "Dyer"}},
+]
+WRONG = {"first000name": "Siena", "last000name": "Dyer"}
+BATCH = "/crm/v3/objects/contacts/batch"
+
+
+def created(portal: Portal) -> list[str]:
+    return [r["id"] for r in portal.post(f"{BATCH}/create", {"inputs": PEOPLE}, 201)["results"]]
+
+
+def conflict(portal: Portal) -> Any:
+    created(portal)
+    return portal.post(f"{BATCH}/create", {"inputs": PEOPLE[:1]}, 409)
+
+
+def partly_created(portal: Portal) -> Any:
+    portal.post("/crm/v3/objects/contacts", PEOPLE[0], 201)
+    return portal.post(f"{BATCH}/create", {"inputs": [{**p, "objectWriteTraceId": str(n)} for n, p in enumerate(PEOPLE)]}, 207)
+
+
+def updates(portal: Portal, *ids: str) -> dict[str, Any]:
+    return {"inputs": [{"id": i, "properties": {"firstname": "Siena (updated)", "lastname": "Dyer (updated)"}} for i in ids]}
+
+
+ANSWERS: dict[str, Callable[[Portal], Any]] = {
+    "batch__create__contacts__success": lambda p: p.post(f"{BATCH}/create", {"inputs": PEOPLE}, 201),
+    "batch__create__contacts__err-conflict": conflict,
+    "batch__create__contacts__err-partial-success": partly_created,
+    "batch__create__contacts__err-many-invalid-properties": lambda p: p.post(f"{BATCH}/create", {"inputs": [{"properties": WRONG}] * 2}, 400),
+    "batch__update__contacts__success": lambda p: p.post(f"{BATCH}/update", updates(p, *created(p))),
+    "batch__update__contacts__err-duplicate-ids": lambda p: p.post(f"{BATCH}/update", updates(p, "123456", "123456"), 400),
+    "batch__update__contacts__err-partial-success": lambda p: p.post(f"{BATCH}/update", updates(p, created(p)[0], "unknownIdentifier888"), 207),
+    "batch__update__contacts__err-many-invalid-properties": lambda p: p.post(
+        f"{BATCH}/update", {"inputs": [{"id": i, "properties": WRONG} for i in created(p)]}, 400
+    ),
+    "post-auth__account-info": lambda p: p.get("/account-info/v3/details"),
+    "metadata-contacts-external-pipelines": lambda p: p.get("/crm/v3/pipelines/contacts"),
+    "metadata-deals-external-pipelines": lambda p: p.get("/crm/v3/pipelines/deals"),
+    "read__objects-api__contacts-batch": lambda p: p.post(f"{BATCH}/read", {"inputs": [{"id": i} for i in created(p)]}),
+    "read__objects-api__contacts-response": lambda p: p.get("/crm/v3/objects/contacts", properties="email"),
+    "read-via-search__contacts-response": lambda p: p.search("contacts", limit=200, after=200, properties=NINE),
+    "search__contacts__1-first-page": lambda p: p.search("contacts", limit=1, properties=NINE),
+    "search__contacts__2-second-page": lambda p: p.search("contacts", limit=200, after=200, properties=NINE),
+    "search__error-invalid-object": lambda p: p.search("butterflies", 400),
+}  # fmt: skip
+NINE = ["company", "email", "firstname", "lastname", "phone", "website"]
+
+
+def keys_and_types(given: Any, wanted: Any, more: set[str], where: str = "") -> None:
+    """The same keys, values of the same type. Of a record's properties those that were recorded; a value that may be null is of any type."""
+    if isinstance(wanted, dict):
+        assert isinstance(given, dict), where
+        if where.endswith(".properties"):
+            assert wanted.keys() <= given.keys(), where
+        else:
+            assert given.keys() - more == wanted.keys() - more, where
+        for key in wanted:
+            keys_and_types(given[key], wanted[key], more, f"{where}.{key}")
+    elif isinstance(wanted, list):
+        assert isinstance(given, list), where
+        assert given or not wanted, where
+        for one in given if wanted else []:
+            keys_and_types(one, wanted[0], more, f"{where}[]")
+    elif where.rpartition(".")[0].endswith(".properties"):
+        assert given is None or wanted is None or isinstance(given, str), where
+    else:
+        assert type(given) is type(wanted), where
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_our_answer_has_the_keys_and_types_of_the_recorded_one(serve: Serve, name: str) -> None:
+    keys_and_types(ANSWERS[name](Portal(serve)), recorded(name), MORE.get(name, set()))
+
+
+def test_every_recorded_answer_of_a_call_that_we_have_is_compared() -> None:
+    elsewhere = {  # compared in part by the tests above, since each definition and each pair has other keys
+        "metadata-contacts-properties-sampled", "metadata-deals-properties-sampled", "metadata-err-schemas-scope",
+        "search__contacts__contacts-to-companies",
+    }  # fmt: skip
+    requests = {path.stem for path in RECORDED.glob("*payload*")}
+    campaigns = {"batch__read__campaigns__ok-200"}
+    assert {path.stem for path in RECORDED.glob("*.json")} == ANSWERS.keys() | elsewhere | requests | campaigns
+
+
+def test_a_created_contact_shows_exactly_what_was_recorded(serve: Serve) -> None:
+    given = Portal(serve).post(f"{BATCH}/create", {"inputs": PEOPLE}, 201)
+    for ours, real in zip(given["results"], recorded("batch__create__contacts__success")["results"], strict=True):
+        assert ours["properties"].keys() == real["properties"].keys()
+        constant = ("hs_is_contact", "hs_pipeline", "hs_object_source", "hs_object_source_id", "lifecyclestage", "num_notes")
+        assert {k: ours["properties"][k] for k in constant} == {k: real["properties"][k] for k in constant}
+
+
+@pytest.mark.parametrize("call", ["create", "update"])
+def test_wrong_properties_are_refused_in_the_recorded_words(serve: Serve, call: str) -> None:
+    name = f"batch__{call}__contacts__err-many-invalid-properties"
+    given, real = ANSWERS[name](Portal(serve)), recorded(name)
+    assert given["message"] == real["message"]
+    assert all(error in given["errors"] for error in real["errors"])
+
+
 def test_errors(serve: Serve) -> None:
     portal = Portal(serve, withheld_scopes=frozenset({"crm.schemas.custom.read"}))
     wanted = recorded("search__error-invalid-object")

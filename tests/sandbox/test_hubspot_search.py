@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import ASGIApp
 
+from cdp_pipelines.sandbox.hubspot.options import HubSpotOptions
 from cdp_pipelines.sandbox.hubspot.properties import CONTACTS, properties
 from cdp_pipelines.sandbox.hubspot.search import Search
 from cdp_pipelines.sandbox.hubspot.values import value
@@ -81,7 +82,7 @@ def test_filters_mean_what_a_naive_evaluation_says(groups: list[list[dict[str, A
         "sorts": [{"propertyName": "hs_object_id", "direction": "DESCENDING" if descending else "ASCENDING"}],
         "limit": 200,
     }
-    total, records, after_ = Search(STORE, timedelta(0), 10_000).run(CONTACTS, KNOWN, body)
+    total, records, after_ = Search(STORE, HubSpotOptions()).run(CONTACTS, KNOWN, body)
     wanted = [int(row["hs_object_id"]) for row in ROWS if any(all(naive(row, c) for c in group) for group in groups)]
     wanted.sort(reverse=descending)
     assert total == len(wanted)
@@ -93,14 +94,14 @@ def test_filters_mean_what_a_naive_evaluation_says(groups: list[list[dict[str, A
 @pytest.mark.parametrize("operator", ["CONTAINS_TOKEN", "NOT_CONTAINS_TOKEN"])
 def test_tokens_match_words_and_whole_values_with_stars(pattern: str, operator: str) -> None:
     condition = {"propertyName": "email", "operator": operator, "value": pattern}
-    total, _, _ = Search(STORE, timedelta(0), 10_000).run(CONTACTS, KNOWN, {"filters": [condition]})
+    total, _, _ = Search(STORE, HubSpotOptions()).run(CONTACTS, KNOWN, {"filters": [condition]})
     assert total == sum(naive(row, condition) for row in ROWS)
 
 
 @pytest.mark.parametrize("by", ["email", "hs_lead_score", "lastmodifieddate"])
 @pytest.mark.parametrize("sort", ["{}", "-{}"])
 def test_sorts_compare_by_type_and_put_empty_values_last(by: str, sort: str) -> None:
-    _, records, _ = Search(STORE, timedelta(0), 10_000).run(CONTACTS, KNOWN, {"sorts": [sort.format(by)], "limit": 200})
+    _, records, _ = Search(STORE, HubSpotOptions()).run(CONTACTS, KNOWN, {"sorts": [sort.format(by)], "limit": 200})
     texts = [value(STORE, CONTACTS, r, by) for r in records]
     filled = [naive_value(by, t) for t in texts if t]
     assert filled == sorted(filled, reverse=sort.startswith("-"))

@@ -62,10 +62,13 @@ def hubspot_contacts(addresses: SandboxAddresses) -> list[dict[str, Any]]:
     return found
 
 
-def salesforce_people(addresses: SandboxAddresses) -> list[dict[str, Any]]:
-    base = addresses.url("salesforce")
+def salesforce_token(addresses: SandboxAddresses) -> str:
     form = {"grant_type": "password", **credentials.SALESFORCE}
-    token = httpx2.post(f"{base}/services/oauth2/token", data=form).json()["access_token"]
+    return httpx2.post(f"{addresses.url('salesforce')}/services/oauth2/token", data=form).json()["access_token"]
+
+
+def salesforce_people(addresses: SandboxAddresses) -> list[dict[str, Any]]:
+    base, token = addresses.url("salesforce"), salesforce_token(addresses)
     found = []
     for name in ("Contact", "Lead"):
         query = {"q": f"SELECT Id, FirstName, LastName, Email, Phone, Title, SystemModstamp FROM {name}"}
@@ -127,7 +130,7 @@ def test_a_change_is_seen_in_the_crm_and_in_the_log(server: SandboxServer) -> No
     assert len(done) == 800
     alive: dict[str, bool] = {}
     for step in done:
-        if step["crm"] == "hubspot" and "deal" not in step["op"] and "link" not in step["op"]:
+        if step["crm"] == "hubspot" and step["op"] in ("create", "edit", "delete", "restore", "merge", "move"):
             alive[step["id"]] = step["op"] != "delete"
             alive |= {step["loser"]: False} if step["op"] == "merge" else {}
     shown = {contact["id"] for contact in hubspot_contacts(server.addresses)}
@@ -149,6 +152,51 @@ def test_a_restarted_sandbox_is_where_it_was(tmp_path: Path) -> None:
     with serving(tmp_path) as second:
         assert everything(second.addresses) == before != untouched
         assert get(second.addresses, "/sandbox/truth") == truth
+
+
+def write_by_api(addresses: SandboxAddresses, mail: str = "ann@tea.example") -> list[Any]:
+    """A person in each CRM, changed, and one in Salesforce's recycle bin; gives what is shown of them."""
+    sales, hub, market = (addresses.url(kind) for kind in KINDS)
+    as_sales = {"Authorization": f"Bearer {salesforce_token(addresses)}"}
+    as_market = {"Authorization": f"Bearer {marketo_token(addresses).json()['access_token']}"}
+    as_hub = {"Authorization": f"Bearer {credentials.HUBSPOT['access_token']}"}
+    objects = f"{sales}/services/data/v62.0/sobjects/Lead"
+    for name in ("Ann", "Bea"):
+        lead = httpx2.post(objects, json={"LastName": name, "Company": "Tea"}, headers=as_sales).json()["id"]
+    assert httpx2.patch(f"{objects}/{lead}", json={"Title": "Taster"}, headers=as_sales).status_code == 204
+    contacts = f"{hub}/crm/v3/objects/contacts"
+    contact = httpx2.post(contacts, json={"properties": {"email": mail, "lastname": "Ann"}}, headers=as_hub).json()["id"]
+    assert httpx2.patch(f"{contacts}/{contact}", json={"properties": {"jobtitle": "Taster"}}, headers=as_hub).status_code == 200
+    made = httpx2.post(f"{market}/rest/v1/leads.json", json={"input": [{"email": mail, "title": "Taster"}]}, headers=as_market)
+    return [lead, contact, made.json()["result"][0]["id"]]
+
+
+def read_by_api(addresses: SandboxAddresses, lead: str, contact: str, person: int) -> list[Any]:
+    sales, hub, market = (addresses.url(kind) for kind in KINDS)
+    asked = (
+        (f"{sales}/services/data/v62.0/sobjects/Lead/{lead}", salesforce_token(addresses)),
+        (f"{hub}/crm/v3/objects/contacts/{contact}?properties=email,jobtitle,lastmodifieddate", credentials.HUBSPOT["access_token"]),
+        (f"{market}/rest/v1/lead/{person}.json?fields=id,email,title,createdAt,updatedAt", marketo_token(addresses).json()["access_token"]),
+    )
+    found = [httpx2.get(url, headers={"Authorization": f"Bearer {token}"}).json() for url, token in asked]
+    return [found[0], found[1], found[2]["result"]]
+
+
+def test_what_clients_wrote_is_there_after_a_restart_with_the_same_ids_and_moments(tmp_path: Path) -> None:
+    with serving(tmp_path) as first:
+        change(first.addresses, 1, 20)
+        ids = write_by_api(first.addresses)
+        change(first.addresses, 2, 60)
+        before, everybody = read_by_api(first.addresses, *ids), everything(first.addresses)
+        log = get(first.addresses, "/sandbox/log")
+    assert before[0]["Title"] == before[1]["properties"]["jobtitle"] == before[2][0]["title"] == "Taster"
+    assert credentials.HUBSPOT["access_token"] not in (tmp_path / "changes.jsonl").read_text()
+    with serving(tmp_path) as second:
+        assert read_by_api(second.addresses, *ids) == before
+        assert everything(second.addresses) == everybody
+        assert get(second.addresses, "/sandbox/log") == log
+        assert not set(write_by_api(second.addresses, "bob@tea.example")) & set(ids)
+    assert [step["op"] for step in log["changes"]].count("request") == 6
 
 
 def test_two_sandboxes_on_one_log_show_the_same(tmp_path: Path) -> None:
@@ -269,6 +317,16 @@ def test_a_running_sandbox_is_found_and_used(tmp_path: Path, server: SandboxServ
         assert addresses == server.addresses
     assert len(hosting.change(settings, 1, 10)) == 10
     assert len(server.world.changes) == 10
+
+
+@pytest.mark.parametrize(
+    ("other", "said"), [({"sandbox_people": PEOPLE + 1}, "CDP_SANDBOX_PEOPLE is 121"), ({"sandbox_seed": 9}, "CDP_SANDBOX_SEED is 9")]
+)
+def test_a_running_sandbox_with_another_world_is_refused(tmp_path: Path, server: SandboxServer, other: dict[str, int], said: str) -> None:
+    settings = settings_for(tmp_path, server.addresses.control).model_copy(update=other)
+    with pytest.raises(ConfigError, match=f"{said}, but the sandbox that runs on port {server.addresses.control} has"):
+        hosting.running(settings)
+    assert hosting.running(settings, any_world=True) == server.addresses
 
 
 def test_something_else_on_the_port_is_no_sandbox(tmp_path: Path, server: SandboxServer) -> None:

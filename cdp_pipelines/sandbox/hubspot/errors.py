@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from itertools import count
 from typing import Any
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid5
 
 import orjson
 from starlette.responses import Response
 
 SCOPES_PAGE = "https://developers.hubspot.com/scopes"
+_answers = count(1)
 
 
 class Refused(Exception):
@@ -17,7 +20,7 @@ class Refused(Exception):
     def __init__(self, status: int, message: str, category: str | None = None, headers: dict[str, str] | None = None, **more: Any):
         super().__init__(message)
         self.status, self.headers = status, headers or {}
-        self.body = {"status": "error", "message": message, "correlationId": str(uuid4())}
+        self.body = {"status": "error", "message": message, "correlationId": _correlation_id()}
         self.body |= ({"category": category} if category else {}) | more
 
     def response(self) -> Response:
@@ -27,7 +30,7 @@ class Refused(Exception):
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer with the headers of all of them."""
-    found = {"X-HubSpot-Correlation-Id": str(uuid4()), **(headers or {})}
+    found = {"X-HubSpot-Correlation-Id": _correlation_id(), **(headers or {})}
     return Response(orjson.dumps(body), status, found, "application/json;charset=utf-8")
 
 
@@ -79,7 +82,35 @@ def missing_scopes(scopes: list[str], *, nested: bool) -> Refused:
     )
 
 
-def rate_limited(policy: str, retry_after: int | None) -> Refused:
+def rate_limited(policy: str, retry_after: int | None, *, category: bool = False) -> Refused:
     """A limit is reached; `policy` is TEN_SECONDLY_ROLLING, SECONDLY or DAILY."""
     headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
-    return Refused(429, f"You have reached your {policy.lower()} limit.", headers=headers, errorType="RATE_LIMIT", policyName=policy)
+    message, kind = f"You have reached your {policy.lower()} limit.", "RATE_LIMITS" if category else None
+    return Refused(429, message, kind, headers, errorType="RATE_LIMIT", policyName=policy)
+
+
+def expired(seconds: int) -> Refused:
+    """An OAuth access token is past its life."""
+    message = f"The OAuth token used to make this call expired {seconds} second(s) ago."
+    return Refused(401, message, "EXPIRED_AUTHENTICATION", context={"expire time": [f"{seconds} second(s) ago"]})
+
+
+def wrong_values(problems: list[dict[str, Any]]) -> Refused:
+    """Property values were refused; each problem has `name`, `error` (the code) and `message`."""
+    shown = [{"isValid": False, "message": p["message"], "error": p["error"], "name": p["name"]} for p in problems]
+    errors = [{"message": p["message"], "code": p["error"], "context": {"propertyName": [p["name"]]}} for p in problems]
+    return invalid(f"Property values were not valid: {json.dumps(shown, separators=(',', ':'), ensure_ascii=False)}", errors=errors)
+
+
+def conflict(message: str, existing: int | None = None) -> Refused:
+    """A record with this unique value is there already."""
+    return Refused(409, message + (f". Existing ID: {existing}" if existing is not None else ""), "CONFLICT")
+
+
+def bad_input(message: str) -> Refused:
+    """The body is JSON of another shape than the call takes."""
+    return invalid(f"Invalid input JSON on line 1, column 1: {message}")
+
+
+def _correlation_id() -> str:
+    return str(uuid5(NAMESPACE_URL, f"sandbox:{next(_answers)}"))

@@ -1,77 +1,71 @@
-"""The portal's options, and its limits on calls."""
+"""The portal's limits on calls."""
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from cdp_pipelines.sandbox import credentials
+from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.hubspot.errors import rate_limited
+from cdp_pipelines.sandbox.hubspot.options import HubSpotOptions
 
-
-@dataclass
-class HubSpotOptions:
-    """The emulator's knobs; the defaults are a Professional portal's. `None` lifts a limit.
-
-    `lead_score` is whether the portal has a property `hs_lead_score` (none has by nature), `legacy_score` whether it still has
-    `hubspotscore` (HubSpot retired it on 2025-08-31). `retry_after` is whether a 429 says how long to wait; HubSpot does not promise it.
-    `withheld_scopes` were not granted to the token; `nested_scope_errors` chooses the other of the two shapes of that error.
-    `association_inputs` is 1,000 in the documentation, 100 in a changelog.
-    """
-
-    access_token: str = credentials.HUBSPOT["access_token"]
-    portal_id: int = 44_237_313
-    time_zone: str = "US/Eastern"
-    calls_per_10_seconds: int | None = 190
-    searches_per_second: int | None = 5
-    calls_per_day: int | None = 625_000
-    retry_after: bool = False
-    lead_score: bool = True
-    legacy_score: bool = False
-    search_lag_seconds: float = 0
-    search_cap: int = 10_000
-    association_inputs: int = 1_000
-    association_page: int = 500
-    inline_associations: int = 100
-    max_url: int = 16_250
-    withheld_scopes: frozenset[str] = field(default_factory=frozenset)
-    nested_scope_errors: bool = False
+__all__ = ["HubSpotOptions", "Limits"]
 
 
 class Limits:
-    """Counts calls in sliding windows. A refused call does not count."""
+    """Counts calls in sliding windows, and in days of the account's time zone. A refused call does not count."""
 
     def __init__(self, options: HubSpotOptions):
         self._options = options
-        self._recent: deque[float] = deque()
-        self._searches: deque[float] = deque()
-        self.today = 0
+        self._recent: deque[datetime] = deque()
+        self._searches: deque[datetime] = deque()
+        self._day: date | None = None
+        self._today = 0
 
-    def count(self, *, search: bool) -> dict[str, str]:
+    @property
+    def today(self) -> int:
+        """Calls since midnight, where the account is."""
+        day = clock.now().astimezone(ZoneInfo(self._options.time_zone)).date()
+        if day != self._day:
+            self._day, self._today = day, 0
+        return self._today
+
+    def resets_at(self) -> datetime:
+        """When the day ends, where the account is."""
+        here = clock.now().astimezone(ZoneInfo(self._options.time_zone))
+        return (here + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def count(self, *, search: bool, oauth: bool = False) -> dict[str, str]:
         """Count a call and give the headers that tell what is left; answers to searches have none. Raises Refused."""
-        options = self._options
-        if options.calls_per_day is not None and self.today >= options.calls_per_day:
-            raise rate_limited("DAILY", None)
+        options, daily = self._options, self._options.per_day()
+        if daily is not None and self.today >= daily:
+            raise rate_limited("DAILY", None, category=options.rate_limit_category)
         window, size, seconds, policy = (
             (self._searches, options.searches_per_second, 1, "SECONDLY")
             if search
-            else (self._recent, options.calls_per_10_seconds, 10, "TEN_SECONDLY_ROLLING")
+            else (self._recent, options.per_10_seconds(oauth=oauth), 10, "TEN_SECONDLY_ROLLING")
         )
-        now = time.monotonic()
-        while window and window[0] <= now - seconds:
+        now = clock.now()
+        while window and abs(now - window[0]) >= timedelta(seconds=seconds):
             window.popleft()
         if size is not None and len(window) >= size:
-            raise rate_limited(policy, seconds if options.retry_after else None)
+            raise rate_limited(policy, seconds if options.retry_after else None, category=options.rate_limit_category)
         window.append(now)
-        self.today += 1
+        self._today = self.today + 1
         if search or size is None:
             return {}
-        daily = options.calls_per_day or 0
-        return {
+        headers = {
             "X-HubSpot-RateLimit-Max": str(size),
             "X-HubSpot-RateLimit-Remaining": str(size - len(window)),
             "X-HubSpot-RateLimit-Interval-Milliseconds": "10000",
-            "X-HubSpot-RateLimit-Daily": str(daily),
-            "X-HubSpot-RateLimit-Daily-Remaining": str(max(daily - self.today, 0)),
         }
+        if options.secondly_headers:
+            second = sum(moment > now - timedelta(seconds=1) for moment in window)
+            headers |= {
+                "X-HubSpot-RateLimit-Secondly": str(size // 10),
+                "X-HubSpot-RateLimit-Secondly-Remaining": str(max(size // 10 - second, 0)),
+            }
+        if not oauth and daily is not None:
+            headers |= {"X-HubSpot-RateLimit-Daily": str(daily), "X-HubSpot-RateLimit-Daily-Remaining": str(max(daily - self.today, 0))}
+        return headers

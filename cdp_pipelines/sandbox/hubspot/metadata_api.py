@@ -1,4 +1,4 @@
-"""Calls on what surrounds the records: properties, pipelines, owners, the account."""
+"""Calls on what surrounds the records: pipelines, owners, the account."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cdp_pipelines.sandbox.hubspot.errors import Refused, answer, invalid, not_found
+from cdp_pipelines.sandbox import clock
+from cdp_pipelines.sandbox.hubspot.errors import answer, invalid, not_found
+from cdp_pipelines.sandbox.hubspot.inputs import flag, whole
 from cdp_pipelines.sandbox.hubspot.limits import Limits
 from cdp_pipelines.sandbox.hubspot.objects_api import ObjectsApi
 from cdp_pipelines.sandbox.hubspot.properties import DEAL_STAGES, LIFECYCLE_STAGES
-from cdp_pipelines.sandbox.hubspot.search import whole
+from cdp_pipelines.sandbox.hubspot.records import timestamp
 from cdp_pipelines.sandbox.hubspot.translate import owner_id
 from cdp_pipelines.sandbox.people import Owner
 
@@ -19,42 +21,39 @@ _SINCE = {"createdAt": "1970-01-01T00:00:00Z", "updatedAt": "1970-01-01T00:00:00
 
 
 class MetadataApi:
-    """Handlers for properties, pipelines, owners and the account."""
+    """Handlers for pipelines, owners and the account."""
 
     def __init__(self, objects: ObjectsApi, limits: Limits):
         self._objects, self._limits, self._options = objects, limits, objects.options
-
-    async def properties(self, request: Request) -> Response:
-        """GET all property definitions of a type; there are no archived ones."""
-        if request.query_params.get("archived", "").lower() == "true":
-            return answer({"results": []})
-        return answer({"results": self._definitions(request)})
-
-    async def properties_v2(self, request: Request) -> Response:
-        """GET them as the older API gives them: a bare list."""
-        return answer(self._definitions(request))
-
-    async def property(self, request: Request) -> Response:
-        """GET one property definition."""
-        name = request.path_params["name"]
-        for definition in self._definitions(request):
-            if definition["name"] == name:
-                return answer(definition)
-        raise Refused(404, f"Property '{name}' does not exist", "OBJECT_NOT_FOUND")
-
-    def _definitions(self, request: Request) -> list[dict[str, Any]]:
-        known = self._objects.known(self._objects.kind(request))
-        return [p.as_json(order) for order, p in enumerate(known.values())]
 
     async def pipelines(self, request: Request) -> Response:
         """GET the pipelines of a type."""
         return answer({"results": _pipelines(self._objects.kind(request).plural)})
 
     async def pipeline(self, request: Request) -> Response:
-        """GET one pipeline, or its stages."""
+        """GET one pipeline."""
+        return answer(self._pipeline(request))
+
+    async def stages(self, request: Request) -> Response:
+        """GET a pipeline's stages."""
+        return answer({"results": self._pipeline(request)["stages"]})
+
+    async def stage(self, request: Request) -> Response:
+        """GET one stage."""
+        for found in self._pipeline(request)["stages"]:
+            if found["id"] == request.path_params["stage"]:
+                return answer(found)
+        raise not_found(request.path_params["stage"])
+
+    async def audit(self, request: Request) -> Response:
+        """GET what was changed in a pipeline: nothing."""
+        self._pipeline(request)
+        return answer({"results": []})
+
+    def _pipeline(self, request: Request) -> dict[str, Any]:
         for found in _pipelines(self._objects.kind(request).plural):
             if found["id"] == request.path_params["id"]:
-                return answer({"results": found["stages"]} if request.url.path.rstrip("/").endswith("/stages") else found)
+                return found
         raise not_found(request.path_params["id"])
 
     async def owners(self, request: Request) -> Response:
@@ -62,7 +61,7 @@ class MetadataApi:
         limit = whole(request.query_params.get("limit", 100), "limit")
         if not 0 < limit <= 500:
             raise invalid("Invalid input: limit must be between 1 and 500")
-        after, archived = whole(request.query_params.get("after") or 0, "after"), request.query_params.get("archived", "").lower() == "true"
+        after, archived = self._objects.after(request), flag(request, "archived")
         email = request.query_params.get("email")
         chosen = [
             o for o in self._objects.store.owners if o.active != archived and owner_id(o.number) >= after and email in (None, o.email)
@@ -74,9 +73,10 @@ class MetadataApi:
         return answer(body)
 
     async def owner(self, request: Request) -> Response:
-        """GET one owner."""
+        """GET one owner, by id or with `idProperty=userId` by the user's."""
+        by_user = request.query_params.get("idProperty") == "userId"
         for found in self._objects.store.owners:
-            if str(owner_id(found.number)) == request.path_params["id"]:
+            if str(_user_id(found) if by_user else owner_id(found.number)) == request.path_params["id"]:
                 return answer(_owner(found))
         raise not_found(request.path_params["id"])
 
@@ -98,15 +98,12 @@ class MetadataApi:
 
     async def usage(self, request: Request) -> Response:
         """GET today's calls."""
+        limit, used = self._options.per_day(), self._limits.today
         row = {
-            "name": "private-apps-api-calls-daily", "usageLimit": self._options.calls_per_day, "currentUsage": self._limits.today,
-            "fetchStatus": "SUCCESS",
+            "name": "private-apps-api-calls-daily", "usageLimit": limit, "currentUsage": used, "collectedAt": timestamp(clock.now()),
+            "fetchStatus": "SUCCESS", "resetsAt": timestamp(self._limits.resets_at()),
         }  # fmt: skip
         return answer({"results": [row]})
-
-    async def schemas(self, request: Request) -> Response:
-        """GET the custom objects: none."""
-        return answer({"results": []})
 
 
 def _owner(owner: Owner) -> dict[str, Any]:
@@ -116,13 +113,17 @@ def _owner(owner: Owner) -> dict[str, Any]:
         "type": "PERSON",
         "firstName": owner.first_name,
         "lastName": owner.last_name,
-        "userId": 73_074_756 + owner.number,
-        "userIdIncludingInactive": 73_074_756 + owner.number,
+        "userId": _user_id(owner),
+        "userIdIncludingInactive": _user_id(owner),
         "createdAt": "2023-01-16T09:00:00Z",
         "updatedAt": "2023-01-16T09:00:00Z",
         "archived": not owner.active,
         "teams": [{"id": "368389", "name": "Sales", "primary": True}],
     }
+
+
+def _user_id(owner: Owner) -> int:
+    return 73_074_756 + owner.number
 
 
 def _pipelines(kind: str) -> list[dict[str, Any]]:

@@ -1,19 +1,20 @@
-"""Calls on records: list, read one, read many, search."""
+"""Calls that read records: list, read one, read many, search."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.hubspot.errors import answer, invalid, not_found, unknown_type
-from cdp_pipelines.sandbox.hubspot.limits import HubSpotOptions
-from cdp_pipelines.sandbox.hubspot.properties import ObjectType, Property, object_type, properties
+from cdp_pipelines.sandbox.hubspot.inputs import flag, json_body, names, objects, record_id, text, texts, whole
+from cdp_pipelines.sandbox.hubspot.options import HubSpotOptions
+from cdp_pipelines.sandbox.hubspot.properties import ObjectType, Property, object_type
 from cdp_pipelines.sandbox.hubspot.records import Record, Version, page, timestamp
-from cdp_pipelines.sandbox.hubspot.search import Search, whole
+from cdp_pipelines.sandbox.hubspot.search import Search
 from cdp_pipelines.sandbox.hubspot.store import HubSpotStore
 from cdp_pipelines.sandbox.hubspot.values import history, value
 
@@ -21,21 +22,18 @@ LIST_MAX, HISTORY_MAX, BATCH_MAX = 100, 50, 100
 
 
 class ObjectsApi:
-    """Handlers for `/crm/v3/objects`."""
+    """Handlers for reads under `/crm/v3/objects`, and what all handlers share: types, ids, records as JSON."""
 
     def __init__(self, store: HubSpotStore, options: HubSpotOptions):
         self.store, self.options = store, options
-        lag = timedelta(seconds=options.search_lag_seconds)
-        self._search = Search(store, lag, options.search_cap)
-        for records in store.records.values():
-            records.remembers = bool(lag)
+        self._search = Search(store, options)
 
     def known(self, kind: ObjectType) -> dict[str, Property]:
         """The properties that this portal's objects of a type have."""
         absent = {
             name for name, has in (("hs_lead_score", self.options.lead_score), ("hubspotscore", self.options.legacy_score)) if not has
         }
-        return {name: p for name, p in properties(kind.plural).items() if name not in absent}
+        return {name: p for name, p in self.store.schema.definitions(kind.plural).items() if name not in absent}
 
     async def many(self, request: Request) -> Response:
         """GET a page of records, in order of id."""
@@ -46,8 +44,8 @@ class ObjectsApi:
         if not 0 < limit <= most:
             raise invalid(f"Invalid input: limit must be between 1 and {most}" + (" with propertiesWithHistory" if historic else ""))
         records = self.store.records[kind.plural]
-        ids = records.archived if _archived(request) else records.live
-        some, following = page(ids, whole(request.query_params.get("after") or 0, "after"), limit)
+        ids = records.archived if flag(request, "archived") else records.live
+        some, following = page(ids, self.after(request), limit)
         associations = self._asked_associations(request)
         results = [self.show(kind, records.get(i), wanted, historic, associations, request) for i in some]
         body: dict[str, Any] = {"results": results}
@@ -59,40 +57,34 @@ class ObjectsApi:
     async def one(self, request: Request) -> Response:
         """GET one record, by id or by a unique property; the id of a contact that was merged away gives the survivor."""
         kind, asked = self.kind(request), request.path_params["id"]
-        record_id = self.find(kind, asked, request.query_params.get("idProperty"))
-        record_id = self.store.merged_into.get(record_id, record_id) if record_id is not None else None
-        records = self.store.records[kind.plural]
-        if record_id is None or not (records.is_archived(record_id) if _archived(request) else records.is_live(record_id)):
+        found = self.find(kind, asked, request.query_params.get("idProperty"), archived=flag(request, "archived"))
+        if found is None:
             raise not_found(asked)
         wanted, historic = names(request, "properties"), names(request, "propertiesWithHistory")
-        return answer(self.show(kind, records.get(record_id), wanted, historic, self._asked_associations(request), request))
+        record = self.store.records[kind.plural].get(found)
+        return answer(self.show(kind, record, wanted, historic, self._asked_associations(request), request))
 
     async def batch_read(self, request: Request) -> Response:
         """POST many ids. Those of contacts that were merged away are passed over in silence, others not found are errors beside the rest."""
-        kind, body, started = self.kind(request), await json_body(request), _now()
-        wanted, historic = body.get("properties") or [], body.get("propertiesWithHistory") or []
-        inputs, most = body.get("inputs") or [], HISTORY_MAX if historic else BATCH_MAX
-        if len(inputs) > most:
-            raise invalid(f"The maximum number of inputs supported in a batch request is {most}. Found {len(inputs)}.")
+        kind, body, started = self.kind(request), await json_body(request), timestamp(clock.now())
+        wanted, historic = texts(body, "properties"), texts(body, "propertiesWithHistory")
+        inputs = batch_inputs(body, HISTORY_MAX if historic else BATCH_MAX)
+        id_property, archived = text(body, "idProperty", "hs_object_id"), flag(request, "archived")
         records, results, missing = self.store.records[kind.plural], [], []
-        for asked in (str(i.get("id")) for i in inputs):
-            record_id = self.find(kind, asked, body.get("idProperty"))
-            if record_id is not None and (records.is_archived(record_id) if _archived(request) else records.is_live(record_id)):
-                results.append(self.show(kind, records.get(record_id), wanted, historic, [], request))
-            elif record_id not in self.store.merged_into:
+        for asked in (text(i, "id") for i in inputs):
+            found = self.find(kind, asked, id_property, archived=archived, follow=False)
+            if found is not None:
+                results.append(self.show(kind, records.get(found), wanted, historic, [], request))
+            elif record_id(asked) not in self.store.merges.get(kind.plural, {}):
                 missing.append(asked)
-        done = {"status": "COMPLETE", "results": results, "startedAt": started, "completedAt": _now()}
-        if not missing:
-            return answer(done)
-        message = f"Could not get some {kind.singular.upper()} objects, they may be deleted or not exist. Check that ids are valid."
-        error = {"status": "error", "category": "OBJECT_NOT_FOUND", "message": message, "context": {"ids": missing}}
-        return answer(done | {"numErrors": 1, "errors": [error]}, 207)
+        return batch_answer(started, results, [not_gotten(kind, missing)] if missing else [])
 
     async def search(self, request: Request) -> Response:
         """POST filters, a sort, a page."""
         kind, body = self.kind(request), await json_body(request)
+        wanted = texts(body, "properties")
         total, records, after = self._search.run(kind, self.known(kind), body)
-        results = [self.show(kind, record, body.get("properties") or [], [], [], request) for record in records]
+        results = [self.show(kind, record, wanted, [], [], request) for record in records]
         return answer({"total": total, "results": results, **({"paging": {"next": {"after": after}}} if after else {})})
 
     def kind(self, request: Request, name: str = "type") -> ObjectType:
@@ -101,17 +93,32 @@ class ObjectsApi:
             raise unknown_type(request.path_params[name])
         return found
 
-    def find(self, kind: ObjectType, asked: str, id_property: str | None = None) -> int | None:
-        """A record's id from what was asked for. Raises Refused for a property that is not unique."""
-        if id_property in (None, "hs_object_id"):
-            return int(asked) if asked.isdigit() else None
-        known = self.known(kind).get(id_property)
+    def after(self, request: Request) -> int:
+        """The id from which a page begins. Raises Refused."""
+        return whole(request.query_params.get("after") or 0, "after")
+
+    def find(
+        self, kind: ObjectType, asked: str, id_property: str | None = None, *, archived: bool = False, follow: bool = True
+    ) -> int | None:
+        """A record's id from what was asked for; with `follow` that of the survivor of a merge. Raises Refused for a property that is not unique."""
+        records = self.store.records[kind.plural]
+        if id_property in (None, "", "hs_object_id"):
+            found = record_id(asked)
+            found = self.store.survivor(kind, found) if found is not None and follow else found
+        else:
+            self.check_unique(kind, id_property, "read")
+            wanted = asked.strip().lower() if id_property == "email" else asked
+            if not archived:
+                return records.with_value(id_property, wanted)
+            found = next((i for i in records.archived if value(self.store, kind, records.get(i), id_property) == wanted), None)
+        return found if found is not None and (records.is_archived(found) if archived else records.is_live(found)) else None
+
+    def check_unique(self, kind: ObjectType, name: str, doing: str) -> None:
+        """Raises Refused unless records can be told apart by this property."""
+        known = self.known(kind).get(name)
         if known is None or "u" not in known.flags:
-            raise invalid(
-                f"Unable to perform read by non-unique {kind.type_id} property {id_property} in portal ID {self.options.portal_id}"
-            )
-        records, wanted = self.store.records[kind.plural], asked.strip().lower()
-        return next((i for i in (*records.live, *records.archived) if value(self.store, kind, records.get(i), id_property) == wanted), None)
+            where = f"{kind.type_id} property {name} in portal ID {self.options.portal_id}"
+            raise invalid(f"Unable to perform {doing} by non-unique {where}")
 
     def show(
         self, kind: ObjectType, record: Record, wanted: Iterable[str], historic: list[str], associations: list[ObjectType], request: Request
@@ -128,13 +135,18 @@ class ObjectsApi:
             shown["propertiesWithHistory"] = {
                 name: [_version(v) for v in history(self.store, kind, record, name)] for name in historic if name in known
             }
-        shown |= {"createdAt": timestamp(record.created), "updatedAt": timestamp(record.updated), "archived": record.archived is not None}
-        if record.archived is not None:
-            shown["archivedAt"] = timestamp(record.archived)
+        shown |= self.around(kind, record)
         if found := {other.plural: inline for other in associations if (inline := self._inline(kind, record, other, request))}:
             shown["associations"] = found
         shown["url"] = f"https://app.hubspot.com/contacts/{self.options.portal_id}/record/{kind.type_id}/{record.id}"
         return shown
+
+    def around(self, kind: ObjectType, record: Record) -> dict[str, Any]:
+        """What is said of a record beside its properties."""
+        shown: dict[str, Any] = {
+            "createdAt": timestamp(record.created), "updatedAt": timestamp(record.updated), "archived": record.archived is not None,
+        }  # fmt: skip
+        return shown | ({"archivedAt": timestamp(record.archived)} if record.archived is not None else {})
 
     def _asked_associations(self, request: Request) -> list[ObjectType]:
         found = []
@@ -146,8 +158,7 @@ class ObjectsApi:
 
     def _inline(self, kind: ObjectType, record: Record, other: ObjectType, request: Request) -> dict[str, Any]:
         """One entry for each type of each link, so that ids repeat; what is beyond the first hundred is on further pages."""
-        links = self.store.associated(kind, record.id, other)
-        entries = [{"id": str(end), "type": t.name} for end, types in links.items() for t in types]
+        entries = self.entries(kind, record.id, other)
         most = self.options.inline_associations
         if len(entries) <= most:
             return {"results": entries} if entries else {}
@@ -156,31 +167,32 @@ class ObjectsApi:
         link = str(request.url.replace(path=path, query=f"after={after}"))
         return {"results": entries[:most], "paging": {"next": {"after": after, "link": link}}}
 
-
-def names(request: Request, param: str) -> list[str]:
-    """A list parameter, its values joined by commas or repeated."""
-    return list(dict.fromkeys(n.strip() for v in request.query_params.getlist(param) for n in v.split(",") if n.strip()))
-
-
-async def json_body(request: Request) -> dict[str, Any]:
-    """The request's JSON object. Raises Refused."""
-    try:
-        body = await request.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise invalid("Invalid input JSON on line 1, column 1: Cannot deserialize value")
-    return body
+    def entries(self, kind: ObjectType, record_id: int, other: ObjectType) -> list[dict[str, str]]:
+        """A record's links as the third version shows them."""
+        links = self.store.associated(kind, record_id, other)
+        return [{"id": str(end), "type": t.name} for end, types in links.items() for t in types]
 
 
-def _archived(request: Request) -> bool:
-    return request.query_params.get("archived", "").lower() == "true"
+def batch_inputs(body: dict[str, Any], most: int) -> list[dict[str, Any]]:
+    """The inputs of a batch. Raises Refused when there are too many."""
+    inputs = objects(body, "inputs")
+    if len(inputs) > most:
+        raise invalid(f"The maximum number of inputs supported in a batch request is {most}. Found {len(inputs)}.")
+    return inputs
+
+
+def batch_answer(started: str, results: list[Any], errors: list[dict[str, Any]], status: int = 200) -> Response:
+    """The answer to a batch: 207 as soon as there is an error beside the results."""
+    done = {"completedAt": timestamp(clock.now()), "status": "COMPLETE", "startedAt": started, "results": results}
+    return answer(done | {"errors": errors, "numErrors": len(errors)}, 207) if errors else answer(done, status)
+
+
+def not_gotten(kind: ObjectType, missing: list[str]) -> dict[str, Any]:
+    """What a batch says of ids that it did not find."""
+    message = f"Could not get some {kind.singular.upper()} objects, they may be deleted or not exist. Check that ids are valid."
+    return {"status": "error", "category": "OBJECT_NOT_FOUND", "message": message, "context": {"ids": missing}}
 
 
 def _version(version: Version) -> dict[str, Any]:
     shown = {"value": version.value, "timestamp": timestamp(version.at), "sourceType": version.source}
     return shown | ({"sourceId": version.source_id} if version.source_id else {})
-
-
-def _now() -> str:
-    return timestamp(datetime.now(UTC))

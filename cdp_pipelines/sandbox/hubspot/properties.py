@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -79,8 +80,9 @@ DEALS = ObjectType(
 # Types that every portal has and this one has no records of, so that clients which ask for all of them find their way.
 _EMPTY = [
     ("tickets", "ticket", "0-5"), ("products", "product", "0-7"), ("line_items", "line_item", "0-8"), ("quotes", "quote", "0-14"),
-    ("tasks", "task", "0-27"), ("notes", "note", "0-46"), ("meetings", "meeting", "0-47"), ("calls", "call", "0-48"),
-    ("emails", "email", "0-49"), ("leads", "lead", "0-136"),
+    ("communications", "communication", "0-18"), ("tasks", "task", "0-27"), ("notes", "note", "0-46"), ("meetings", "meeting", "0-47"), ("calls", "call", "0-48"),
+    ("emails", "email", "0-49"), ("leads", "lead", "0-136"), ("forms", "form", "0-28"), ("deal_splits", "deal_split", "0-72"),
+    ("goal_targets", "goal_target", "0-74"),
 ]  # fmt: skip
 TYPES = (CONTACTS, COMPANIES, DEALS, *(ObjectType(*names) for names in _EMPTY))
 _BY_NAME = {name: t for t in TYPES for name in (t.plural, t.singular, t.type_id)}
@@ -94,7 +96,7 @@ def object_type(name: str) -> ObjectType | None:
 @dataclass(frozen=True)
 class Property:
     """A property as the API describes it. Flags: `r` read-only value, `c` calculated, `u` unique, `e` external options, `h` hidden,
-    `x` custom (not HubSpot's own)."""
+    `x` custom (not HubSpot's own). `options` (value -> label) is None for those of HubSpot's own properties."""
 
     name: str
     label: str
@@ -102,45 +104,69 @@ class Property:
     field_type: str
     group: str
     flags: str = ""
+    description: str = ""
+    options: tuple[tuple[str, str], ...] | None = None
+    order: int | None = None
+    form_field: bool | None = None
+    formula: str | None = None
+    created: datetime = datetime(2019, 8, 6, 2, 41, 8, 204_000, tzinfo=UTC)
+    updated: datetime = datetime(2024, 9, 5, 17, 14, 4, 747_000, tzinfo=UTC)
+
+    @property
+    def custom(self) -> bool:
+        """Whether the portal made it."""
+        return "x" in self.flags
+
+    @property
+    def read_only(self) -> bool:
+        """Whether its value cannot be set."""
+        return "r" in self.flags or "c" in self.flags
+
+    def choices(self) -> dict[str, str]:
+        """The values that it can have, with their labels; empty when that is not limited."""
+        if self.options is not None:
+            return dict(self.options)
+        if self.type == "bool":
+            return {"true": "Yes", "false": "No"}
+        return _OPTIONS.get(self.name, {}) if self.type == "enumeration" else {}
 
     def as_json(self, order: int) -> dict[str, Any]:
         """The definition as `/crm/v3/properties` gives it."""
         options = [
             {"label": label, "value": value, "displayOrder": place, "hidden": False}
-            for place, (value, label) in enumerate(_options(self).items())
+            for place, (value, label) in enumerate(self.choices().items())
         ]
         referenced = {"hubspot_owner_id": "OWNER", "associatedcompanyid": "COMPANY"}.get(self.name)
         return {
-            "updatedAt": "2024-09-05T17:14:04.747Z",
-            "createdAt": "2019-08-06T02:41:08.204Z",
+            "updatedAt": _iso(self.updated),
+            "createdAt": _iso(self.created),
             "name": self.name,
             "label": self.label,
             "type": self.type,
             "fieldType": self.field_type,
-            "description": "",
+            "description": self.description,
             "groupName": self.group,
             "options": options,
             **({"referencedObjectType": referenced} if referenced else {}),
-            "displayOrder": order,
+            **({"calculationFormula": self.formula} if self.formula else {}),
+            "displayOrder": order if self.order is None else self.order,
             "calculated": "c" in self.flags,
             "externalOptions": "e" in self.flags,
             "hasUniqueValue": "u" in self.flags,
             "hidden": "h" in self.flags,
-            "hubspotDefined": "x" not in self.flags,
+            "hubspotDefined": not self.custom,
             "modificationMetadata": {
                 "archivable": True,
-                "readOnlyDefinition": "x" not in self.flags,
-                "readOnlyValue": "r" in self.flags or "c" in self.flags,
+                "readOnlyDefinition": not self.custom,
+                "readOnlyValue": self.read_only,
             },
-            "formField": not self.flags,
+            "formField": not self.flags if self.form_field is None else self.form_field,
             "dataSensitivity": "non_sensitive",
         }
 
 
-def _options(p: Property) -> dict[str, str]:
-    if p.type == "bool":
-        return {"true": "Yes", "false": "No"}
-    return _OPTIONS.get(p.name, {}) if p.type == "enumeration" else {}
+def _iso(moment: datetime) -> str:
+    return f"{moment.strftime('%Y-%m-%dT%H:%M:%S')}.{moment.microsecond // 1000:03d}Z"
 
 
 # name | label | type/fieldType | flags
@@ -149,6 +175,8 @@ createdate | Create Date | datetime/date | r
 hs_object_id | Record ID | number/number | r
 hs_merged_object_ids | Merged record IDs | enumeration/checkbox | reh
 hs_object_source | Record creation source | string/text | rh
+hs_object_source_id | Record creation source ID | string/text | rh
+hs_object_source_label | Record source | string/text | r
 hubspot_owner_id | Owner | enumeration/select | e
 """
 _CONTACT = """
@@ -179,6 +207,15 @@ hs_email_domain | Email Domain | string/text | r
 hs_full_name_or_email | Full name or email | string/calculation_equation | ch
 hs_is_contact | Is a contact | bool/calculation_equation | ch
 hs_is_unworked | Contact unworked | bool/calculation_equation | c
+hs_additional_emails | Additional email addresses | enumeration/checkbox | re
+hs_associated_target_accounts | Associated Target Accounts | number/calculation_rollup | ch
+hs_currently_enrolled_in_prospecting_agent | Currently enrolled in Prospecting Agent | bool/calculation_equation | ch
+hs_membership_has_accessed_private_content | Has accessed private content | number/number | rh
+hs_prospecting_agent_actively_enrolled_count | Prospecting Agent Actively Enrolled Count | number/calculation_rollup | ch
+hs_prospecting_agent_total_enrolled_count | Prospecting Agent Total Enrolled Count | number/calculation_rollup | ch
+hs_registered_member | Registered member | number/number | rh
+hs_sequences_actively_enrolled_count | Number of sequences actively enrolled | number/calculation_rollup | ch
+num_notes | Number of Sales Activities | number/number | r
 hs_calculated_merged_vids | Merged vids with timestamps of a contact | enumeration/checkbox | reh
 hs_all_contact_vids | All vids for a contact | enumeration/checkbox | reh
 hs_predictivecontactscore_v2 | Likelihood to close | number/number | rh
@@ -243,8 +280,25 @@ closed_won_reason | Closed Won Reason | string/textarea
 num_associated_contacts | Number of Associated Contacts | number/calculation_rollup | c
 hs_lastmodifieddate | Last Modified Date | datetime/date | r
 """
-_OTHER = "hs_lastmodifieddate | Last Modified Date | datetime/date | r"
-_TABLES = {"contacts": (_CONTACT, "contactinformation"), "companies": (_COMPANY, "companyinformation"), "deals": (_DEAL, "dealinformation")}
+_OTHER = """
+hs_lastmodifieddate | Last Modified Date | datetime/date | r
+"""
+# What there is to write on the types that this portal has no records of.
+_ACTIVITY = f"""{_OTHER}hs_timestamp | Activity date | datetime/date
+hs_body_preview | Body preview | string/text | rh
+"""
+_TICKET = f"""{_OTHER}subject | Ticket name | string/text
+content | Ticket description | string/textarea
+hs_pipeline | Pipeline | enumeration/select | e
+hs_pipeline_stage | Ticket status | enumeration/select | e
+hs_ticket_priority | Priority | enumeration/select | e
+"""
+_TABLES = {
+    "tickets": (_TICKET, "ticketinformation"), "products": (f"{_OTHER}name | Name | string/text\nprice | Unit price | number/number", "productinformation"),
+    "notes": (f"{_ACTIVITY}hs_note_body | Note body | string/html", "note"),
+    "tasks": (f"{_ACTIVITY}hs_task_subject | Task Title | string/text\nhs_task_body | Task Notes | string/html", "task"),
+    "contacts": (_CONTACT, "contactinformation"), "companies": (_COMPANY, "companyinformation"), "deals": (_DEAL, "dealinformation"),
+}  # fmt: skip
 
 
 @cache
@@ -253,5 +307,8 @@ def properties(type_name: str) -> dict[str, Property]:
     table, group = _TABLES.get(type_name, (_OTHER, "information"))
     lines = [line for line in (_EVERY + table).splitlines() if line]
     rows = [[part.strip() for part in line.split("|")] for line in lines]
-    found = (Property(name, label, *kinds.split("/"), group, "".join(flags)) for name, label, kinds, *flags in rows)
+    found = (
+        Property(name, label, kinds.partition("/")[0], kinds.partition("/")[2], group, "".join(flags))
+        for name, label, kinds, *flags in rows
+    )
     return dict(sorted((p.name, p) for p in found))

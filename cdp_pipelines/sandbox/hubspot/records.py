@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cdp_pipelines.sandbox.hubspot.properties import ObjectType
 
 # Real record ids are far beyond 2^31 and have gaps.
 FIRST_ID = {"contacts": 171_596_044_869, "companies": 29_022_297_485, "deals": 48_104_117_023}
+OTHER_FIRST_ID = 62_880_013_007
 STEP = 37
+# How many changes a type remembers, so that a search can lag behind them.
+REMEMBERED = 20_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Times = NDArray[Any]
+NO_TIMES: Times = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +67,37 @@ class Record:
 class Records:
     """Records of one type by id. `live` and `archived` are sorted, so that a page is found by bisection."""
 
-    def __init__(self, kind: ObjectType, make: Callable[[int], Record], updated: array[int], archived: array[int], gone: set[int]):
-        """`make(number)` gives the record as the world knows it, `updated` its last change (ms) and `archived` the numbers of archived ones."""
-        self.kind, self._make, self._updated = kind, make, updated
+    def __init__(
+        self,
+        kind: ObjectType,
+        make: Callable[[int], Record],
+        created: Times = NO_TIMES,
+        updated: Times = NO_TIMES,
+        archived: Times | None = None,
+        gone: Times | None = None,
+    ):
+        """`make(number)` gives the record as the world knows it. By its number, `created` and `updated` (ms) say when, and `gone` whether it was
+        merged away; `archived` are the numbers of archived ones.
+        """
+        self.kind, self._make = kind, make
+        self._created, self._updated = created, np.maximum(created, updated)
+        self._first_id = FIRST_ID.get(kind.plural, OTHER_FIRST_ID)
         self._changed: dict[int, Record] = {}
         self._size = len(updated)
-        away = set(archived) | gone
-        self.live = array("q", (self.id(n) for n in range(self._size) if n not in away))
-        self.archived = array("q", sorted(self.id(n) for n in archived))
+        live = np.ones(self._size, dtype=bool) if gone is None else ~gone
+        live[[] if archived is None else archived] = False
+        self.live = self._ids(np.flatnonzero(live))
+        self.archived = self._ids(archived if archived is not None else np.zeros(0, dtype=np.int64))
         self.version = 0
-        self.remembers = False
-        self._before: list[tuple[datetime, int, Record | None]] = []
+        self._before: deque[tuple[datetime, int, Record | None]] = deque(maxlen=REMEMBERED)
+        self._by_value: dict[str, dict[str, int]] = {}
 
     def id(self, number: int) -> int:
         """The id of the record with this number."""
-        return FIRST_ID.get(self.kind.plural, 0) + number * STEP
+        return self._first_id + number * STEP
+
+    def _ids(self, numbers: Times) -> array[int]:
+        return array("q", (self._first_id + numbers.astype(np.int64) * STEP).tobytes())
 
     def is_live(self, record_id: int) -> bool:
         """Whether lists show it."""
@@ -85,13 +111,26 @@ class Records:
         """The record; the caller knows that it exists. Change it only after `change`."""
         if (record := self._changed.get(record_id)) is not None:
             return record
-        return self._make((record_id - FIRST_ID[self.kind.plural]) // STEP)
+        return self._make((record_id - self._first_id) // STEP)
 
     def updated_ms(self, record_id: int) -> int:
         """When it last changed, without making the record."""
         if (record := self._changed.get(record_id)) is not None:
             return milliseconds(record.updated)
-        return self._updated[(record_id - FIRST_ID[self.kind.plural]) // STEP]
+        return int(self._updated[(record_id - self._first_id) // STEP])
+
+    def live_times(self) -> tuple[Times, Times, Times]:
+        """Ids of the live records, and when each was created and last changed (ms), without making any."""
+        ids = np.array(self.live, dtype=np.int64)
+        numbers = (ids - self._first_id) // STEP
+        world = numbers < len(self._updated)
+        created, updated = np.zeros(len(ids), dtype=np.int64), np.zeros(len(ids), dtype=np.int64)
+        created[world], updated[world] = self._created[numbers[world]], self._updated[numbers[world]]
+        for record_id, record in self._changed.items():
+            place = int(np.searchsorted(ids, record_id))
+            if place < len(ids) and ids[place] == record_id:
+                created[place], updated[place] = milliseconds(record.created), milliseconds(record.updated)
+        return ids, created, updated
 
     def change(self, record_id: int, at: datetime) -> Record:
         """The record, kept from now on, for changing it."""
@@ -122,17 +161,46 @@ class Records:
         del self.archived[bisect_left(self.archived, record_id)]
         self.live.insert(bisect_left(self.live, record_id), record_id)
 
+    def forget(self, record_id: int) -> None:
+        """Leave nothing of a record: neither list shows it and its values are gone."""
+        if self.is_live(record_id):
+            self.hide(record_id, archive=False)
+        elif self.is_archived(record_id):
+            del self.archived[bisect_left(self.archived, record_id)]
+        record = self.get(record_id)
+        self._changed[record_id] = Record(record_id, record.created, record.updated)
+        self._before = deque((change for change in self._before if change[1] != record_id), maxlen=REMEMBERED)
+        self.version += 1
+
+    def with_value(self, name: str, text: str) -> int | None:
+        """The live record whose unique property has this text. The first question makes an index, `note_value` keeps it."""
+        if name not in self._by_value:
+            pairs = ((self.get(i).properties.get(name), i) for i in self.live)
+            self._by_value[name] = {value: i for value, i in pairs if value}
+        found = self._by_value[name].get(text)
+        return found if found is not None and self.is_live(found) else None
+
+    def note_value(self, name: str, text: str, record_id: int) -> None:
+        """Let a text of a unique property lead to a record."""
+        if name in self._by_value:
+            self._by_value[name][text] = record_id
+
+    def drop_values(self, name: str, texts: Iterable[str], record_id: int) -> None:
+        """Let texts of a unique property no longer lead to a record."""
+        known = self._by_value.get(name, {})
+        for text in texts:
+            if known.get(text) == record_id:
+                del known[text]
+
     def as_of(self, moment: datetime) -> dict[int, Record | None]:
         """What differs between now and `moment`: the records as they were then, None for those that lists did not show.
 
-        Needs `remembers`, and forgets what came before `moment`.
+        Knows of the last 20,000 changes.
         """
-        self._before = [change for change in self._before if change[0] > moment]
-        return {record_id: record for _, record_id, record in reversed(self._before)}
+        return {record_id: record for at, record_id, record in reversed(self._before) if at > moment}
 
     def _remember(self, record_id: int, at: datetime, record: Record | None) -> None:
-        if self.remembers:
-            self._before.append((at, record_id, copy_of(record) if record else None))
+        self._before.append((at, record_id, copy_of(record) if record else None))
 
 
 def copy_of(record: Record) -> Record:

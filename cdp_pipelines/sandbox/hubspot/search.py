@@ -6,6 +6,7 @@ comparison; it sorts last; a token is a run of letters and digits, and `*` stand
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
@@ -14,9 +15,12 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
-import orjson
+import numpy as np
 
-from cdp_pipelines.sandbox.hubspot.errors import Refused, invalid, unknown_property
+from cdp_pipelines.sandbox import clock
+from cdp_pipelines.sandbox.hubspot.errors import Refused, bad_input, invalid, unknown_property
+from cdp_pipelines.sandbox.hubspot.inputs import objects, text, whole
+from cdp_pipelines.sandbox.hubspot.options import HubSpotOptions
 from cdp_pipelines.sandbox.hubspot.properties import ObjectType, Property, object_type
 from cdp_pipelines.sandbox.hubspot.records import Record, milliseconds
 from cdp_pipelines.sandbox.hubspot.store import HubSpotStore
@@ -24,6 +28,8 @@ from cdp_pipelines.sandbox.hubspot.values import value
 
 MAX_GROUPS, MAX_FILTERS, MAX_ALL_FILTERS = 5, 6, 18
 _TOKEN = re.compile(r"[^\W_]+")
+MAX_QUERY = 3_000
+_EVER = 2**62  # milliseconds
 _BOUNDS = {"GT", "GTE", "LT", "LTE"}
 
 Test = Callable[[str | None], bool]
@@ -31,77 +37,109 @@ Test = Callable[[str | None], bool]
 
 @dataclass(frozen=True)
 class Filter:
-    """A condition on one property."""
+    """A condition on one property. `span` is the same as the first and the last millisecond that match, where it can be said so."""
 
     property: str
     operator: str
     test: Test
-    low: int | None = None
+    span: tuple[int, int] | None = None
 
 
 class Search:
     """Answers search requests for one portal. Keeps the ids of the last few, so that paging does not search anew for each page."""
 
-    def __init__(self, store: HubSpotStore, lag: timedelta, cap: int):
-        self.store, self.lag, self.cap = store, lag, cap
-        self._found: dict[bytes, list[int]] = {}
+    def __init__(self, store: HubSpotStore, options: HubSpotOptions):
+        self.store, self._options = store, options
+        self._found: dict[str, list[int]] = {}
 
     def run(self, kind: ObjectType, known: dict[str, Property], body: dict[str, Any]) -> tuple[int, list[Record], str | None]:
         """Total, the page's records and `after` of the next page. Raises Refused."""
-        limit, after = whole(body.get("limit", 10), "limit"), whole(body.get("after") or 0, "after")
+        given = 10 if body.get("limit") is None else body["limit"]
+        limit, after, cap = whole(given, "limit"), whole(body.get("after") or 0, "after"), self._options.search_cap
         if not 0 < limit <= 200:
             raise invalid("Invalid input JSON: limit must be between 1 and 200")
-        if after + limit > self.cap:
-            raise invalid(f"The request is invalid: paging beyond {self.cap} results is not supported.")
-        stale = self.store.records[kind.plural].as_of(datetime.now(UTC) - self.lag) if self.lag else {}
+        if after < 0:
+            raise invalid("Invalid input JSON: after must not be negative")
+        if after + limit > cap:
+            raise invalid(f"The request is invalid: paging beyond {cap} results is not supported.")
+        lag = timedelta(seconds=self._options.search_lag_seconds)
+        stale = self.store.records[kind.plural].as_of(clock.now() - lag) if lag else {}
         ids = self._ids(kind, known, body, stale)
-        some = [stale.get(i) or self.store.records[kind.plural].get(i) for i in ids[after : after + limit]]
-        return len(ids), some, str(after + limit) if after + limit < len(ids) else None
+        end = after + min(limit, self._options.search_page_most)
+        some = [stale.get(i) or self.store.records[kind.plural].get(i) for i in ids[after:end]]
+        return len(ids), some, str(end) if end < len(ids) else None
 
     def _ids(self, kind: ObjectType, known: dict[str, Property], body: dict[str, Any], stale: dict[int, Record | None]) -> list[int]:
-        groups = [group.get("filters", []) for group in body.get("filterGroups") or []] or [body.get("filters") or []]
+        groups = [_filters(group) for group in objects(body, "filterGroups")] or [_filters(body)]
         if len(groups) > MAX_GROUPS or any(len(g) > MAX_FILTERS for g in groups) or sum(map(len, groups)) > MAX_ALL_FILTERS:
             raise invalid(f"Too many filters: at most {MAX_GROUPS} groups of {MAX_FILTERS} filters, {MAX_ALL_FILTERS} in all")
         by, descending = _sort(body, known)
-        query = str(body.get("query") or "").lower()
+        query = text(body, "query", "").lower()
+        if len(query) > MAX_QUERY:
+            raise invalid(f"The query must have at most {MAX_QUERY} characters")
         bounds: list[dict[str, Any]] = []
         if len(groups) == 1 and by == "hs_object_id":
             # Walking through ids page by page asks the same question from one id on: search once, then cut.
             bounds = [f for f in groups[0] if f.get("propertyName") == by and f.get("operator") in _BOUNDS]
             groups = [[f for f in groups[0] if f not in bounds]]
-        asked = orjson.dumps([kind.plural, groups, by, descending, query])
-        ids = self._found.get(asked + self._versions()) if not stale else None
+        asked = json.dumps([kind.plural, groups, by, descending, query, self._versions()])
+        ids = self._found.get(asked) if not stale else None
         if ids is None:
             ids = self._matching(kind, known, groups, query, stale)
-            if by != "hs_object_id":
+            if by in ("createdate", kind.modified) and not stale:
+                ids = self._by_time(kind, ids, by)
+            elif by != "hs_object_id":
                 ids.sort(key=lambda i: self._sort_key(kind, known[by], i, stale))
             if descending:
                 ids.reverse()
             if not stale:
-                self._found = dict(list(self._found.items())[-7:]) | {asked + self._versions(): ids}
+                self._found = dict(list(self._found.items())[-7:]) | {asked: ids}
         return _cut(ids, bounds, descending, known)
 
-    def _versions(self) -> bytes:
-        return orjson.dumps([self.store.records[k].version for k in ("contacts", "companies", "deals")])
+    def _versions(self) -> list[int]:
+        return [*(records.version for records in self.store.records.values()), self.store.schema.version, self._options.epoch_zero_fails]
 
     def _matching(
         self, kind: ObjectType, known: dict[str, Property], groups: list[Any], query: str, stale: dict[int, Record | None]
     ) -> list[int]:
         compiled = [[self._compile(kind, known, f) for f in group] for group in groups]
         records = self.store.records[kind.plural]
-        candidates = list(records.live) if not stale else sorted({*records.live, *stale} - {i for i, r in stale.items() if r is None})
-        # A bound on the last change is checked without making the record.
-        floor = min((max((f.low for f in g if f.property == kind.modified and f.low is not None), default=0) for g in compiled), default=0)
+        # Conditions on times are checked for all at once, without making a record; where there are others, those are checked of the rest.
+        times = [[f for f in group if f.span is not None] for group in compiled]
+        if stale:
+            candidates = sorted({*records.live, *stale} - {i for i, r in stale.items() if r is None})
+        elif all(times) or not all(compiled):
+            candidates = self._in_spans(kind, times)
+            if times == compiled and not query:
+                return candidates
+        else:
+            candidates = list(records.live)
         found = []
         for record_id in candidates:
-            if floor and record_id not in stale and records.updated_ms(record_id) < floor:
-                continue
             record = stale.get(record_id) or records.get(record_id)
             if any(all(f.test(self._value(kind, record, f.property)) for f in group) for group in compiled) and (
                 not query or self._has_words(kind, record, query)
             ):
                 found.append(record_id)
         return found
+
+    def _in_spans(self, kind: ObjectType, groups: list[list[Filter]]) -> list[int]:
+        ids, created, updated = self.store.records[kind.plural].live_times()
+        found = np.zeros(len(ids), dtype=bool)
+        for group in groups:
+            inside = np.ones(len(ids), dtype=bool)
+            for condition in group:
+                first, last = condition.span or (-_EVER, _EVER)
+                moments = created if condition.property == "createdate" else updated
+                inside &= (moments >= first) & (moments <= last)
+            found |= inside
+        return ids[found].tolist()
+
+    def _by_time(self, kind: ObjectType, some: list[int], name: str) -> list[int]:
+        ids, created, updated = self.store.records[kind.plural].live_times()
+        wanted = np.array(some, dtype=np.int64)
+        times = (created if name == "createdate" else updated)[np.searchsorted(ids, wanted)]
+        return wanted[np.lexsort((wanted, times))].tolist()
 
     def _value(self, kind: ObjectType, record: Record, name: str) -> str | None:
         if name.startswith("associations."):
@@ -120,18 +158,38 @@ class Search:
         return not known, comparable(by, text) if known else 0, record_id
 
     def _compile(self, kind: ObjectType, known: dict[str, Property], given: dict[str, Any]) -> Filter:
-        name, operator = given.get("propertyName", ""), given.get("operator", "")
+        name, operator = given["propertyName"], given["operator"]
         if name.startswith("associations.") and object_type(name.partition(".")[2]):
-            wanted = {str(v) for v in (given.get("values") or [given.get("value")])}
-            return Filter(name, operator, lambda text: bool(wanted & set((text or "").split(";"))))
+            return Filter(name, operator, _association_test(operator, given))
         if name not in known:
             raise unknown_property(name)
-        test = compile_filter(known[name], operator, given)
-        low = comparable(known[name], str(given["value"])) if operator in ("GT", "GTE", "BETWEEN") and name == kind.modified else None
-        return Filter(name, operator, test, low)
+        test = compile_filter(known[name], operator, given, epoch_zero_fails=self._options.epoch_zero_fails)
+        span = _span(known[name], operator, given) if name in ("createdate", kind.modified) else None
+        return Filter(name, operator, test, span)
 
 
-def compile_filter(of: Property, operator: str, given: dict[str, Any]) -> Test:
+def _span(of: Property, operator: str, given: dict[str, Any]) -> tuple[int, int] | None:
+    if operator not in ("GT", "GTE", "LT", "LTE", "EQ", "BETWEEN"):
+        return None
+    bound = max(-_EVER, min(comparable(of, str(given["value"])), _EVER))
+    if operator == "BETWEEN":
+        return bound, max(-_EVER, min(comparable(of, str(given["highValue"])), _EVER))
+    first = {"GT": bound + 1, "GTE": bound, "EQ": bound}.get(operator, -_EVER)
+    return first, {"LT": bound - 1, "LTE": bound, "EQ": bound}.get(operator, _EVER)
+
+
+def _association_test(operator: str, given: dict[str, Any]) -> Test:
+    if operator in ("HAS_PROPERTY", "NOT_HAS_PROPERTY"):
+        return (lambda text: bool(text)) if operator == "HAS_PROPERTY" else (lambda text: not text)
+    values = given.get("values") if operator in ("IN", "NOT_IN") else [given.get("value")]
+    if operator not in ("EQ", "NEQ", "IN", "NOT_IN") or not isinstance(values, list):
+        raise bad_input(f"{operator} is not a valid operator for associations, or its values are missing")
+    wanted = set(map(str, values))
+    inside = operator in ("EQ", "IN")
+    return lambda text: bool(wanted & set((text or "").split(";"))) is inside
+
+
+def compile_filter(of: Property, operator: str, given: dict[str, Any], *, epoch_zero_fails: bool = True) -> Test:
     """A function that tells whether a property's text matches. Raises Refused for an operator or a value that does not fit."""
     if operator in ("HAS_PROPERTY", "NOT_HAS_PROPERTY"):
         return (lambda text: bool(text)) if operator == "HAS_PROPERTY" else (lambda text: not text)
@@ -155,7 +213,7 @@ def compile_filter(of: Property, operator: str, given: dict[str, Any]) -> Test:
             return bool(text) and _has_token(text.lower(), pattern)
 
         return holds if operator == "CONTAINS_TOKEN" else lambda text: not holds(text)
-    if of.type in ("datetime", "date") and str(given["value"]) == "0":
+    if epoch_zero_fails and of.type in ("datetime", "date") and str(given["value"]) == "0":
         raise Refused(500, "internal error")
     bound = comparable(of, str(given["value"]))
     if operator == "BETWEEN":
@@ -188,16 +246,8 @@ def comparable(of: Property, text: str) -> Any:
                 return text
             case _:
                 return text.lower()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise invalid(f"There was a problem with the request: {of.name} is a {of.type}") from None
-
-
-def whole(value: Any, name: str) -> int:
-    """A number that may come as text. Raises Refused."""
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise invalid(f"Invalid input JSON: {name} must be a whole number") from None
 
 
 def _aware(moment: datetime) -> datetime:
@@ -205,14 +255,27 @@ def _aware(moment: datetime) -> datetime:
 
 
 def _has_token(text: str, pattern: str) -> bool:
+    pattern = pattern.replace("[", "[[]").replace("?", "[?]")  # only the star stands for something
     if fnmatchcase(text, pattern):
         return True
     wanted, tokens = pattern.split(), _TOKEN.findall(text)
     return all(any(fnmatchcase(token, word) for token in tokens) for word in wanted)
 
 
+def _filters(given: dict[str, Any]) -> list[dict[str, Any]]:
+    """The filters of a group or a body. Raises Refused when they are of another shape."""
+    found = objects(given, "filters")
+    for condition in found:
+        text(condition, "propertyName")
+        if not isinstance(condition.get("operator"), str):
+            raise bad_input("Some required fields were not set: [operator]")
+    return [{**condition, "propertyName": str(condition["propertyName"])} for condition in found]
+
+
 def _sort(body: dict[str, Any], known: dict[str, Property]) -> tuple[str, bool]:
     sorts = body.get("sorts") or []
+    if not isinstance(sorts, list) or not all(isinstance(s, str | dict) for s in sorts):
+        raise bad_input("sorts must be a list")
     if len(sorts) > 1:
         raise invalid("Only one sort is supported")
     if not sorts:
@@ -221,10 +284,10 @@ def _sort(body: dict[str, Any], known: dict[str, Property]) -> tuple[str, bool]:
     by, descending = (
         (first.lstrip("-"), first.startswith("-"))
         if isinstance(first, str)
-        else (first.get("propertyName"), first.get("direction") == "DESCENDING")
+        else (text(first, "propertyName"), first.get("direction") == "DESCENDING")
     )
     if by not in known:
-        raise unknown_property(str(by))
+        raise unknown_property(by)
     return by, descending
 
 

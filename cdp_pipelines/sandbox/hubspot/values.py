@@ -19,14 +19,14 @@ RATES = {"USD": Decimal(1), "EUR": Decimal("1.1"), "GBP": Decimal("1.27"), "JPY"
 
 def value(store: HubSpotStore, kind: ObjectType, record: Record, name: str) -> str | None:
     """A property's text; None when it has no value."""
-    if (calculated := _EVERY.get(name) or _OF[kind.plural].get(name)) is not None:
+    if (calculated := _EVERY.get(name) or _OF.get(kind.plural, {}).get(name)) is not None:
         return calculated(store, record)
     return record.properties.get(name)
 
 
 def history(store: HubSpotStore, kind: ObjectType, record: Record, name: str) -> list[Version]:
     """A property's versions, newest first; of a calculated one only what it is now."""
-    if name in _EVERY or name in _OF[kind.plural]:
+    if name in _EVERY or name in _OF.get(kind.plural, {}):
         now = value(store, kind, record, name)
         return [] if now is None else [Version(now, record.updated, "CALCULATED")]
     return record.versions(name)
@@ -90,9 +90,17 @@ _EVERY: dict[str, Calculated] = {
     "createdate": lambda store, r: timestamp(r.created),
     "hs_lastmodifieddate": _modified,
     "hs_merged_object_ids": lambda store, r: ";".join(str(loser) for loser, _ in r.merged) or None,
+    "hs_object_source_label": lambda store, r: r.properties.get("hs_object_source"),
 }
+# What a contact has that nobody ever wrote to, member of nothing.
+_NONE_YET = (
+    "hs_associated_target_accounts", "hs_membership_has_accessed_private_content", "hs_prospecting_agent_actively_enrolled_count",
+    "hs_prospecting_agent_total_enrolled_count", "hs_registered_member", "hs_sequences_actively_enrolled_count", "num_notes",
+)  # fmt: skip
 _OF: dict[str, dict[str, Calculated]] = {
     "contacts": {
+        **dict.fromkeys(_NONE_YET, lambda store, r: "0"),
+        "hs_currently_enrolled_in_prospecting_agent": lambda store, r: "false",
         "lastmodifieddate": _modified,
         "hs_calculated_merged_vids": _merged_with_times,
         "hs_all_contact_vids": lambda store, r: ";".join([str(r.id), *(str(loser) for loser, _ in r.merged)]),

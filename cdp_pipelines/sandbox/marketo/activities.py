@@ -5,20 +5,23 @@ Approximated: activities are never purged, and a deleted or merged lead's earlie
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 
+from cdp_pipelines.sandbox.columns import DELETED, MERGED, Column, of_deals, of_members, of_people
+from cdp_pipelines.sandbox.marketo.assets import CAMPAIGN_ID, PROGRAM_ID
 from cdp_pipelines.sandbox.marketo.deals import STAGES, Deals
-from cdp_pipelines.sandbox.marketo.describe import LEAD_LABELS
-from cdp_pipelines.sandbox.marketo.leads import Leads, epoch, iso
+from cdp_pipelines.sandbox.marketo.fields import LEAD_LABELS
+from cdp_pipelines.sandbox.marketo.leads import Leads
+from cdp_pipelines.sandbox.marketo.moments import iso
 from cdp_pipelines.sandbox.people import CrmView
 
 Activity = dict[str, Any]
 FIRST_GUID = 100_001
-PROGRAM_ID, CAMPAIGN_ID = 1001, 2001
+
 
 _PROGRESSION = (
     ("Acquired By", "boolean"),
@@ -43,6 +46,8 @@ TYPES: dict[int, tuple[str, tuple[str, str] | None, tuple[tuple[str, str], ...]]
     35: ("Remove from Opportunity", ("Opportunity ID", "integer"), _ROLE),
     36: ("Update Opportunity", ("Opportunity ID", "integer"), (("Data Value Changes", "string"), *_ROLE)),
     37: ("Delete Lead", ("Lead ID", "integer"), (("Campaign", "string"),)),
+    24: ("Add to List", ("List ID", "integer"), (("Source", "string"),)),
+    25: ("Remove from List", ("List ID", "integer"), (("Source", "string"),)),
     104: ("Change Status in Progression", ("Program ID", "integer"), _PROGRESSION),
 }
 
@@ -59,18 +64,16 @@ def describe_types() -> list[dict[str, Any]]:
 
 
 class ActivityLog:
-    """All activities in order of time; a place in it, from 0 on, is what a paging token stands for."""
+    """All activities in order of time; a place in it, from 0 on, is what a paging token stands for.
 
-    def __init__(self, view: CrmView, leads: Leads, deals: Deals):
+    `listeners` are called with each new activity once it is written down.
+    """
+
+    def __init__(self, view: CrmView, leads: Leads, deals: Deals, listeners: Sequence[Callable[[Activity], None]] = ()):
         self._view, self._leads, self._deals = view, leads, deals
         self._later: list[tuple[int, Activity]] = []
-        at, kind, record, part = array("q"), array("h"), array("i"), array("i")
-        for event in _history(view):
-            for column, value in zip((at, kind, record, part), event, strict=True):
-                column.append(value)
-        order = np.argsort(np.array(at, dtype=np.int64), kind="stable")
-        self._at, self._kind = np.array(at, dtype=np.int64)[order], np.array(kind)[order]
-        self._record, self._part = np.array(record)[order], np.array(part)[order]
+        self._listeners = listeners
+        self._at, self._kind, self._record, self._part = _history(view)
 
     def __len__(self) -> int:
         return len(self._at) + len(self._later)
@@ -108,6 +111,8 @@ class ActivityLog:
         # Changes come in order of time; a straggler is put where its time belongs to keep the log searchable.
         if len(self._later) > 1 and self._later[-2][0] > at:
             self._later[-1] = (self._later[-2][0], self._later[-1][1] | {"activityDate": iso(self._later[-2][0])})
+        for listener in self._listeners:
+            listener(self._later[-1][1])
 
     @staticmethod
     def _made(place: int, at: int, kind: int, lead: int, primary: tuple[int | None, Any], attributes: dict[str, Any]) -> Activity:
@@ -165,31 +170,45 @@ class ActivityLog:
 
 def stage_change(old: Any, new: Any, attribute: str = "Stage") -> str:
     """The attribute `Data Value Changes` of an Update Opportunity activity."""
-    return f'[{{"attributeName":"{attribute}","newValue":"{new}","oldValue":"{old}"}}]'
+    return changes_text([(attribute, old, new)])
 
 
-def _history(view: CrmView) -> Iterator[tuple[int, int, int, int]]:
-    """(time, type, record's number, part's place) of what the records imply, not yet in order of time."""
-    for person in view.people:
-        created, updated = epoch(person.created), epoch(person.updated)
-        yield created, 12, person.number, 0
-        if updated > created and person.lead_score:
-            yield updated, 22, person.number, 0
-            yield updated, 13, person.number, 0
-        if person.fate_at is not None and person.fate in ("deleted", "merged"):
-            yield epoch(person.fate_at), 37 if person.fate == "deleted" else 32, person.number, 0
-    for deal in view.deals:
-        for part in range(len(deal.contacts)):
-            created, updated = epoch(deal.created), max(epoch(deal.created), epoch(deal.updated))
-            yield created, 34, deal.number, part
-            if deal.deleted or updated > created:
-                yield updated, 35 if deal.deleted else 36, deal.number, part
+def changes_text(changes: Iterable[tuple[str, Any, Any]]) -> str:
+    """The same for several changes: attribute, old value, new value."""
+    parts = ({"attributeName": name, "newValue": str(new), "oldValue": str(old)} for name, old, new in changes)
+    return orjson.dumps(list(parts)).decode()
+
+
+def _history(view: CrmView) -> list[Column]:
+    """What the records imply, in order of time: seconds since 1970, type, record's number, part's place."""
+    people, deals = of_people(view.people), of_deals(view.deals)
+    created, updated = people.created // 1000, people.updated // 1000
+    everybody = np.arange(len(created))
+    scored = (updated > created) & (people.score > 0)
+    deleted, merged = people.fate == DELETED, people.fate == MERGED
+    events = [
+        _events(created, 12, everybody), *(_events(updated[scored], kind, everybody[scored]) for kind in (22, 13)),
+        *(_events(people.fate_at[gone] // 1000, kind, everybody[gone]) for gone, kind in ((deleted, 37), (merged, 32))),
+    ]  # fmt: skip
+    begun = (deals.created // 1000)[deals.part_deal]
+    ended = np.maximum(begun, (deals.updated // 1000)[deals.part_deal])
+    lost = deals.deleted[deals.part_deal]
+    edited = ~lost & (ended > begun)
+    events.append(_events(begun, 34, deals.part_deal, deals.part_place))
+    for chosen, kind in ((lost, 35), (edited, 36)):
+        events.append(_events(ended[chosen], kind, deals.part_deal[chosen], deals.part_place[chosen]))
     for campaign in view.campaigns:
-        for part, member in enumerate(campaign.members):
-            joined = epoch(member.created)
-            yield joined, 104, campaign.number, part
-            yield joined, 6, campaign.number, part
-            yield joined, 7, campaign.number, part
-            if member.responded:
-                yield joined, 10, campaign.number, part
-                yield joined, 11, campaign.number, part
+        members = of_members(campaign)
+        places, joined = np.arange(len(members.created)), members.created // 1000
+        answered = members.responded.astype(bool)
+        events += [_events(joined, kind, np.full_like(places, campaign.number), places) for kind in (104, 6, 7)]
+        events += [_events(joined[answered], kind, np.full_like(places[answered], campaign.number), places[answered]) for kind in (10, 11)]
+    columns = [np.concatenate(column) for column in zip(*events, strict=True)]
+    # Of one moment, a record's events stay in the order above: a score's change comes before the one of its value.
+    order = np.argsort((columns[0] << 24) + columns[2], kind="stable")
+    sizes = (np.int64, np.int16, np.int32, np.int32)
+    return [column[order].astype(size) for column, size in zip(columns, sizes, strict=True)]
+
+
+def _events(at: Column, kind: int, record: Column, part: Column | None = None) -> tuple[Column, Column, Column, Column]:
+    return at, np.full(len(at), kind, dtype=np.int16), record, np.zeros_like(record) if part is None else part

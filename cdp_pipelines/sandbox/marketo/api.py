@@ -3,237 +3,174 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.marketo.activity_api import ActivityApi
 from cdp_pipelines.sandbox.marketo.bulk import Exports, Kind
-from cdp_pipelines.sandbox.marketo.describe import (
-    LEAD_NAMES,
-    LEAD_SEARCHABLE,
-    OBJECTS,
-    ObjectType,
-    describe_leads,
-    describe_leads_2,
-    describe_object,
-    lead_schema,
-)
-from cdp_pipelines.sandbox.marketo.envelope import (
-    ApiError,
-    Gate,
-    Params,
-    failure,
-    make_token,
-    read_params,
-    read_token,
-    reply,
-    request_id,
-    success,
-)
+from cdp_pipelines.sandbox.marketo.campaign_api import CampaignApi
+from cdp_pipelines.sandbox.marketo.describe import OBJECTS, describe_leads, describe_leads_2
+from cdp_pipelines.sandbox.marketo.envelope import NOT_FOUND, ApiError, Params, failure, success
+from cdp_pipelines.sandbox.marketo.gate import Gate
+from cdp_pipelines.sandbox.marketo.imports import Imports
+from cdp_pipelines.sandbox.marketo.lead_api import LeadApi
+from cdp_pipelines.sandbox.marketo.lead_writes import LeadWrites
+from cdp_pipelines.sandbox.marketo.list_api import ListApi
+from cdp_pipelines.sandbox.marketo.object_api import ObjectApi
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
+from cdp_pipelines.sandbox.marketo.webhook import Webhooks
 
-MOST_VALUES, MOST_MATCHES, PAGE = 300, 1000, 300
-LEAD_DEFAULTS = ("id", "email", "updatedAt", "createdAt", "firstName", "lastName")
 Answer = Callable[[Params, Request], Response]
+METHODS = ("GET", "POST", "DELETE")
+
+
+class _Routes:
+    """The routes as they are added: a path, its family of permissions, and what answers a read, a write and a deletion."""
+
+    def __init__(self, gate: Gate):
+        self.gate = gate
+        self.made: list[Route] = []
+
+    def add(self, family: str, path: str, read: Answer | None = None, write: Answer | None = None, delete: Answer | None = None) -> None:
+        answers = {"GET": read, "POST": write, "DELETE": delete}
+
+        async def endpoint(request: Request) -> Response:
+            async def handler(params: Params) -> Response:
+                # A call may go as POST and say in `_method`, in the query or the form, what it really is.
+                method = (params.get("_method") or "").upper() if request.method == "POST" else ""
+                answer = answers.get(method if method in METHODS else request.method)
+                if answer is None:
+                    raise NOT_FOUND
+                # To ask for an export takes no permission to change anything.
+                denied = f"{family}:write" in self.gate.options.denied and not clock.replaying()
+                if denied and answer is not read and "/export/" not in path:
+                    raise ApiError(603, "Access denied")
+                return answer(params, request)
+
+            return await self.gate.admit(request, family, handler)
+
+        self.made.append(Route(path, endpoint, methods=list(METHODS)))
 
 
 def app(store: MarketoStore, options: MarketoOptions | None = None) -> Starlette:
-    """The emulated instance. `app.state.gate` and `app.state.exports` are there to look at, `app.state.gate.revoke()` ends the session."""
+    """The emulated instance.
+
+    `app.state.gate`, `app.state.exports` and `app.state.webhooks` are there to look at, `app.state.gate.revoke()` ends the session.
+    """
     options = options or MarketoOptions()
-    gate, exports = Gate(options), Exports(store, options)
-    api, activities = _Api(store, gate), ActivityApi(store, options)
-
-    def route(path: str, family: str, answer: Answer, methods: tuple[str, ...] = ("GET", "POST")) -> Route:
-        async def endpoint(request: Request) -> Response:
-            async def handler(params: Params) -> Response:
-                reading = request.method == "GET" or "GET" not in methods or params.get("_method") == "GET"
-                if not reading:
-                    raise ApiError(610, "Requested resource not found", 404)
-                return answer(params, request)
-
-            return await gate.admit(request, family, handler)
-
-        return Route(path, endpoint, methods=list(methods))
-
-    async def sign_in(request: Request) -> Response:
-        return gate.sign_in(await read_params(request))
+    gate, exports, webhooks = Gate(options), Exports(store, options), Webhooks(store, options)
+    leads, writes = LeadApi(store, options), LeadWrites(store, options)
+    routes = _Routes(gate)
 
     async def unknown(request: Request, error: Exception) -> Response:
-        return failure(ApiError(610, "Requested resource not found", 404))
+        return failure(NOT_FOUND)
 
-    routes = [
-        Route("/identity/oauth/token", sign_in, methods=["GET", "POST"]),
-        route("/rest/v1/leads/describe.json", "leads", lambda p, r: success(describe_leads())),
-        route("/rest/v1/leads/describe2.json", "leads", lambda p, r: success(describe_leads_2())),
-        route("/rest/v1/leads/schema/fields.json", "leads", api.lead_schema),
-        route("/rest/v1/lead/{id}.json", "leads", api.lead),
-        route("/rest/v1/leads.json", "leads", api.leads),
-        route("/rest/v1/activities/types.json", "activities", activities.types),
-        route("/rest/v1/activities/pagingtoken.json", "activities", activities.paging_token),
-        route("/rest/v1/activities/leadchanges.json", "activities", activities.lead_changes),
-        route("/rest/v1/activities/deletedleads.json", "activities", activities.deleted_leads),
-        route("/rest/v1/activities.json", "activities", activities.activities),
-        route("/rest/v1/campaigns.json", "campaigns", api.campaigns),
-        route("/rest/v1/lists.json", "lists", lambda p, r: success([])),
-        route("/rest/asset/v1/programs.json", "programs", api.programs),
-        route("/rest/v1/stats/usage.json", "stats", api.usage),
-        route("/rest/v1/stats/errors.json", "stats", api.errors),
-    ]
+    _lead_routes(routes, leads, writes)
+    _list_routes(routes, ListApi(store, leads))
+    _activity_routes(routes, ActivityApi(store, options))
+    _campaign_routes(routes, CampaignApi(store, options, webhooks.requested))
     for name in OBJECTS:
-        family = name.partition("/")[0]
-        routes += [
-            route(f"/rest/v1/{name}/describe.json", family, api.describe(name)),
-            route(f"/rest/v1/{name}.json", family, api.objects(name)),
-        ]
-    routes += _bulk_routes(route, exports)
-    made = Starlette(routes=routes, exception_handlers={404: unknown, 405: unknown})
-    made.state.gate, made.state.exports = gate, exports
+        objects, family = ObjectApi(name, store, options), name.partition("/")[0]
+        routes.add(family, f"/rest/v1/{name}/describe.json", objects.describe)
+        routes.add(family, f"/rest/v1/{name}/delete.json", None, objects.delete)
+        routes.add(family, f"/rest/v1/{name}.json", objects.find, objects.sync, objects.delete)
+    _bulk_routes(routes, exports, Imports(writes))
+    for path, days in (("", 1), ("/last7days", 7)):
+        routes.add("stats", f"/rest/v1/stats/usage{path}.json", lambda p, r, days=days: success(gate.usage(days)))
+        routes.add("stats", f"/rest/v1/stats/errors{path}.json", lambda p, r, days=days: success(gate.errors(days)))
+    sign_in = Route("/identity/oauth/token", gate.sign_in, methods=["GET", "POST"])
+    made = Starlette(routes=[sign_in, *routes.made], exception_handlers={404: unknown, 405: unknown})
+    made.router.redirect_slashes = False
+    made.state.gate, made.state.exports, made.state.webhooks = gate, exports, webhooks
     return made
 
 
-def _bulk_routes(route: Callable[..., Route], exports: Exports) -> list[Route]:
-    found = []
+def _lead_routes(routes: _Routes, leads: LeadApi, writes: LeadWrites) -> None:
+    def add(path: str, *answers: Answer | None) -> None:
+        routes.add("leads", f"/rest/v1/{path}.json", *answers)
+
+    add("leads/describe", lambda p, r: success(describe_leads()))
+    add("leads/describe2", lambda p, r: success(describe_leads_2()))
+    add("leads/schema/fields", leads.schema)
+    add("leads/schema/fields/{name}", leads.schema_field)
+    add("leads/partitions", leads.partitions, writes.partitions)
+    add("leads/push", None, writes.push)
+    add("leads/delete", None, writes.delete)
+    add("leads/programs/{id}", leads.of_program)
+    add("leads/programs/{id}/status", None, writes.program_status)
+    add("leads/{id}/merge", None, writes.merge)
+    add("leads/{id}/associate", None, writes.associate)
+    add("leads/{id}/listMembership", leads.lists)
+    add("lead/{id}", leads.lead)
+    add("leads", leads.leads, writes.sync, writes.delete)
+
+
+def _list_routes(routes: _Routes, lists: ListApi) -> None:
+    def add(path: str, *answers: Answer | None) -> None:
+        routes.add("lists", f"/rest/{path}.json", *answers)
+
+    add("v1/lists", lists.lists)
+    add("v1/list/{id}/leads", lists.members, lists.add, lists.remove)
+    add("v1/lists/{id}/leads", lists.members, lists.add, lists.remove)
+    add("v1/lists/{id}/leads/ismember", lists.is_member)
+    add("v1/lists/{id}", lists.one)
+    add("asset/v1/staticLists", lists.assets, lists.create)
+    add("asset/v1/staticList/{id}", lists.asset, lists.update)
+    add("asset/v1/staticList/{id}/delete", None, lists.delete)
+
+
+def _activity_routes(routes: _Routes, activities: ActivityApi) -> None:
+    def add(path: str, *answers: Answer | None) -> None:
+        routes.add("activities", f"/rest/v1/activities{path}.json", *answers)
+
+    add("", activities.activities)
+    add("/types", activities.types)
+    add("/pagingtoken", activities.paging_token)
+    add("/leadchanges", activities.lead_changes)
+    add("/deletedleads", activities.deleted_leads)
+    add("/external", None, activities.add_external)
+    add("/external/types", activities.external_types)
+
+
+def _campaign_routes(routes: _Routes, campaigns: CampaignApi) -> None:
+    def add(family: str, path: str, *answers: Answer | None) -> None:
+        routes.add(family, f"/rest/{path}.json", *answers)
+
+    add("campaigns", "v1/campaigns", campaigns.campaigns)
+    add("campaigns", "v1/campaigns/{id}", campaigns.campaign)
+    add("campaigns", "v1/campaigns/{id}/trigger", None, campaigns.trigger)
+    add("campaigns", "v1/campaigns/{id}/schedule", None, campaigns.schedule)
+    add("campaigns", "v1/leads/{id}/smartCampaignMembership", campaigns.of_lead)
+    add("campaigns", "asset/v1/smartCampaigns", campaigns.smart_campaigns)
+    add("campaigns", "asset/v1/smartCampaign/{id}", campaigns.smart_campaign)
+    add("campaigns", "asset/v1/smartCampaign/{id}/activate", None, campaigns.activate(True))
+    add("campaigns", "asset/v1/smartCampaign/{id}/deactivate", None, campaigns.activate(False))
+    add("programs", "asset/v1/programs", campaigns.programs)
+    add("programs", "asset/v1/program/byTag", campaigns.program_by_tag)
+    add("programs", "asset/v1/program/{id}", campaigns.program)
+    for one, all_ in (("channel", "channels"), ("tagType", "tagTypes")):
+        answer = campaigns.channels if one == "channel" else campaigns.tag_types
+        add("programs", f"asset/v1/{all_}", answer)
+        add("programs", f"asset/v1/{one}/byName", answer)
+
+
+def _bulk_routes(routes: _Routes, exports: Exports, imports: Imports) -> None:
+    routes.add("leads", "/bulk/v1/leads.json", None, imports.create)
+    routes.add("leads", "/bulk/v1/leads/batch/{id}.json", imports.status)
+    for which in ("failures", "warnings"):
+        routes.add("leads", f"/bulk/v1/leads/batch/{{id}}/{which}.json", imports.file(which))
     kinds: tuple[Kind, ...] = ("leads", "activities")
     for name in kinds:
         kind, base = name, f"/bulk/v1/{name}/export"
-        found += [
-            route(f"{base}/create.json", name, lambda p, r, kind=kind: exports.create(kind, p), ("POST",)),
-            route(f"{base}/{{id}}/enqueue.json", name, lambda p, r, kind=kind: exports.enqueue(kind, r.path_params["id"]), ("POST",)),
-            route(f"{base}/{{id}}/cancel.json", name, lambda p, r, kind=kind: exports.cancel(kind, r.path_params["id"]), ("POST",)),
-            route(f"{base}/{{id}}/status.json", name, lambda p, r, kind=kind: exports.status(kind, r.path_params["id"])),
-            route(f"{base}/{{id}}/file.json", name, lambda p, r, kind=kind: exports.file(kind, r.path_params["id"], r)),
-            route(f"{base}.json", name, lambda p, r, kind=kind: exports.listing(kind, p)),
-        ]
-    return found
-
-
-class _Api:
-    """Handlers of everything but activities and bulk."""
-
-    def __init__(self, store: MarketoStore, gate: Gate):
-        self.store, self.gate = store, gate
-
-    def lead(self, params: Params, request: Request) -> Response:
-        text = request.path_params["id"]
-        found = self.store.leads.find("id", [text])
-        if not found:
-            raise ApiError(1004, f"Lead '{text}' not found")
-        fields = _fields(params, LEAD_NAMES, LEAD_DEFAULTS)
-        return success([{f: self.store.leads.get(found[0])[f] for f in fields}])
-
-    def leads(self, params: Params, request: Request) -> Response:
-        field, values = _filter(params)
-        if field not in LEAD_SEARCHABLE:
-            raise ApiError(1011, f"Lookup field '{field}' not supported")
-        fields = _fields(params, LEAD_NAMES, LEAD_DEFAULTS)
-        found = self.store.leads.find(field, values)
-        if len(found) > MOST_MATCHES:
-            raise ApiError(1003, "Too many results match the filter")
-        page, token = _page(params, found)
-        leads = (self.store.leads.get(identifier) for identifier in page)
-        return success([{f: lead[f] for f in fields} for lead in leads], nextPageToken=token)
-
-    def lead_schema(self, params: Params, request: Request) -> Response:
-        page, token = _page(params, lead_schema())
-        return success(page, nextPageToken=token, moreResult=token is not None)
-
-    def describe(self, name: str) -> Answer:
-        def answer(params: Params, request: Request) -> Response:
-            self._check_sync()
-            return success(describe_object(OBJECTS[name]))
-
-        return answer
-
-    def objects(self, name: str) -> Answer:
-        kind = OBJECTS[name]
-        find: Callable[[str, list[str]], Any] = {
-            "opportunities": lambda f, v: self.store.deals.find(f, v),
-            "opportunities/roles": lambda f, v: self.store.deals.find_roles(f, v),
-            "companies": lambda f, v: self.store.companies.find(f, v),
-        }[name]
-
-        def answer(params: Params, request: Request) -> Response:
-            self._check_sync()
-            if params.body and params.body.get("filterType") == "dedupeFields":
-                return self._by_dedupe_fields(kind, find, params)
-            field, values = _filter(params)
-            if field == "idField" or (field == "dedupeFields" and len(kind.dedupe) == 1):
-                field = kind.id_field if field == "idField" else kind.dedupe[0]
-            if field not in kind.searchable:
-                raise ApiError(1003, f"Invalid filter type '{field}'")
-            return _objects_page(params, list(find(field, values)), _fields(params, kind.fields, kind.defaults))
-
-        return answer
-
-    def _by_dedupe_fields(self, kind: ObjectType, find: Callable[[str, list[str]], Any], params: Params) -> Response:
-        wanted = params.body.get("input") or []
-        if len(wanted) > MOST_VALUES:
-            raise ApiError(1003, "Too many inputs")
-        keys = [tuple(str(entry.get(f)) for f in kind.dedupe) for entry in wanted]
-        candidates = find(kind.dedupe[0], [key[0] for key in keys])
-        found = [c for c in candidates if tuple(str(c[f]) for f in kind.dedupe) in keys]
-        fields = params.body.get("fields") or list(kind.defaults)
-        return _objects_page(Params([*params.pairs, ("nextPageToken", params.body.get("nextPageToken") or "")]), found, fields)
-
-    def _check_sync(self) -> None:
-        if self.gate.options.crm_sync == "disabled":
-            raise ApiError(1018, "CRM Enabled")
-
-    def campaigns(self, params: Params, request: Request) -> Response:
-        found = self.store.campaigns()
-        for parameter, field in (("id", "id"), ("name", "name"), ("programName", "programName")):
-            if wanted := params.many(parameter):
-                found = [c for c in found if str(c[field]) in wanted]
-        page, token = _page(params, found)
-        return success(page, nextPageToken=token)
-
-    def programs(self, params: Params, request: Request) -> Response:
-        size, offset = params.size("maxReturn", 20, 200), int(params.get("offset") or 0)
-        page = self.store.programs()[offset : offset + size]
-        body: dict[str, Any] = {"success": True, "errors": [], "requestId": request_id(), "warnings": []}
-        # The asset API leaves `result` out when there is nothing.
-        return reply(body | ({"result": page} if page else {"warnings": ["No assets found for the given search criteria."]}))
-
-    def usage(self, params: Params, request: Request) -> Response:
-        total, day = self.gate.calls_today, datetime.now(UTC).date().isoformat()
-        return success([{"date": day, "total": total, "users": [{"userId": "apis@sandbox.example.com", "count": total}]}])
-
-    def errors(self, params: Params, request: Request) -> Response:
-        errors = [{"errorCode": code, "count": count} for code, count in self.gate.errors_today.items()]
-        day = datetime.now(UTC).date().isoformat()
-        return success([{"date": day, "total": sum(self.gate.errors_today.values()), "errors": errors}])
-
-
-def _filter(params: Params) -> tuple[str, list[str]]:
-    field = params.need("filterType")
-    params.need("filterValues")
-    values = params.many("filterValues")
-    if len(values) > MOST_VALUES:
-        raise ApiError(1003, f"Too many values: the maximum is {MOST_VALUES}")
-    return field, values
-
-
-def _fields(params: Params, known: Any, default: tuple[str, ...]) -> list[str]:
-    fields = params.many("fields")
-    if unknown := next((f for f in fields if f not in known), None):
-        raise ApiError(1006, f"Field '{unknown}' not found")
-    return fields or list(default)
-
-
-def _page(params: Params, found: list[Any]) -> tuple[list[Any], str | None]:
-    """One page, and the token of the next when there is one."""
-    size = params.size("batchSize", PAGE, PAGE)
-    token = params.get("nextPageToken")
-    start = read_token(token).get("from", 0) if token else 0
-    return found[start : start + size], make_token(**{"from": start + size}) if start + size < len(found) else None
-
-
-def _objects_page(params: Params, found: list[dict[str, Any]], fields: list[str]) -> Response:
-    page, token = _page(params, found)
-    return success([{"seq": n, **{f: record.get(f) for f in fields}} for n, record in enumerate(page)], nextPageToken=token)
+        one = f"{base}/{{id}}"
+        routes.add(name, f"{base}/create.json", None, lambda p, r, kind=kind: exports.create(kind, p))
+        routes.add(name, f"{one}/enqueue.json", None, lambda p, r, kind=kind: exports.enqueue(kind, r.path_params["id"]))
+        routes.add(name, f"{one}/cancel.json", None, lambda p, r, kind=kind: exports.cancel(kind, r.path_params["id"]))
+        routes.add(name, f"{one}/status.json", lambda p, r, kind=kind: exports.status(kind, r.path_params["id"]))
+        routes.add(name, f"{one}/file.json", lambda p, r, kind=kind: exports.file(kind, r.path_params["id"], r))
+        routes.add(name, f"{base}.json", lambda p, r, kind=kind: exports.listing(kind, p))

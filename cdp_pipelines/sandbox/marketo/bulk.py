@@ -6,10 +6,9 @@ import hashlib
 import re
 import tempfile
 import time
-import uuid
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain
 from typing import Any, Literal
 
@@ -17,10 +16,12 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.marketo.activities import Activity
-from cdp_pipelines.sandbox.marketo.describe import LEAD_NAMES
-from cdp_pipelines.sandbox.marketo.envelope import CENTRAL, ApiError, Params, success
-from cdp_pipelines.sandbox.marketo.leads import iso
+from cdp_pipelines.sandbox.marketo.envelope import ApiError, Params, moment, page, success, whole
+from cdp_pipelines.sandbox.marketo.fields import LEAD_NAMES, LEAD_SEARCHABLE, REST_FIELDS
+from cdp_pipelines.sandbox.marketo.gate import CENTRAL
+from cdp_pipelines.sandbox.marketo.moments import epoch, iso
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
 
@@ -29,6 +30,13 @@ LONGEST_RANGE = 31 * 86_400
 ACTIVITY_COLUMNS = (
     "marketoGUID", "leadId", "activityDate", "activityTypeId", "campaignId", "primaryAttributeValueId", "primaryAttributeValue", "attributes",
 )  # fmt: skip
+MOST_PRIMARY = 50
+_RANGES, _LISTS, _PRIMARY = ("createdAt", "updatedAt"), ("staticListName", "staticListId", "smartListName", "smartListId"), (
+    "primaryAttributeValueIds", "primaryAttributeValues",
+)  # fmt: skip
+# What real files were seen to have in their text, and the fields that get it.
+_DIRT = {"nul": "\x00", "u2028": "\u2028", "crlf": "\r\n"}
+_DIRTY = frozenset(name for name, f in REST_FIELDS.items() if f.type in ("string", "text") and name not in LEAD_SEARCHABLE)
 _SEPARATORS = {"CSV": ",", "TSV": "\t", "SSV": ";"}
 _IN_MEMORY = 1 << 20
 
@@ -42,9 +50,9 @@ class Job:
     headers: list[str]
     format: str
     filter: dict[str, Any]
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    id: str
+    created: float
     status: str = "Created"
-    created: float = field(default_factory=time.time)
     queued: float | None = None
     started: float | None = None
     finished: float | None = None
@@ -59,6 +67,8 @@ class Job:
         times = {"createdAt": self.created, "queuedAt": self.queued, "startedAt": self.started, "finishedAt": self.finished}
         shown: dict[str, Any] = {"exportId": self.id, "format": self.format, "status": self.status}
         shown |= {name: iso(moment) for name, moment in times.items() if moment is not None}
+        if self.status == "Failed":
+            shown["errorMsg"] = "Export could not be made"
         if self.status == "Completed":
             shown |= {"numberOfRecords": self.records, "fileSize": self.size, "fileChecksum": f"sha256:{self.checksum}"}
         return shown
@@ -75,11 +85,11 @@ class Exports:
     def create(self, kind: Kind, params: Params) -> Response:
         """`create.json`."""
         self._check_allowance()
-        body = params.body or {}
+        body = params.object()
         wanted = body.get("filter") or {}
         self._check_filter(kind, wanted)
         known = LEAD_NAMES if kind == "leads" else (*ACTIVITY_COLUMNS, "actionResult")
-        fields = list(body.get("fields") or (() if kind == "leads" else ACTIVITY_COLUMNS))
+        fields = _texts(body.get("fields"), "fields") or ([] if kind == "leads" else list(ACTIVITY_COLUMNS))
         if not fields:
             raise ApiError(1003, "fields must be specified")
         if unknown := [f for f in fields if f not in known]:
@@ -88,7 +98,10 @@ class Exports:
         if layout not in _SEPARATORS:
             raise ApiError(1003, f"Invalid format '{layout}'")
         renamed = body.get("columnHeaderNames") or {}
-        job = Job(kind, fields, [renamed.get(f, f) for f in fields], layout, wanted)
+        if not isinstance(renamed, dict):
+            raise ApiError(1003, "Invalid value for parameter 'columnHeaderNames'")
+        now = clock.now().timestamp()
+        job = Job(kind, fields, [str(renamed.get(f, f)) for f in fields], layout, wanted, _export_id(len(self.jobs)), now)
         self.jobs[job.id] = job
         return success([job.show()])
 
@@ -101,7 +114,7 @@ class Exports:
         self._check_allowance()
         if sum(j.status in ("Queued", "Processing") for j in self.jobs.values()) >= self.options.export_slots:
             raise ApiError(1029, "Too many jobs in queue")
-        job.status, job.queued = "Queued", time.time()
+        job.status, job.queued = "Queued", clock.now().timestamp()
         return success([job.show()])
 
     def status(self, kind: Kind, identifier: str) -> Response:
@@ -116,14 +129,16 @@ class Exports:
         """`cancel.json`."""
         job = self._job(kind, identifier)
         if job.status in ("Created", "Queued", "Processing"):
-            job.status, job.finished, job.shown = "Cancelled", time.time(), None
+            job.status, job.finished, job.shown = self.options.cancelled, clock.now().timestamp(), None
         return success([job.show()])
 
     def listing(self, kind: Kind, params: Params) -> Response:
         """`export.json`."""
         self._advance()
         wanted = set(params.many("status"))
-        return success([j.show() for j in self.jobs.values() if j.kind == kind and (not wanted or j.status in wanted)][:300])
+        found = [j.show() for j in self.jobs.values() if j.kind == kind and (not wanted or j.status in wanted)]
+        shown, token = page(params, found, self.options.short_pages)
+        return success(shown, nextPageToken=token)
 
     def file(self, kind: Kind, identifier: str, request: Request) -> Response:
         """`file.json`, whole or the range that is asked for."""
@@ -153,61 +168,102 @@ class Exports:
         if self._spent.get(datetime.now(CENTRAL).date(), 0) >= self.options.export_bytes_a_day:
             raise ApiError(1029, f"Export daily quota {self.options.export_bytes_a_day // 1_000_000}MB exceeded.")
 
-    def _check_filter(self, kind: Kind, wanted: dict[str, Any]) -> None:
-        ranges = [name for name in ("createdAt", "updatedAt") if name in wanted]
-        if "updatedAt" in ranges and (kind == "activities" or not self.options.export_by_updated_at):
-            raise ApiError(1035, "Unsupported filter type for target subscription: updatedAt")
-        if len(ranges) != 1:
-            raise ApiError(1003, "Invalid filter: exactly one date range is required")
-        start, end = _range(wanted[ranges[0]])
+    def _check_filter(self, kind: Kind, wanted: Any) -> None:
+        if not isinstance(wanted, dict):
+            raise ApiError(1003, "Invalid filter")
+        kinds = [name for name in (*_RANGES, *_LISTS) if name in wanted]
+        without = "smartListId" in kinds or "smartListName" in kinds or ("updatedAt" in kinds and not self.options.export_by_updated_at)
+        if without or (kind == "activities" and kinds != ["createdAt"] and kinds):
+            raise ApiError(1035, f"Unsupported filter type for target subscription: {kinds[0]}")
+        if len(kinds) != 1:
+            raise ApiError(1003, "Invalid filter: exactly one date range or list is required")
+        if "activityTypeIds" in wanted and not all(type(t) is int for t in _list(wanted["activityTypeIds"], "activityTypeIds")):
+            raise ApiError(1003, "Invalid value for parameter 'activityTypeIds'")
+        for name in _PRIMARY:
+            if len(_list(wanted.get(name) or [], name)) > MOST_PRIMARY:
+                raise ApiError(1003, f"Too many {name}: the maximum is {MOST_PRIMARY}")
+        if kinds[0] in _LISTS:
+            self._list(wanted)
+            return
+        start, end = _range(wanted[kinds[0]])
         if end - start > LONGEST_RANGE:
             raise ApiError(1003, "Invalid date range: it is longer than 31 days")
         if end < start:
             raise ApiError(1003, "Invalid date range: it ends before it starts")
 
+    def _list(self, wanted: dict[str, Any]) -> int:
+        for number, found in self.store.lists.lists.items():
+            if number == whole(wanted.get("staticListId")) or found.name == wanted.get("staticListName"):
+                return number
+        raise ApiError(1003, "Invalid filter: there is no such static list")
+
     def _advance(self) -> None:
         """Let time pass: what was being made long enough is ready, what waited has its turn."""
-        now = time.time()
+        now = clock.now().timestamp()
         running = sum(j.status == "Processing" for j in self.jobs.values())
         for job in self.jobs.values():
             if job.status == "Queued" and running < self.options.exports_at_once:
                 job.status, job.started = "Processing", now
                 running += 1
         for job in self.jobs.values():
-            if job.status == "Processing" and job.started is not None and now - job.started >= self.options.export_seconds:
+            waited = job.status == "Processing" and job.started is not None and now - job.started >= self.options.export_seconds
+            if waited and self.options.exports == "complete":
                 self._finish(job)
+            elif waited and self.options.exports == "fail":
+                job.status, job.finished = "Failed", now
 
     def _finish(self, job: Job) -> None:
         # Open for as long as the sandbox runs: small files stay in memory.
         job.file, digest = tempfile.SpooledTemporaryFile(_IN_MEMORY), hashlib.sha256()  # noqa: SIM115
         separator = _SEPARATORS[job.format]
-        for values in chain([job.headers], self._rows(job)):
-            line = (separator.join(_cell(v, separator) for v in values) + "\n").encode()
+        header = [_cell(name, separator) for name in job.headers]
+        for cells in chain([header], ([_cell(v, separator) for v in values] for values in self._rows(job))):
+            line = (separator.join(cells) + "\n").encode()
             digest.update(line)
             job.size += job.file.write(line)
             job.records += 1
         job.records -= 1
-        job.status, job.finished, job.checksum = "Completed", time.time(), digest.hexdigest()
+        job.status, job.finished, job.checksum = "Completed", clock.now().timestamp(), digest.hexdigest()
         day = datetime.now(CENTRAL).date()
         self._spent[day] = self._spent.get(day, 0) + job.size
 
     def _rows(self, job: Job) -> Iterator[list[Any]]:
-        name = next(n for n in ("createdAt", "updatedAt") if n in job.filter)
-        start, end = _range(job.filter[name])
+        name = next(n for n in (*_RANGES, *_LISTS) if n in job.filter)
+        start, end = _range(job.filter[name]) if name in _RANGES else (0, 0)
         if job.kind == "leads":
             leads = self.store.leads
-            for identifier in leads.between(name, start, end):
-                lead = leads.get(identifier)
+            for identifier in leads.between(name, start, end) if name in _RANGES else self.store.lists.members(self._list(job.filter)):
+                lead = dirtied(leads.get(identifier), job.fields, self.options.csv_dirt)
                 yield [lead[f] for f in job.fields]
         else:
-            types = job.filter.get("activityTypeIds")
-            for activity in _without_deletions(self.store.log.between(start, end, types)):
+            for activity in self._activities(job.filter, start, end):
                 yield [_activity_value(activity, f) for f in job.fields]
 
+    def _activities(self, wanted: dict[str, Any], start: int, end: int) -> Iterator[Activity]:
+        ids, values = (_texts(wanted.get(name), name) for name in _PRIMARY)
+        for activity in self.store.log.between(start, end, wanted.get("activityTypeIds")):
+            chosen = (
+                not (ids or values)
+                or str(activity.get("primaryAttributeValueId")) in ids
+                or activity.get("primaryAttributeValue") in values
+            )
+            # Bulk extract gives no Delete Lead activities (vendor's bulk activity page).
+            if chosen and activity["activityTypeId"] != 37:
+                yield activity
 
-def _without_deletions(activities: Iterable[Activity]) -> Iterator[Activity]:
-    # Bulk extract gives no Delete Lead activities (vendor's bulk activity page).
-    return (a for a in activities if a["activityTypeId"] != 37)
+
+def dirtied(lead: dict[str, Any], fields: list[str], dirt: frozenset[str]) -> dict[str, Any]:
+    """A lead as a file shows it: with dirt, every tenth has it in its first text of those that are asked for."""
+    name = next((f for f in fields if f in _DIRTY), None)
+    if not dirt or name is None or lead["id"] % 10 != 3:
+        return lead
+    text = str(lead[name] or "")
+    text += "".join(piece for kind, piece in _DIRT.items() if kind in dirt)
+    return {**lead, name: Raw(f'"{text[:1]}"{text[1:]}"') if "quotes" in dirt else text}
+
+
+class Raw(str):
+    """A cell that is written as it is."""
 
 
 def _activity_value(activity: Activity, field_name: str) -> Any:
@@ -222,18 +278,28 @@ def _cell(value: Any, separator: str) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Raw):
+        return value
     text = str(value)
     return '"' + text.replace('"', '""') + '"' if any(c in text for c in (separator, '"', "\n", "\r")) else text
 
 
 def _range(given: Any) -> tuple[int, int]:
-    try:
-        start, end = (given[name] for name in ("startAt", "endAt"))
-        return _moment(start), _moment(end)
-    except (KeyError, TypeError, ValueError):
-        raise ApiError(1003, "Invalid date range") from None
+    if not isinstance(given, dict):
+        raise ApiError(1003, "Invalid date range")
+    start, end = (moment(given.get(name), name) for name in ("startAt", "endAt"))
+    return epoch(start), epoch(end)
 
 
-def _moment(text: str) -> int:
-    moment = datetime.fromisoformat(text.replace("-00:00", "+00:00"))
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+def _list(given: Any, name: str) -> list[Any]:
+    if not isinstance(given, list):
+        raise ApiError(1003, f"Invalid value for parameter '{name}'")
+    return given
+
+
+def _texts(given: Any, name: str) -> list[str]:
+    return [str(each) for each in _list(given or [], name)]
+
+
+def _export_id(number: int) -> str:
+    return f"{number + 1:08x}-77e1-4f0c-8d1e-{number * 0x9E3779B1 % 2**48:012x}"

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date
+from functools import cached_property
 from typing import Any
 
-from cdp_pipelines.sandbox.marketo.leads import Leads, company_key, epoch, iso, sales_person
+import numpy as np
+
+from cdp_pipelines.sandbox.columns import of_deals
+from cdp_pipelines.sandbox.marketo.companies import company_key, sales_person
+from cdp_pipelines.sandbox.marketo.describe import OBJECTS
+from cdp_pipelines.sandbox.marketo.leads import Leads
+from cdp_pipelines.sandbox.marketo.moments import epoch, iso
 from cdp_pipelines.sandbox.people import CrmView, Deal
 
 # Stage and probability (percent), as in the other two CRMs' default pipelines.
@@ -54,15 +61,20 @@ class Deals:
     def __init__(self, view: CrmView, leads: Leads):
         self._view, self._leads = view, leads
         self._values: dict[int, dict[str, Any]] = {}
+        self._keys: dict[str, int] = {}
         self._roles: dict[int, list[Role]] = {}
-        self._gone = {deal.number for deal in view.deals if deal.deleted}
+        self._columns = of_deals(view.deals)
+        self._gone: set[int] = set(np.nonzero(self._columns.deleted)[0].tolist())
         self._count = len(view.deals)
         self._made = 0
-        self._of_lead: dict[int, set[int]] = defaultdict(set)
-        for deal in view.deals:
-            if not deal.deleted:
-                for contact in deal.contacts:
-                    self._of_lead[self._survivor(contact.person)].add(deal.number)
+
+    @cached_property
+    def _of_lead(self) -> dict[int, set[int]]:
+        """Lead -> the opportunities in which it may have a part."""
+        found: dict[int, set[int]] = defaultdict(set)
+        for number, person in zip(self._columns.part_deal.tolist(), self._columns.part_person.tolist(), strict=True):
+            found[self._leads.survivor(person)].add(number)
+        return found
 
     def __len__(self) -> int:
         return self._count - len(self._gone)
@@ -87,12 +99,27 @@ class Deals:
         deal = self._view.deals[number]
         made: dict[tuple[int, str], Role] = {}
         for nth, contact in enumerate(deal.contacts):
-            lead = self._survivor(contact.person)
+            lead = self._leads.survivor(contact.person)
             if self._leads.is_alive(lead):
-                role = _role(number, nth, lead, contact.role or "Other", contact.primary, epoch(deal.created))
+                role = _role(number, opportunity_key(number), nth, lead, contact.role or "Other", contact.primary, epoch(deal.created))
                 made.setdefault((lead, role["role"]), role)
         self._roles[number] = list(made.values())
         return self._roles[number]
+
+    def role_counts(self) -> tuple[int, int]:
+        """How many opportunities have a role, and how many roles there are. Roles that nobody has asked for are not made for this."""
+        columns, leads = self._columns, self._leads.survivors_of(self._columns.part_person)
+        shown = self._leads.are_alive(leads)
+        parts, leads = columns.part_deal[shown], leads[shown]
+        pairs, times = np.unique(np.stack([parts, leads]), axis=1, return_counts=True)
+        # Parts of one lead in one opportunity can be one role.
+        for number in np.unique(pairs[0][times > 1]).tolist():
+            self.roles(number)
+        counts = np.bincount(parts, minlength=self._count)
+        for number, roles in self._roles.items():
+            counts[number] = len(roles)
+        counts[list(self._gone)] = 0
+        return int((counts > 0).sum()), int(counts.sum())
 
     def of_lead(self, lead: int) -> list[int]:
         """Numbers of the opportunities in which a lead has a part."""
@@ -105,9 +132,19 @@ class Deals:
             yield from (o for o in map(self.get, self.numbers()) if o["externalCompanyId"] in wanted)
             return
         for value in wanted:
-            number = number_of(value)
-            if number is not None and self.exists(number) and self.get(number)[field] == value:
+            number = self._number(value)
+            if number is not None and self.get(number)[field] == value:
                 yield self.get(number)
+
+    def _number(self, key: str) -> int | None:
+        """The number of the opportunity that exists and may have this `externalOpportunityId` or `marketoGUID`."""
+        number = self._keys[key] if key in self._keys else number_of(key)
+        return number if self.exists(number) else None
+
+    def with_key(self, key: str) -> int | None:
+        """The number of the opportunity with this `externalOpportunityId`."""
+        number = self._number(key)
+        return number if number is not None and self.get(number)["externalOpportunityId"] == key else None
 
     def find_roles(self, field: str, values: Iterable[str]) -> Iterator[Role]:
         """Roles where `field` is one of `values`."""
@@ -116,7 +153,7 @@ class Deals:
             leads = [int(v) for v in wanted if v.isdecimal()]
             yield from (r for lead in leads for n in self.of_lead(lead) for r in self.roles(n) if r["leadId"] == lead)
             return
-        numbers = dict.fromkeys(n for n in map(number_of, wanted) if n is not None and self.exists(n))
+        numbers = dict.fromkeys(n for n in map(self._number, wanted) if n is not None)
         yield from (r for n in numbers for r in self.roles(n) if r[field] in wanted)
 
     def add(self, values: dict[str, Any], at: int) -> int:
@@ -124,11 +161,9 @@ class Deals:
         number = self._count
         self._count += 1
         keys = {"marketoGUID": _guid(number), "externalOpportunityId": opportunity_key(number)}
-        blank = dict.fromkeys(
-            ("description", "type", "expectedRevenue", "source", "externalCompanyId", "externalSalesPersonId", "currency")
-        )
         stamps = {"createdAt": iso(at), "updatedAt": iso(at), "externalCreatedDate": iso(at)}
-        self._values[number] = keys | blank | {"name": None, "amount": None, **closing(None), **stage_fields(0)} | values | stamps
+        self._values[number] = dict.fromkeys(OBJECTS["opportunities"].fields) | keys | stage_fields(0) | stamps | values
+        self._keys[self._values[number]["externalOpportunityId"]] = number
         self._roles[number] = []
         return number
 
@@ -140,16 +175,32 @@ class Deals:
         """Take an opportunity and its roles away for good."""
         self._gone.add(number)
 
-    def link(self, number: int, lead: int, at: int, role: str = "Other") -> Role | None:
-        """A new role, or None when the lead has it already. The first role of an opportunity is the primary one."""
+    def link(self, number: int, lead: int, at: int, role: str = "Other", primary: bool | None = None) -> Role | None:
+        """A new role, or None when the lead has it already. Unless it is said, the first role of an opportunity is the primary one."""
         roles = self.roles(number)
-        if any(r["leadId"] == lead and r["role"] == role for r in roles):
+        if self.role(number, lead, role):
             return None
         self._made += 1
-        made = _role(number, 0x1000 + self._made, lead, role, not roles, at)
+        made = _role(
+            number,
+            self.get(number)["externalOpportunityId"],
+            0x1000 + self._made,
+            lead,
+            role,
+            not roles if primary is None else primary,
+            at,
+        )
         roles.append(made)
         self._of_lead[lead].add(number)
         return made
+
+    def role(self, number: int, lead: int, role: str) -> Role | None:
+        """The role that is known by these three."""
+        return next((r for r in self.roles(number) if r["leadId"] == lead and r["role"] == role), None)
+
+    def unlink_role(self, number: int, role: Role) -> None:
+        """Take one role away."""
+        self.roles(number).remove(role)
 
     def unlink(self, number: int, lead: int) -> list[Role]:
         """Take a lead's roles in an opportunity away; gives those that there were."""
@@ -166,12 +217,6 @@ class Deals:
                     self.roles(number).append({**role, "leadId": winner, "updatedAt": iso(at)})
                     self._of_lead[winner].add(number)
 
-    def _survivor(self, person: int) -> int:
-        """The lead id of a person record, or of the one that it was merged into."""
-        while (into := self._view.people[person].merged_into) is not None:
-            person = into
-        return self._leads.id_of(person)
-
 
 def _opportunity(deal: Deal) -> dict[str, Any]:
     # A recorded answer gives amounts as text now and then.
@@ -187,8 +232,12 @@ def _opportunity(deal: Deal) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _role(number: int, part: int, lead: int, role: str, primary: bool, at: int) -> Role:
+def _role(number: int, key: str, part: int, lead: int, role: str, primary: bool, at: int) -> Role:
     stamps = {"externalCreatedDate": iso(at), "createdAt": iso(at), "updatedAt": iso(at)}
     return {
-        "marketoGUID": _guid(number, 1 + part), "externalOpportunityId": opportunity_key(number), "leadId": lead, "role": role, "isPrimary": primary
-    } | stamps  # fmt: skip
+        "marketoGUID": _guid(number, 1 + part),
+        "externalOpportunityId": key,
+        "leadId": lead,
+        "role": role,
+        "isPrimary": primary,
+    } | stamps

@@ -1,32 +1,23 @@
-"""What surrounds every answer: sign-in, limits, the envelope, paging tokens. Errors come inside HTTP 200, as strings of digits."""
+"""What surrounds every answer: parameters, the envelope, paging tokens. Errors come inside HTTP 200, as strings of digits."""
 
 from __future__ import annotations
 
 import base64
-import json
-import random
-import time
-import uuid
-from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 from urllib.parse import parse_qsl
-from zoneinfo import ZoneInfo
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from cdp_pipelines.sandbox.marketo.options import MarketoOptions
-
-CENTRAL = ZoneInfo("America/Chicago")
 HEADERS = {
     "Server": "nginx", "Cache-Control": "no-store", "Pragma": "no-cache", "X-XSS-Protection": "1; mode=block", "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
 }  # fmt: skip
-MAX_URI = 8192
+MOST_RECORDS, PAGE = 300, 300
+_requests = count(0x1F3)
 
 
 class ApiError(Exception):
@@ -36,10 +27,18 @@ class ApiError(Exception):
         super().__init__(message)
         self.code, self.status = str(code), status
 
+    @property
+    def reason(self) -> dict[str, str]:
+        """The error as it stands among a record's reasons."""
+        return {"code": self.code, "message": str(self)}
+
+
+NOT_FOUND = ApiError(610, "Requested resource not found", 404)
+
 
 def request_id() -> str:
-    """Some hex digits, and the moment in milliseconds, in hex."""
-    return f"{random.randrange(0x100, 0xFFFFF):x}#{int(time.time() * 1000):x}"
+    """Some hex digits, and the moment in milliseconds, in hex. Always the real moment: it names the request, not what it changed."""
+    return f"{0x100 + next(_requests) * 7919 % 0xFFE00:x}#{int(datetime.now(UTC).timestamp() * 1000):x}"
 
 
 def reply(body: dict[str, Any], status: int = 200) -> Response:
@@ -56,30 +55,64 @@ def success(result: list[Any] | None = None, **extra: Any) -> Response:
     return reply(body | {k: v for k, v in extra.items() if v is not None} | {"success": True})
 
 
+def assets(result: list[Any], nothing: str = "No assets found for the given search criteria.") -> Response:
+    """A good answer of the asset API, which leaves `result` out when there is nothing."""
+    body: dict[str, Any] = {"success": True, "errors": [], "requestId": request_id(), "warnings": []}
+    return reply(body | ({"result": result} if result else {"warnings": [nothing]}))
+
+
 def failure(error: ApiError) -> Response:
     """A bad answer."""
-    body = {"requestId": request_id(), "success": False, "errors": [{"code": error.code, "message": str(error)}]}
+    body = {"requestId": request_id(), "success": False, "errors": [error.reason]}
     return reply(body | ({"warnings": []} if error.code == "610" else {}), error.status)
 
 
-def make_token(**content: Any) -> str:
+def skipped(error: ApiError, **about: Any) -> dict[str, Any]:
+    """A record that was left as it was, and why."""
+    return {**about, "status": "skipped", "reasons": [error.reason]}
+
+
+def make_token(**content: int) -> str:
     """An opaque paging token."""
     return base64.b32encode(orjson.dumps(content)).decode()
 
 
-def read_token(token: str) -> dict[str, Any]:
+def read_token(token: str) -> dict[str, int]:
     """What a paging token stands for."""
     try:
-        return orjson.loads(base64.b32decode(token))
+        found = orjson.loads(base64.b32decode(token))
+        if isinstance(found, dict) and all(type(v) is int and 0 <= v < 2**40 for v in found.values()):
+            return found
     except ValueError:
-        raise ApiError(1003, "Malformed paging token") from None
+        pass
+    raise ApiError(1003, "Malformed paging token")
+
+
+def whole(value: Any) -> int | None:
+    """The number in a text of digits, or a whole number itself; None when it is neither or beyond 32 bits."""
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdecimal() and len(value) < 12:
+        value = int(value)
+    return value if type(value) is int and 0 <= value < 2**31 else None
+
+
+def moment(text: str, name: str) -> datetime:
+    """A date and time in any of ISO 8601's spellings, UTC when it names no zone."""
+    try:
+        # A plus sign that was not quoted arrives as a space; `-00:00` is a zone to Marketo, but not to Python.
+        found = datetime.fromisoformat(text.strip().replace(" ", "+").replace("-00:00", "+00:00"))
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, AttributeError):
+        raise ApiError(1003, f"Invalid value for parameter '{name}'") from None
 
 
 class Params:
-    """A request's parameters: the query's and, for `POST ..._method=GET`, the form's. Lists come repeated or with commas."""
+    """A request's parameters: the query's and, for a form, the body's. Lists come repeated or with commas.
 
-    def __init__(self, pairs: list[tuple[str, str]], body: Any = None):
-        self.pairs, self.body = pairs, body
+    `body` is what a JSON body says, `raw` any body; `json` tells whether the body said that it is JSON.
+    """
+
+    def __init__(self, pairs: list[tuple[str, str]], body: Any = None, raw: bytes = b"", json: bool = False):
+        self.pairs, self.body, self.raw, self.json = pairs, body, raw, json
 
     def get(self, name: str) -> str | None:
         """The last value of a parameter."""
@@ -100,99 +133,70 @@ class Params:
         text = self.get(name)
         if text is None:
             return default
-        if not text.isdecimal() or not int(text):
+        if not (found := whole(text)):
             raise ApiError(1003, f"Invalid value for parameter '{name}'")
-        return min(int(text), most)
+        return min(found, most)
+
+    def flag(self, name: str) -> bool:
+        """Whether a parameter says yes."""
+        return (self.get(name) or "").lower() == "true"
+
+    def object(self) -> dict[str, Any]:
+        """The JSON object that the body must be."""
+        if not self.json:
+            raise ApiError(612, "Invalid Content Type")
+        if not isinstance(self.body, dict):
+            raise ApiError(609, "Invalid JSON")
+        return self.body
+
+    def inputs(self, most: int = MOST_RECORDS) -> list[dict[str, Any]]:
+        """The records in `input`."""
+        found = self.object().get("input")
+        if not found:
+            raise ApiError(1002, "Missing value for the required parameter 'input'")
+        if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+            raise ApiError(609, "Invalid JSON")
+        if len(found) > most:
+            raise ApiError(1003, f"The size of input is more than {most}")
+        return found
+
+    def choice(self, name: str, allowed: tuple[str, ...]) -> str:
+        """One of the words that a part of the body may be, the first when it is left out."""
+        found = self.object().get(name) or allowed[0]
+        if found not in allowed:
+            raise ApiError(1003, f"Invalid value for parameter '{name}'")
+        return found
 
 
 async def read_params(request: Request) -> Params:
-    """The parameters of a request, wherever `_method=GET` allows them to be."""
+    """The parameters of a request, wherever `_method` allows them to be."""
     pairs = parse_qsl(request.url.query, keep_blank_values=True)
-    body: Any = None
-    if request.method == "POST":
-        raw = await request.body()
-        if "json" in request.headers.get("content-type", ""):
-            try:
-                body = json.loads(raw or b"{}")
-            except ValueError:
-                raise ApiError(609, "Invalid JSON") from None
-        else:
-            pairs += parse_qsl(raw.decode(), keep_blank_values=True)
-    return Params(pairs, body)
-
-
-@dataclass
-class Gate:
-    """Lets requests in: token, limits, permissions. One for each emulated instance."""
-
-    options: MarketoOptions
-    calls_today: int = 0
-    errors_today: dict[str, int] = field(default_factory=dict)
-    _token: str = ""
-    _expires: float = 0
-    _recent: deque[float] = field(default_factory=deque)
-    _running: int = 0
-    _day: Any = None
-
-    def sign_in(self, params: Params) -> Response:
-        """The identity endpoint: the same token until it expires."""
-        options = self.options
-        if params.get("client_id") != options.client_id:
-            text = f"No client with requested id: {params.get('client_id')}"
-            return JSONResponse({"error": "unauthorized", "error_description": text}, 401)
-        if params.get("client_secret") != options.client_secret:
-            return JSONResponse({"error": "invalid_client", "error_description": "Bad client credentials"}, 401)
-        if params.get("grant_type") != "client_credentials":
-            return JSONResponse({"error": "invalid_request", "error_description": "Missing grant type"}, 400)
-        now = time.monotonic()
-        if now >= self._expires:
-            self._token, self._expires = f"{uuid.uuid4()}:int", now + options.token_seconds
-        remaining = max(int(self._expires - now) - 1, 0)
-        return reply({"access_token": self._token, "token_type": "bearer", "expires_in": remaining, "scope": "apis@sandbox.example.com"})
-
-    def revoke(self) -> None:
-        """Make the current token invalid (601)."""
-        self._token, self._expires = "", 0
-
-    async def admit(self, request: Request, family: str, handler: Callable[[Params], Awaitable[Response]]) -> Response:
-        """Check the request as Marketo does, then let `handler` answer it."""
-        self._running += 1
+    if request.method == "GET":
+        return Params(pairs)
+    raw, kind = await request.body(), request.headers.get("content-type", "")
+    if "json" in kind:
         try:
-            if len(request.url.path) + len(request.url.query) > MAX_URI:
-                return Response("Request-URI Too Large", 414, HEADERS)
-            params = await read_params(request)
-            self._check_token(request, params)
-            self._check_limits()
-            if family in self.options.denied:
-                raise ApiError(603, "Access denied")
-            return await handler(params)
-        except ApiError as error:
-            self.errors_today[error.code] = self.errors_today.get(error.code, 0) + 1
-            return failure(error)
-        finally:
-            self._running -= 1
+            # An empty body is what clients send when there is nothing to say.
+            return Params(pairs, orjson.loads(raw) if raw.strip() else None, raw, json=True)
+        except orjson.JSONDecodeError:
+            raise ApiError(609, "Invalid JSON") from None
+    if "multipart" not in kind:
+        pairs += parse_qsl(raw.decode(errors="replace"), keep_blank_values=True)
+    return Params(pairs, raw=raw)
 
-    def _check_token(self, request: Request, params: Params) -> None:
-        kind, _, given = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer":
-            # Since 31 August 2026 the query parameter is no longer taken (vendor's authentication page).
-            given = (params.get("access_token") or "") if self.options.token_in_query else ""
-        if not given or given != self._token:
-            raise ApiError(601, "Access token invalid")
-        if time.monotonic() >= self._expires:
-            raise ApiError(602, "Access token expired")
 
-    def _check_limits(self) -> None:
-        options, now = self.options, time.monotonic()
-        if (today := datetime.now(CENTRAL).date()) != self._day:
-            self._day, self.calls_today, self.errors_today = today, 0, {}
-        if self._running > options.concurrent_calls:
-            raise ApiError(615, f"Concurrent access limit '{options.concurrent_calls}' reached")
-        if self.calls_today >= options.daily_calls:
-            raise ApiError(607, "Daily quota reached")
-        while self._recent and self._recent[0] <= now - 20:
-            self._recent.popleft()
-        if len(self._recent) >= options.calls_per_20_seconds:
-            raise ApiError(606, f"Max rate limit '{options.calls_per_20_seconds}' exceeded with in '20' secs")
-        self._recent.append(now)
-        self.calls_today += 1
+def page(params: Params, found: list[Any], short: bool = False) -> tuple[list[Any], str | None]:
+    """One page, and the token of the next when there is one."""
+    size = params.size("batchSize", PAGE, PAGE)
+    size = max(size // 2, 1) if short else size
+    token = params.get("nextPageToken")
+    start = read_token(token).get("from", 0) if token else 0
+    return found[start : start + size], make_token(**{"from": start + size}) if start + size < len(found) else None
+
+
+def asset_page(params: Params, found: list[Any]) -> list[Any]:
+    """One page of the asset API, which counts instead of giving tokens."""
+    size, offset = params.size("maxReturn", 20, 200), whole(params.get("offset") or 0)
+    if offset is None:
+        raise ApiError(1003, "Invalid value for parameter 'offset'")
+    return found[offset : offset + size]

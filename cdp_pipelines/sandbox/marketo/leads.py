@@ -1,74 +1,21 @@
-"""Leads and companies: the world's neutral records in Marketo's fields, made when they are asked for; only what changed is kept."""
+"""The leads: the world's people in Marketo's fields, made when they are asked for; only what changed is kept."""
 
 from __future__ import annotations
 
 from array import array
+from bisect import insort
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from cdp_pipelines.sandbox.marketo.describe import BOOLEANS, LEAD_NAMES
-from cdp_pipelines.sandbox.people import CompanyRecord, CrmView, PersonRecord
-from cdp_pipelines.sandbox.salesforce.ids import make_id
-
-_PRODUCTS = ("Analytics", "Automation", "Integration", None)
-_REVENUE_STAGE = {"subscriber": 1, "lead": 2, "marketingqualifiedlead": 3, "salesqualifiedlead": 4, "opportunity": 5, "customer": 6}
-_STATUS = {
-    "subscriber": "New", "lead": "Open", "marketingqualifiedlead": "MQL", "salesqualifiedlead": "SQL", "opportunity": "Working",
-    "customer": "Customer",
-}  # fmt: skip
-_NOTES = 'Asked for "pricing", wants a trial.\nCall back next week\r\n\r\nMet at booth 4'
-
-
-def iso(seconds: float) -> str:
-    """A moment as Marketo writes it: whole seconds, UTC."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def epoch(moment: datetime) -> int:
-    """Whole seconds since 1970; Marketo knows nothing finer."""
-    return int(moment.timestamp())
-
-
-def company_key(number: int) -> str:
-    """The `externalCompanyId` of a company."""
-    return f"CO-{number + 1:06d}"
-
-
-def sales_person(owner: int) -> str:
-    """The `externalSalesPersonId` of a representative."""
-    return f"SP-{owner + 1:03d}"
-
-
-class Companies:
-    """The companies; they never change here."""
-
-    def __init__(self, view: CrmView):
-        self._view = view
-
-    def __len__(self) -> int:
-        return len(self._view.companies)
-
-    def get(self, identifier: int) -> dict[str, Any] | None:
-        """The company with this id."""
-        if not 1 <= identifier <= len(self):
-            return None
-        record = self._view.companies[identifier - 1]
-        return {"id": identifier, **_inherited(record), "createdAt": iso(epoch(record.created)), "updatedAt": iso(epoch(record.updated))}
-
-    def find(self, field: str, values: Iterable[str]) -> Iterator[dict[str, Any]]:
-        """Companies where `field` is one of `values`."""
-        if field == "company":
-            wanted = set(values)
-            numbers = [n for n, record in enumerate(self._view.companies) if record.name in wanted]
-        else:
-            digits = (v.removeprefix("CO-") if field == "externalCompanyId" else v for v in dict.fromkeys(values))
-            numbers = [int(d) - 1 for d in digits if d.isdecimal()]
-        for number in numbers:
-            if found := self.get(number + 1):
-                yield found
+from cdp_pipelines.sandbox.columns import ALIVE, CONVERTED, Column, of_people
+from cdp_pipelines.sandbox.marketo.companies import Companies, company_key
+from cdp_pipelines.sandbox.marketo.envelope import whole
+from cdp_pipelines.sandbox.marketo.lead_records import blank, lead_of, salesforce_ids
+from cdp_pipelines.sandbox.marketo.moments import iso
+from cdp_pipelines.sandbox.people import CrmView, PersonRecord
 
 
 class Leads:
@@ -78,25 +25,40 @@ class Leads:
     follows standard fields only.
     """
 
-    def __init__(self, view: CrmView, salesforce_people: Sequence[PersonRecord] | None = None):
-        self._view, self._salesforce_people = view, salesforce_people
+    def __init__(self, view: CrmView, salesforce_people: Sequence[PersonRecord] | None = None, companies: Companies | None = None):
+        self._view = view
+        self._salesforce_people = of_people(salesforce_people) if salesforce_people else None
+        self._companies = companies or Companies(view)
         self._values: dict[int, dict[str, Any]] = {}
         self._indexes: dict[str, dict[str, list[int]]] = {}
-        created, changed, alive = array("q"), array("q"), bytearray()
-        for person in view.people:
-            created.append(epoch(person.created))
-            changed.append(max(epoch(person.created), epoch(person.updated)))
-            alive.append(person.fate in ("alive", "converted"))
-        order = np.argsort(np.array(created, dtype=np.int64), kind="stable").tolist()
-        self._numbers, self._ids = array("i", order), array("i", bytes(4 * len(order)))
-        for place, number in enumerate(order):
-            self._ids[number] = place + 1
-        self.created, self.changed = array("q", (created[n] for n in order)), array("q", (changed[n] for n in order))
-        self.alive = bytearray(alive[n] for n in order)
+        self._columns = of_people(view.people)
+        created = self._columns.created // 1000
+        changed = np.maximum(created, self._columns.updated // 1000)
+        order = np.argsort(created, kind="stable")
+        self._numbers, self._ids = order, np.empty(len(order), dtype=np.int64)
+        self._ids[order] = np.arange(1, len(order) + 1)
+        self.created, self.changed = array("q", created[order].tolist()), array("q", changed[order].tolist())
+        self.alive = bytearray(np.isin(self._columns.fate, (ALIVE, CONVERTED))[order].astype(np.uint8).tobytes())
 
     def id_of(self, number: int) -> int:
         """The lead id of the world's person record with this number."""
-        return self._ids[number]
+        return int(self._ids[number])
+
+    def survivor(self, number: int) -> int:
+        """The lead id of the world's person record with this number, or of the record that it was merged into."""
+        return self.id_of(int(self._survivors[number]))
+
+    def survivors_of(self, numbers: Column) -> Column:
+        """The same for many."""
+        return self._ids[self._survivors[numbers]]
+
+    def are_alive(self, identifiers: Column) -> Column:
+        """Which of these leads exist today."""
+        return np.frombuffer(bytes(self.alive), dtype=bool)[identifiers - 1]
+
+    @cached_property
+    def _survivors(self) -> Column:
+        return self._columns.survivors()
 
     def __len__(self) -> int:
         return self.alive.count(1)
@@ -111,39 +73,59 @@ class Leads:
 
     def company_keys(self) -> set[str]:
         """The `externalCompanyId`s of the leads that exist."""
-        people = (self._view.people[self._numbers[i - 1]] for i in self.ids() if i <= len(self._numbers))
-        keys = {company_key(person.company) for person in people if person.company is not None}
+        living = self._numbers[np.frombuffer(bytes(self.alive[: len(self._numbers)]), dtype=bool)]
+        companies = self._columns.company[living]
+        keys = {company_key(int(company)) for company in np.unique(companies[companies >= 0])}
         changed = (values.get("externalCompanyId") for identifier, values in self._values.items() if self.is_alive(identifier))
-        return keys | {key for key in changed if key}
+        keys |= {key for key in changed if key}
+        return keys if self._companies.untouched else {key for key in keys if self._companies.id_of(key)}
 
     def get(self, identifier: int) -> dict[str, Any]:
         """All fields of a lead, also of one that is gone."""
         changed = self._values.get(identifier, {})
         if identifier > len(self._numbers):
-            return changed
+            return {**changed, **self._companies.overlay(changed, None)}
         person = self._view.people[self._numbers[identifier - 1]]
         company = self._view.companies[person.company] if person.company is not None else None
-        number = person.salesforce_number
-        return {
-            **_lead(person, company),
-            "id": identifier,
-            **(salesforce_ids(number, self._salesforce_people) if number is not None else {}),
-            **changed,
-        }
+        lead = lead_of(person, company)
+        own, number = lead["externalCompanyId"], person.salesforce_number
+        lead["id"] = identifier
+        if number is not None:
+            lead |= salesforce_ids(number, self._salesforce_people)
+        lead |= changed
+        return lead | self._companies.overlay(lead, own)
 
     def find(self, field: str, values: Iterable[str]) -> list[int]:
-        """Ids of the leads where `field` is one of `values`."""
-        wanted = dict.fromkeys(values)
+        """Ids of the leads where `field` is one of `values`, letters' case aside."""
+        wanted = dict.fromkeys(v.lower() for v in values)
         if field == "id":
-            return [int(v) for v in wanted if v.isdecimal() and self.is_alive(int(v))]
+            numbers = dict.fromkeys(map(whole, wanted))
+            return [n for n in numbers if n is not None and self.is_alive(n)]
         index = self._indexes.get(field)
         if index is None:
             index = self._indexes[field] = {}
             for identifier in self.ids():
-                value = self.get(identifier).get(field)
-                if value is not None:
-                    index.setdefault(str(value).lower(), []).append(identifier)
-        return [identifier for value in wanted for identifier in index.get(value.lower(), [])]
+                for text in self._text(identifier, field):
+                    index.setdefault(text, []).append(identifier)
+        found = (identifier for value in wanted for identifier in index.get(value, []))
+        return list(dict.fromkeys(found))
+
+    def _text(self, identifier: int, field: str) -> list[str]:
+        """What a lead is found by in a field: one text or none; of cookies, each."""
+        if field == "email" and identifier not in self._values:
+            value: Any = self._view.people[self._numbers[identifier - 1]].email
+        elif field == "externalCompanyId" and identifier not in self._values and self._companies.untouched:
+            company = int(self._columns.company[self._numbers[identifier - 1]])
+            value = company_key(company) if company >= 0 else None
+        else:
+            value = self.get(identifier).get(field)
+        if field == "cookies" and value:
+            return value.lower().split(",")
+        return [] if value is None else [str(value).lower()]
+
+    def forget(self, field: str) -> None:
+        """Make the index of a field anew when it is next needed, since it changed beyond the leads' own fields."""
+        self._indexes.pop(field, None)
 
     def between(self, field: str, start: int, end: int) -> list[int]:
         """Ids of the leads that were created (`createdAt`) or last changed (`updatedAt`) from `start` to `end`, both included."""
@@ -157,67 +139,43 @@ class Leads:
         self.changed.append(at)
         self.alive.append(1)
         identifier = len(self.alive)
-        blank = dict.fromkeys(LEAD_NAMES) | dict.fromkeys(BOOLEANS, False)
         stamps = {"createdAt": iso(at), "updatedAt": iso(at), "leadPartitionId": 1, "personType": "contact", "isLead": True}
-        self._values[identifier] = blank | stamps | values | {"id": identifier}
-        self._named(identifier)
+        self._values[identifier] = blank() | stamps | values | {"id": identifier}
+        self._name(identifier)
+        self._index(identifier, {})
         return identifier
 
     def edit(self, identifier: int, values: dict[str, Any], at: int) -> None:
         """Change fields of a lead."""
+        before = {field: self._text(identifier, field) for field in self._indexes}
         self._values.setdefault(identifier, {}).update(values, updatedAt=iso(at))
+        self.touch(identifier, at)
+        if {"firstName", "lastName"} & values.keys():
+            self._name(identifier)
+        self._index(identifier, before)
+
+    def touch(self, identifier: int, at: int) -> None:
+        """Note a change of something that a lead inherits; its visible time stays."""
         self.changed[identifier - 1] = max(self.changed[identifier - 1], at)
-        self._named(identifier)
 
     def remove(self, identifier: int) -> None:
         """Take a lead away for good."""
+        before = {field: self._text(identifier, field) for field in self._indexes}
         self.alive[identifier - 1] = 0
-        self._indexes.clear()
+        self._index(identifier, before)
 
-    def _named(self, identifier: int) -> None:
+    def _name(self, identifier: int) -> None:
         lead = self.get(identifier)
         self._values[identifier]["mktoName"] = " ".join(filter(None, (lead["firstName"], lead["lastName"]))) or None
-        self._indexes.clear()
 
-
-def _inherited(record: CompanyRecord) -> dict[str, Any]:
-    return {
-        "externalCompanyId": company_key(record.number), "company": record.name, "site": None, "billingStreet": record.street,
-        "billingCity": record.city, "billingState": record.state, "billingCountry": record.country, "billingPostalCode": record.postal_code,
-        "website": f"https://www.{record.domain}" if record.domain else None, "mainPhone": record.phone, "industry": record.industry,
-        "annualRevenue": float(record.annual_revenue) if record.annual_revenue is not None else None, "numberOfEmployees": record.employees,
-        "externalSalesPersonId": sales_person(record.owner),
-    }  # fmt: skip
-
-
-def _lead(person: PersonRecord, company: CompanyRecord | None) -> dict[str, Any]:
-    n, created = person.number, epoch(person.created)
-    # Every seventh lead was last changed in a custom field, so its visible time stayed behind.
-    visible = created if n % 7 == 3 else epoch(person.updated)
-    lead: dict[str, Any] = dict.fromkeys(LEAD_NAMES) | dict.fromkeys(BOOLEANS, False)
-    if company:
-        lead |= _inherited(company) | {"contactCompany": company.number + 1}
-    lead |= {
-        "company": person.company_name or lead["company"], "firstName": person.first_name, "lastName": person.last_name,
-        "mktoName": " ".join(filter(None, (person.first_name, person.last_name))) or None, "email": person.email, "phone": person.phone,
-        "mobilePhone": person.mobile, "title": person.title, "city": person.city, "state": person.state, "country": person.country,
-        "inferredCountry": person.country, "leadScore": person.lead_score, "leadSource": person.lead_source, "personType": person.role,
-        "isLead": person.role == "lead", "unsubscribed": person.do_not_email, "originalSourceType": "Web form fillout" if n % 3 else "List import",
-        "leadStatus": _STATUS.get(person.lifecycle_stage, person.lifecycle_stage), "leadRevenueStageId": _REVENUE_STAGE.get(person.lifecycle_stage),
-        "mktoIsCustomer": person.lifecycle_stage == "customer", "productInterest": _PRODUCTS[n % 4], "newsletterOptIn": n % 2 == 0,
-        "customerFitScore": n % 101 if n % 4 else None, "urgency": (n % 50) / 10 if n % 6 == 0 else None, "leadPartitionId": 1,
-        "mktoPersonNotes": _NOTES if n % 11 == 4 else None, "createdAt": iso(created),
-        "updatedAt": iso(visible), "externalSalesPersonId": sales_person(person.owner),
-    }  # fmt: skip
-    return lead
-
-
-def salesforce_ids(number: int, people: Sequence[PersonRecord] | None) -> dict[str, str]:
-    """The Salesforce id of a Salesforce person record, in the field for its kind; a converted or merged record has its successor's.
-
-    Without Salesforce's `people` every record counts as a contact.
-    """
-    while people and (successor := people[number].merged_into) is not None:
-        number = successor
-    is_lead = people is not None and people[number].role == "lead"
-    return {"sfdcLeadId": make_id("00Q", number)} if is_lead else {"sfdcContactId": make_id("003", number)}
+    def _index(self, identifier: int, before: dict[str, list[str]]) -> None:
+        """Bring the indexes up to date; `before` is what the lead was found by."""
+        for field, index in self._indexes.items():
+            old = before.get(field, [])
+            new = self._text(identifier, field) if self.is_alive(identifier) else []
+            for text in old:
+                if text not in new:
+                    index[text].remove(identifier)
+            for text in new:
+                if text not in old:
+                    insort(index.setdefault(text, []), identifier)

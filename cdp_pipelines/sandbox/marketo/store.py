@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from cdp_pipelines.config import Kind
-from cdp_pipelines.sandbox.marketo.activities import CAMPAIGN_ID, PROGRAM_ID, ActivityLog, stage_change
-from cdp_pipelines.sandbox.marketo.deals import Deals, closing, number_of, opportunity_key, stage_fields
-from cdp_pipelines.sandbox.marketo.describe import LEAD_LABELS
-from cdp_pipelines.sandbox.marketo.leads import Companies, Leads, epoch, iso
-from cdp_pipelines.sandbox.people import Campaign, CrmView, Owner, PersonRecord
+from cdp_pipelines.sandbox.marketo.activities import Activity, ActivityLog, changes_text
+from cdp_pipelines.sandbox.marketo.assets import Assets
+from cdp_pipelines.sandbox.marketo.companies import Companies, sales_person
+from cdp_pipelines.sandbox.marketo.deals import Deals, closing, stage_fields
+from cdp_pipelines.sandbox.marketo.fields import LEAD_LABELS
+from cdp_pipelines.sandbox.marketo.leads import Leads
+from cdp_pipelines.sandbox.marketo.lists import StaticLists
+from cdp_pipelines.sandbox.marketo.moments import epoch, iso
+from cdp_pipelines.sandbox.people import CrmView, Owner, PersonRecord
 
 _PERSON_FIELDS = {
     "first_name": "firstName", "last_name": "lastName", "email": "email", "phone": "phone", "title": "title", "company": "company",
     "lead_score": "leadScore",
 }  # fmt: skip
+_COMPANY_FIELDS = {"industry": "industry", "phone": "mainPhone", "region": "billingState"}
+_NOT_MERGED = frozenset({"id", "createdAt", "updatedAt", "mktoName"})
 
 
 class MarketoStore:
-    """A `CrmStore`. Deletes are final: nothing can be restored. Ids are lead ids and `externalOpportunityId`s.
+    """A `CrmStore` that `KeepsCompanies`. Deletes are final: nothing can be restored. Ids are lead ids and `externalOpportunityId`s.
 
     `salesforce_people` are Salesforce's records, to tell whether `salesforce_number` means a contact or a lead there.
+    `listeners` are called with each new activity.
     """
 
     kind: Kind = "marketo"
@@ -31,6 +38,7 @@ class MarketoStore:
     def __init__(self, view: CrmView, owners: Sequence[Owner], salesforce_people: Sequence[PersonRecord] | None = None):
         self.view, self.owners = view, owners
         self._salesforce_people = salesforce_people
+        self.listeners: list[Callable[[Activity], None]] = []
 
     @cached_property
     def companies(self) -> Companies:
@@ -40,7 +48,7 @@ class MarketoStore:
     @cached_property
     def leads(self) -> Leads:
         """The leads."""
-        return Leads(self.view, self._salesforce_people)
+        return Leads(self.view, self._salesforce_people, self.companies)
 
     @cached_property
     def deals(self) -> Deals:
@@ -50,7 +58,22 @@ class MarketoStore:
     @cached_property
     def log(self) -> ActivityLog:
         """The activities."""
-        return ActivityLog(self.view, self.leads, self.deals)
+        return ActivityLog(self.view, self.leads, self.deals, self.listeners)
+
+    @cached_property
+    def lists(self) -> StaticLists:
+        """The static lists."""
+        return StaticLists(self.view, self.leads)
+
+    @cached_property
+    def assets(self) -> Assets:
+        """Programs and smart campaigns."""
+        return Assets(self.view)
+
+    @cached_property
+    def sales_people(self) -> frozenset[str]:
+        """The `externalSalesPersonId`s that there are."""
+        return frozenset(sales_person(owner.number) for owner in self.owners)
 
     def person_id(self, number: int) -> str:
         """The lead id of the world's person record with this number."""
@@ -70,37 +93,40 @@ class MarketoStore:
 
     def live_deals(self) -> list[str]:
         """See CrmStore."""
-        return [opportunity_key(n) for n in self.deals.numbers()]
+        return [self.deals.get(n)["externalOpportunityId"] for n in self.deals.numbers()]
 
     def deal_people(self, deal: str) -> list[str]:
         """See CrmStore."""
-        return list(dict.fromkeys(str(role["leadId"]) for role in self.deals.roles(_number(deal))))
+        return list(dict.fromkeys(str(role["leadId"]) for role in self.deals.roles(self._deal(deal))))
 
     def create_person(self, fields: dict[str, Any], at: datetime) -> str:
         """See CrmStore."""
-        lead = self.leads.add({_PERSON_FIELDS[name]: value for name, value in fields.items()}, epoch(at))
-        self.log.add(epoch(at), 12, lead, Source_Type="Web service API", Created_Date=iso(epoch(at))[:10])
-        return str(lead)
+        return str(self.create_lead({_PERSON_FIELDS[name]: value for name, value in fields.items()}, at))
+
+    def create_lead(self, values: dict[str, Any], at: datetime, source: str = "Web service API") -> int:
+        """Add a lead with these fields and give its id; `source` is where the activity New Lead says that it comes from."""
+        lead = self.leads.add(values, epoch(at))
+        self.log.add(epoch(at), 12, lead, Source_Type=source, Created_Date=iso(epoch(at))[:10])
+        return lead
 
     def edit_person(self, person: str, fields: dict[str, Any], at: datetime) -> None:
         """See CrmStore."""
-        lead, before = int(person), self.leads.get(int(person))
-        values = {_PERSON_FIELDS[name]: value for name, value in fields.items()}
-        self._edit_lead(lead, {k: v for k, v in values.items() if v != before[k]}, before, epoch(at))
+        self.edit_lead(int(person), {_PERSON_FIELDS[name]: value for name, value in fields.items()}, at)
 
-    def _edit_lead(self, lead: int, values: dict[str, Any], before: dict[str, Any], at: int) -> None:
+    def edit_lead(self, lead: int, values: dict[str, Any], at: datetime, source: str = "Web service API") -> None:
+        """Set fields of a lead. What stays as it was is no change: no activity, and its `updatedAt` stays too."""
+        before, when = self.leads.get(lead), epoch(at)
+        values = {k: v for k, v in values.items() if v != before.get(k)}
         if not values:
             return
-        self.leads.edit(lead, values, at)
+        self.leads.edit(lead, values, when)
         for name, value in values.items():
-            old, text = before[name], None if value is None else str(value)
+            old = before.get(name)
             # A change of score is written down twice, as a change of score and as one of a value.
             if name == "leadScore":
                 change = f"{(value or 0) - (old or 0):+d}"
-                self.log.add(at, 22, lead, LEAD_LABELS[name], Change_Value=change, New_Value=value, Old_Value=old)
-            self.log.add(
-                at, 13, lead, LEAD_LABELS[name], New_Value=text, Old_Value=None if old is None else str(old), Source="Web service API"
-            )
+                self.log.add(when, 22, lead, LEAD_LABELS[name], Change_Value=change, New_Value=value, Old_Value=old)
+            self.log.add(when, 13, lead, LEAD_LABELS[name], New_Value=_text(value), Old_Value=_text(old), Source=source)
 
     def delete_person(self, person: str, at: datetime) -> None:
         """See CrmStore."""
@@ -116,15 +142,59 @@ class MarketoStore:
         raise ValueError("Marketo cannot bring back a deleted lead")
 
     def merge_people(self, winner: str, loser: str, at: datetime) -> None:
-        """See CrmStore. The winner's blanks take the loser's values, and the loser's roles become the winner's."""
-        kept, gone, when = self.leads.get(int(winner)), self.leads.get(int(loser)), epoch(at)
-        read_only = {"id", "createdAt", "updatedAt", "mktoName"}
-        filled = {k: v for k, v in gone.items() if k not in read_only and kept.get(k) in (None, "") and v not in (None, "")}
-        self.leads.edit(int(winner), filled, when)
-        self.leads.remove(int(loser))
-        self.deals.move(int(loser), int(winner), when)
-        merged = {"Master_Updated": bool(filled), "Merge_IDs": [int(loser)], "Merge_Source": "leaddb"}
-        self.log.add(when, 32, int(winner), (int(winner), kept["mktoName"]), **merged)
+        """See CrmStore. The winner's blanks take the loser's values, and the loser's roles and lists become the winner's."""
+        self.merge_leads(int(winner), [int(loser)], at)
+
+    def merge_leads(self, winner: int, losers: Sequence[int], at: datetime) -> None:
+        """Merge leads into one; earlier losers' values go before later ones'."""
+        when, name = epoch(at), self.leads.get(winner)["mktoName"]
+        updated = False
+        for loser in losers:
+            kept, gone = self.leads.get(winner), self.leads.get(loser)
+            filled = {k: v for k, v in gone.items() if k not in _NOT_MERGED and kept.get(k) in (None, "") and v not in (None, "")}
+            updated = updated or bool(filled)
+            self.leads.edit(winner, filled, when)
+            self.deals.move(loser, winner, when)
+            self.lists.merged(loser, winner)
+            self.leads.remove(loser)
+        merged = {"Master_Updated": updated, "Merge_IDs": list(losers), "Merge_Source": "leaddb"}
+        self.log.add(when, 32, winner, (winner, name), **merged)
+
+    def live_companies(self) -> list[str]:
+        """See KeepsCompanies."""
+        return [str(i) for i in self.companies.ids()]
+
+    def edit_company(self, company: str, fields: dict[str, Any], at: datetime) -> dict[str, Any]:
+        """See KeepsCompanies."""
+        self.write_company(int(company), {_COMPANY_FIELDS[name]: value for name, value in fields.items()}, at)
+        return fields
+
+    def write_company(self, company: int, values: dict[str, Any], at: datetime) -> None:
+        """Set fields of a company. Its leads show them at once and count as changed, though their visible time stays."""
+        found, when = self.companies.get(company), epoch(at)
+        assert found is not None, f"there is no company {company}"
+        leads = self.leads.find("externalCompanyId", [found["externalCompanyId"]])
+        self.companies.edit(company, values, when)
+        for lead in leads:
+            self.leads.touch(lead, when)
+
+    def move_person(self, person: str, company: str, at: datetime) -> bool:
+        """See KeepsCompanies."""
+        lead, found = int(person), self.companies.get(int(company))
+        if found is None or self.leads.get(lead)["externalCompanyId"] == found["externalCompanyId"]:
+            return False
+        self.edit_lead(lead, {"externalCompanyId": found["externalCompanyId"]}, at)
+        return True
+
+    def delete_company(self, company: int, at: datetime) -> None:
+        """Delete a company; its leads belong to none then."""
+        found = self.companies.get(company)
+        assert found is not None, f"there is no company {company}"
+        leads = self.leads.find("externalCompanyId", [found["externalCompanyId"]])
+        self.companies.remove(company)
+        self.leads.forget("externalCompanyId")
+        for lead in leads:
+            self.leads.touch(lead, epoch(at))
 
     def convert_person(self, person: str, at: datetime) -> str | None:
         """See CrmStore: Marketo knows leads only."""
@@ -133,79 +203,64 @@ class MarketoStore:
     def create_deal(self, fields: dict[str, Any], people: list[str], at: datetime) -> str:
         """See CrmStore."""
         number = self.deals.add(_deal_values(fields), epoch(at))
-        deal = opportunity_key(number)
+        deal = self.deals.get(number)["externalOpportunityId"]
         for person in people:
             self.link(deal, person, at)
         return deal
 
     def edit_deal(self, deal: str, fields: dict[str, Any], at: datetime) -> None:
         """See CrmStore."""
-        number, before = _number(deal), self.deals.get(_number(deal))
-        values = _deal_values(fields)
+        self.edit_opportunity(self._deal(deal), _deal_values(fields), at)
+
+    def edit_opportunity(self, number: int, values: dict[str, Any], at: datetime) -> None:
+        """Set fields of an opportunity; each lead with a part in it has an activity that tells what changed."""
+        before = self.deals.get(number)
+        changed = [(f"{name[0].upper()}{name[1:]}", before.get(name), new) for name, new in values.items() if new != before.get(name)]
+        if not changed:
+            return
         self.deals.edit(number, values, epoch(at))
-        changed = next(iter(values), "stage")
         for role in self.deals.roles(number):
-            self._deal_activity(
-                36, number, role, at, Data_Value_Changes=stage_change(before[changed], values.get(changed), changed.capitalize())
-            )
+            self.deal_activity(36, number, role, at, Data_Value_Changes=changes_text(changed))
 
     def delete_deal(self, deal: str, at: datetime) -> None:
         """See CrmStore."""
-        number = _number(deal)
+        self.delete_opportunity(self._deal(deal), at)
+
+    def delete_opportunity(self, number: int, at: datetime) -> None:
+        """Delete an opportunity and its roles."""
         for role in self.deals.roles(number):
-            self._deal_activity(35, number, role, at)
+            self.deal_activity(35, number, role, at)
         self.deals.remove(number)
 
     def link(self, deal: str, person: str, at: datetime) -> None:
         """See CrmStore."""
-        if role := self.deals.link(_number(deal), int(person), epoch(at)):
-            self._deal_activity(34, _number(deal), role, at)
+        number = self._deal(deal)
+        if role := self.deals.link(number, int(person), epoch(at)):
+            self.deal_activity(34, number, role, at)
 
     def unlink(self, deal: str, person: str, at: datetime) -> None:
         """See CrmStore."""
-        for role in self.deals.unlink(_number(deal), int(person)):
-            self._deal_activity(35, _number(deal), role, at)
+        number = self._deal(deal)
+        for role in self.deals.unlink(number, int(person)):
+            self.deal_activity(35, number, role, at)
 
-    def _deal_activity(self, kind: int, number: int, role: dict[str, Any], at: datetime, **attributes: Any) -> None:
+    def deal_activity(self, kind: int, number: int, role: dict[str, Any], at: datetime, **attributes: Any) -> None:
+        """Write down that a lead got (34) or lost (35) a part in an opportunity, or that something about it changed (36)."""
         primary = (number + 1, self.deals.get(number)["name"])
         self.log.add(epoch(at), kind, role["leadId"], primary, **attributes, Role=role["role"], Is_Primary=role["isPrimary"])
 
+    def _deal(self, key: str) -> int:
+        number = self.deals.with_key(key)
+        assert number is not None, f"there is no opportunity {key}"
+        return number
+
     def counts(self) -> dict[str, int]:
         """See CrmStore. Marketo lists opportunities only through their roles and companies only through their leads, so only those count."""
-        roles = [len(self.deals.roles(n)) for n in self.deals.numbers()]
+        opportunities, roles = self.deals.role_counts()
         return {
-            "leads": len(self.leads), "opportunities": sum(map(bool, roles)), "companies": len(self.leads.company_keys()), "opportunity_roles": sum(roles),
+            "leads": len(self.leads), "opportunities": opportunities, "companies": len(self.leads.company_keys()), "opportunity_roles": roles,
             "campaigns": len(self.view.campaigns), "programs": len(self.view.campaigns), "activities": len(self.log),
         }  # fmt: skip
-
-    def campaigns(self) -> list[dict[str, Any]]:
-        """The smart campaigns, one for each program."""
-        return [
-            {"id": CAMPAIGN_ID + c.number, "name": f"{c.name} - Invite", "type": "trigger" if c.number % 3 == 0 else "batch", "programName": c.name,
-             "programId": PROGRAM_ID + c.number, "workspaceName": "Default", "createdAt": iso(epoch(c.created)),
-             "updatedAt": iso(epoch(c.updated)), "active": c.status == "In Progress"}
-            for c in self.view.campaigns
-        ]  # fmt: skip
-
-    def programs(self) -> list[dict[str, Any]]:
-        """The programs, as the asset API shows them."""
-        return [_program(c) for c in self.view.campaigns]
-
-
-def _program(campaign: Campaign) -> dict[str, Any]:
-    # The asset API's odd way to write a time.
-    created, updated = f"{iso(epoch(campaign.created))}+0000", f"{iso(epoch(campaign.updated))}+0000"
-    folder = {"type": "Folder", "value": 21, "folderName": "Programs"}
-    made = {
-        "id": PROGRAM_ID + campaign.number, "name": campaign.name, "description": "", "createdAt": created, "updatedAt": updated,
-        "url": f"https://app.example.com/#PG{PROGRAM_ID + campaign.number}A1", "type": "Event" if campaign.type == "Conference" else "Default",
-        "channel": campaign.type, "folder": folder, "status": campaign.status, "workspace": "Default", "headStart": False,
-    }  # fmt: skip
-    if campaign.type in ("Conference", "Webinar", "Trade Show"):
-        made |= {"startDate": f"{campaign.start}T00:00:00Z+0000"}
-        if campaign.end:
-            made |= {"endDate": f"{campaign.end}T00:00:00Z+0000"}
-    return made
 
 
 def _deal_values(fields: dict[str, Any]) -> dict[str, Any]:
@@ -220,7 +275,5 @@ def _deal_values(fields: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _number(deal: str) -> int:
-    number = number_of(deal)
-    assert number is not None, f"{deal} is no externalOpportunityId"
-    return number
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

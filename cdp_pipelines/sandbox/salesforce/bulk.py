@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.salesforce import query
-from cdp_pipelines.sandbox.salesforce.describe import COMPOUND_TYPES
 from cdp_pipelines.sandbox.salesforce.ids import make_id
-from cdp_pipelines.sandbox.salesforce.org import SalesforceOptions
+from cdp_pipelines.sandbox.salesforce.options import SalesforceOptions
 from cdp_pipelines.sandbox.salesforce.query import Result
-from cdp_pipelines.sandbox.salesforce.replies import Refused, not_found, reply, written
+from cdp_pipelines.sandbox.salesforce.replies import Refused, not_found, read_json, reply, written
+from cdp_pipelines.sandbox.salesforce.schema import COMPOUND_TYPES
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
 
 _ROWS_AT_ONCE = 500
@@ -36,14 +37,14 @@ class Job:
     result: Result
     created: datetime
     ready_at: float
+    options: SalesforceOptions
     finished: str = "JobComplete"
 
     @property
     def state(self) -> str:
         """What the API calls it now."""
-        if self.finished == "Aborted" or time.monotonic() >= self.ready_at:
-            return self.finished
-        return "InProgress"
+        running = self.options.bulk_hangs or time.monotonic() < self.ready_at
+        return "InProgress" if running and self.finished != "Aborted" else self.finished
 
     def info(self, *, full: bool) -> dict[str, Any]:
         """The job's JSON; `full` as a look at it gives it, otherwise as creating it does."""
@@ -68,20 +69,22 @@ class BulkJobs:
     def __init__(self, store: SalesforceStore, options: SalesforceOptions):
         self._store, self._options = store, options
         self._jobs: dict[str, Job] = {}
+        self._made = 0
 
     async def create(self, request: Request) -> Response:
         """POST /jobs/query."""
-        wish = orjson.loads(await request.body() or b"{}")
-        if wish.get("operation") not in ("query", "queryAll") or not wish.get("query"):
+        wish = await read_json(request)
+        if wish.get("operation") not in ("query", "queryAll") or not isinstance(wish.get("query"), str) or not wish["query"]:
             raise Refused(400, "INVALIDJOB", "InvalidJob : operation and query are required")
         result = query.run(self._store, wish["query"], include_deleted=wish["operation"] == "queryAll")
         self._refuse(result)
         finished = "Failed" if result.spec.name in self._options.bulk_fails else "JobComplete"
         job = Job(
-            make_id("750", len(self._jobs)), wish["operation"], request.path_params["version"], result, datetime.now(UTC),
-            time.monotonic() + self._options.bulk_job_seconds, finished,
+            make_id("750", self._made), wish["operation"], request.path_params["version"], result, clock.now(),
+            time.monotonic() + self._options.bulk_job_seconds, self._options, finished,
         )  # fmt: skip
         self._jobs[job.id] = job
+        self._made += 1
         return reply(job.info(full=False))
 
     def _refuse(self, result: Result) -> None:
@@ -89,8 +92,12 @@ class BulkJobs:
             raise Refused(400, "INVALIDENTITY", f"Entity '{result.spec.name}' is not supported by the Bulk API.")
         if any(c.field.type in COMPOUND_TYPES for c in result.columns):
             raise Refused(400, "INVALID_FIELD", "Selecting compound data not supported in Bulk Query")
-        if result.aggregate is not None or not result.columns:
-            raise Refused(400, "API_ERROR", "Implementation restriction: aggregate queries are not supported in Bulk Query")
+        if result.aggregate is not None or not result.columns or result.children or not result.plain:
+            raise Refused(
+                400,
+                "API_ERROR",
+                "Implementation restriction: aggregates, OFFSET, FIELDS() and child subqueries are not supported in Bulk Query",
+            )
 
     async def list(self, request: Request) -> Response:
         """GET /jobs/query."""
@@ -104,7 +111,7 @@ class BulkJobs:
     async def change(self, request: Request) -> Response:
         """PATCH /jobs/query/{id}: only to abort."""
         job = self._job(request)
-        if orjson.loads(await request.body() or b"{}").get("state") != "Aborted":
+        if (await read_json(request)).get("state") != "Aborted":
             raise Refused(400, "INVALIDJOB", "InvalidJob : the state of a query job can only be set to Aborted")
         if job.state not in _STATES_TO_STOP:
             raise Refused(400, "INVALIDJOBSTATE", f"Aborting Job not allowed when the state is {job.state}")
@@ -126,7 +133,7 @@ class BulkJobs:
             raise Refused(400, "INVALIDJOBSTATE", f"Job results are not available when the state is {job.state}")
         if job.version != request.path_params["version"]:
             raise Refused(409, "API_VERSION_MISMATCH", f"The job was created with API version {job.version}")
-        rows = min(int(request.query_params.get("maxRecords", self._options.bulk_page_rows)), self._options.bulk_page_rows)
+        rows = _page_rows(request.query_params.get("maxRecords"), self._options.bulk_page_rows)
         start = _read_locator(request.query_params.get("locator"))
         page = job.result.numbers[start : start + rows]
         end = start + len(page)
@@ -143,15 +150,24 @@ class BulkJobs:
         return job
 
 
+def _page_rows(asked: str | None, most: int) -> int:
+    if asked is None:
+        return most
+    if not (asked.isascii() and asked.isdigit() and int(asked[:9])):
+        raise Refused(400, "INVALID_QUERY_SCOPE", f"maxRecords is not a positive number: {asked}")
+    return min(int(asked[:9]), most)
+
+
 def _locator(start: int) -> str:
     return f"Mt{start:x}"
 
 
 def _read_locator(text: str | None) -> int:
-    try:
-        return int(text.removeprefix("Mt"), 16) if text else 0
-    except ValueError:
-        raise Refused(400, "INVALID_LOCATOR", "The locator is not valid") from None
+    if not text:
+        return 0
+    if not re.fullmatch(r"Mt[0-9a-f]{1,12}", text):
+        raise Refused(400, "INVALID_LOCATOR", "The locator is not valid")
+    return int(text.removeprefix("Mt"), 16)
 
 
 async def _stream(result: Result, numbers: list[int]) -> AsyncIterator[bytes]:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from cdp_pipelines.sandbox.salesforce import soql
-from cdp_pipelines.sandbox.salesforce.describe import COMPOUND_TYPES, FieldSpec, ObjectSpec, objects
 from cdp_pipelines.sandbox.salesforce.records import Record
+from cdp_pipelines.sandbox.salesforce.schema import COMPOUND_TYPES, FieldSpec, ObjectSpec
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
 
 ADVICE = (
     "If you are attempting to use a custom {}, be sure to append the '__{}' after the {} name. "
     "Please reference your WSDL or the describe call for the appropriate names."
 )
+
+# Formula fields that look at another record: their value moves with that one, and this one's SystemModstamp does not.
+_FORMULAS: dict[str, Callable[[SalesforceStore, Record], Any]] = {
+    "AccountRegion__c": lambda store, record: store.value(record.get("AccountId"), "Region__c"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,16 +51,18 @@ class Column:
             record = parent
         if self.field.type in COMPOUND_TYPES:
             return _address(self.field, record)
+        if (formula := _FORMULAS.get(self.field.name)) is not None:
+            return formula(store, record)
         value = record.get(self.field.name)
         return self._default if value is None else value
 
 
-def resolve(spec: ObjectSpec, path: soql.Path, text: str) -> Column:
+def resolve(schema: dict[str, ObjectSpec], spec: ObjectSpec, path: soql.Path, text: str) -> Column:
     """The column that a path names. Raises SoqlError when there is none."""
     hops: list[FieldSpec] = []
     for part in path.parts[:-1]:
         hop = spec.relationships.get(part.lower())
-        target = next((objects()[t.lower()] for t in reversed(hop.targets) if t.lower() in objects()), None) if hop else None
+        target = next((schema[t.lower()] for t in reversed(hop.targets) if t.lower() in schema), None) if hop else None
         if hop is None or target is None:
             problem = f"Didn't understand relationship '{part}' in field path. " + ADVICE.format("relationship", "r", "custom relationship")
             raise soql.error_at("INVALID_FIELD", text, path.at, problem)

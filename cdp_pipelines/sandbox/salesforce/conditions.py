@@ -10,8 +10,8 @@ from typing import Any
 
 from cdp_pipelines.sandbox.salesforce import soql
 from cdp_pipelines.sandbox.salesforce.columns import resolve
-from cdp_pipelines.sandbox.salesforce.describe import FieldSpec, ObjectSpec
 from cdp_pipelines.sandbox.salesforce.records import Record
+from cdp_pipelines.sandbox.salesforce.schema import FieldSpec, ObjectSpec
 from cdp_pipelines.sandbox.salesforce.soql import Comparison, Condition, Literal, Not
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
 
@@ -36,7 +36,7 @@ def compile_condition(store: SalesforceStore, spec: ObjectSpec, condition: Condi
 
 
 def _comparison(store: SalesforceStore, spec: ObjectSpec, comparison: Comparison, text: str) -> Test:
-    column = resolve(spec, comparison.path, text)
+    column = resolve(store.schema, spec, comparison.path, text)
     field, at = column.field, comparison.path.at
     if not field.filterable or field.type == "address":
         raise soql.error_at("INVALID_FIELD", text, at, f"field '{field.name}' can not be filtered in a query call")

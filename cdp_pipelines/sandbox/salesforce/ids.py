@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import string
+from functools import lru_cache
 
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _CHECK = string.ascii_uppercase + "012345"
 # Instance and reserved characters of every id of this org, between the object's prefix and the number.
 _ORG = "Kx0"
 
-
-_CAPITAL = {char: int(char in string.ascii_uppercase) for char in string.digits + string.ascii_letters}
+# Every character as "1" for a capital and "0" for another, and the check character of five of those.
+_CAPITALS = str.maketrans({chr(code): str(int(chr(code) in string.ascii_uppercase)) for code in range(128)})
+_CHECK_OF = {f"{number:05b}"[::-1]: char for number, char in enumerate(_CHECK)}
 
 
 def with_checksum(id15: str) -> str:
     """The 18-character form: for each group of five characters, one that says which of them are capitals."""
-    bits = [_CAPITAL.get(char, 0) for char in id15]
-    # Written out, since a store makes some hundred thousand ids when it looks through its records.
-    first = bits[0] | bits[1] << 1 | bits[2] << 2 | bits[3] << 3 | bits[4] << 4
-    second = bits[5] | bits[6] << 1 | bits[7] << 2 | bits[8] << 3 | bits[9] << 4
-    third = bits[10] | bits[11] << 1 | bits[12] << 2 | bits[13] << 3 | bits[14] << 4
-    return id15 + _CHECK[first] + _CHECK[second] + _CHECK[third]
+    capitals, check = id15.translate(_CAPITALS), _CHECK_OF.get
+    return f"{id15}{check(capitals[:5], '')}{check(capitals[5:10], '')}{check(capitals[10:], '')}"
 
 
+@lru_cache(16_384)
 def make_id(prefix: str, number: int) -> str:
     """The id of an object's record; ids sort as their numbers do, and numbers 26 apart often differ in case only."""
     digits = ""
@@ -30,6 +29,13 @@ def make_id(prefix: str, number: int) -> str:
         number, digit = divmod(number, len(_DIGITS))
         digits = _DIGITS[digit] + digits
     return with_checksum(prefix + _ORG + digits.rjust(9, _DIGITS[0]))
+
+
+def well_formed(text: str, prefix: str = "") -> bool:
+    """Whether this could be an id of some org's object: 15 characters, or 18 of which the last three fit the others."""
+    if not (text.isascii() and text.isalnum() and text.startswith(prefix)):
+        return False
+    return len(text) == 15 or (len(text) == 18 and with_checksum(text[:15]) == text)
 
 
 def read_id(text: str, prefix: str) -> int | None:

@@ -6,11 +6,12 @@ import base64
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from cdp_pipelines.sandbox import credentials
+from cdp_pipelines.sandbox import clock, credentials
+from cdp_pipelines.sandbox.salesforce import assertions
 from cdp_pipelines.sandbox.salesforce.ids import make_id
+from cdp_pipelines.sandbox.salesforce.options import SalesforceOptions
 from cdp_pipelines.sandbox.salesforce.query import Result
 
 ORG_ID = make_id("00D", 1)
@@ -18,23 +19,7 @@ _OPEN_CURSORS = 100
 _DAY = 86_400
 
 
-@dataclass
-class SalesforceOptions:
-    """What the emulator is set to. Limits are the vendor's; nothing waits unless it is told to.
-
-    `bulk_refuses` and `bulk_fails` name objects whose bulk query cannot be created, or ends as Failed.
-    """
-
-    token_seconds: float = 7200
-    rotate_refresh_tokens: bool = False
-    refresh_token: str = "sandbox-refresh-token"
-    daily_calls: int = 100_000
-    page_size: int = 2000
-    bulk_job_seconds: float = 0
-    bulk_page_rows: int = 50_000
-    bulk_refuses: frozenset[str] = frozenset()
-    bulk_fails: frozenset[str] = frozenset()
-    recycle_bin_days: int = 15
+JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
 class TokenRefused(Exception):
@@ -69,9 +54,11 @@ class Org:
     def sign_in(self, form: Mapping[str, str], basic: str | None, base_url: str) -> dict[str, Any]:
         """The token endpoint's answer. Raises TokenRefused."""
         grant = form.get("grant_type")
+        if grant == JWT_GRANT:
+            return self._session(self._asserted(form, base_url), base_url)
         client_id, client_secret = form.get("client_id"), form.get("client_secret")
         if basic and not client_id:
-            client_id, _, client_secret = base64.b64decode(basic).decode().partition(":")
+            client_id, _, client_secret = _basic(basic).partition(":")
         if grant not in ("password", "client_credentials", "refresh_token"):
             raise TokenRefused("unsupported_grant_type", "grant type not supported")
         if client_id != credentials.SALESFORCE["client_id"]:
@@ -79,18 +66,45 @@ class Org:
         # A refresh token may be used without the secret (public clients); a wrong secret is refused all the same.
         if client_secret != credentials.SALESFORCE["client_secret"] and not (grant == "refresh_token" and client_secret is None):
             raise TokenRefused("invalid_client", "invalid client credentials")
-        answer: dict[str, Any] = {"access_token": self._new_token()}
-        if grant == "password" and (form.get("username"), form.get("password")) != (
-            credentials.SALESFORCE["username"], credentials.SALESFORCE["password"],
-        ):  # fmt: skip
+        if grant == "password" and not self.knows(form.get("username"), form.get("password")):
             raise TokenRefused("invalid_grant", "authentication failure")
-        if grant == "refresh_token":
-            answer |= self._use_refresh_token(form.get("refresh_token", ""))
-        self._tokens[answer["access_token"]] = time.time() + self.options.token_seconds
+        more = self._use_refresh_token(form.get("refresh_token", "")) if grant == "refresh_token" else {}
+        return self._session(more, base_url)
+
+    def knows(self, username: str | None, password: str | None) -> bool:
+        """Whether a user may sign in with this password (which ends with the security token)."""
+        return (username, password) == (credentials.SALESFORCE["username"], credentials.SALESFORCE["password"])
+
+    def _asserted(self, form: Mapping[str, str], base_url: str) -> dict[str, str]:
+        try:
+            client = assertions.check(
+                form.get("assertion", ""), self.options.jwt_public_key, credentials.SALESFORCE["username"], base_url
+            )  # fmt: skip
+        except assertions.BadAssertion as bad:
+            raise TokenRefused("invalid_grant", str(bad)) from None
+        if client != credentials.SALESFORCE["client_id"]:
+            raise TokenRefused("invalid_client_id", "client identifier invalid")
+        return {}
+
+    def _session(self, more: dict[str, str], base_url: str) -> dict[str, Any]:
         return {
-            **answer, "instance_url": base_url, "id": f"{base_url}/id/{ORG_ID}/{make_id('005', 0)}", "token_type": "Bearer",
-            "issued_at": str(int(time.time() * 1000)), "signature": base64.b64encode(secrets.token_bytes(32)).decode(), "scope": "api",
+            "access_token": self.open_session(), **more, "instance_url": base_url, "id": f"{base_url}/id/{ORG_ID}/{make_id('005', 0)}",
+            "token_type": "Bearer", "issued_at": str(int(time.time() * 1000)),
+            "signature": base64.b64encode(secrets.token_bytes(32)).decode(), "scope": "api",
         }  # fmt: skip
+
+    def open_session(self) -> str:
+        """A new access token."""
+        token = self._new_token()
+        self._tokens[token] = time.time() + self.options.token_seconds
+        return token
+
+    def end_session(self, token: str) -> bool:
+        """Forget an access or refresh token; False when there is none such."""
+        known = token in self._refresh_tokens or token in self._tokens
+        self._refresh_tokens.discard(token)
+        self._tokens.pop(token, None)
+        return known
 
     def _new_token(self) -> str:
         return f"{ORG_ID[:15]}!AQ{secrets.token_urlsafe(48).replace('-', '.')}"
@@ -107,10 +121,12 @@ class Org:
 
     def accepts(self, token: str) -> bool:
         """Whether the session is open."""
-        return self._tokens.get(token, 0) > time.time()
+        return clock.replaying() or self._tokens.get(token, 0) > time.time()
 
     def count_call(self) -> bool:
         """Count one call; False (and not counted) when the day's calls are used up."""
+        if clock.replaying():
+            return True
         if (day := int(time.time() // _DAY)) != self._day:
             self._day, self.calls_today = day, 0
         if self.calls_today >= self.options.daily_calls:
@@ -139,3 +155,10 @@ class Org:
     def close_cursors(self) -> None:
         """Forget all cursors, as Salesforce does after two days."""
         self._cursors.clear()
+
+
+def _basic(text: str) -> str:
+    try:
+        return base64.b64decode(text).decode()
+    except ValueError:
+        return ""

@@ -2,23 +2,159 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 from cdp_pipelines.sandbox.salesforce import soql
 from cdp_pipelines.sandbox.salesforce.columns import ADVICE, Column, resolve
 from cdp_pipelines.sandbox.salesforce.conditions import compile_condition
-from cdp_pipelines.sandbox.salesforce.describe import ObjectSpec, objects
 from cdp_pipelines.sandbox.salesforce.records import Record, Records
+from cdp_pipelines.sandbox.salesforce.schema import CHILD_RELATIONSHIPS, FieldSpec, ObjectSpec, child_relationships
 from cdp_pipelines.sandbox.salesforce.soql import Comparison, Condition, Junction, Query, Selected, SoqlError
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
 
 
+class Plan:
+    """A query checked against the org's objects. Making one raises SoqlError."""
+
+    def __init__(self, store: SalesforceStore, spec: ObjectSpec, query: Query, *, include_deleted: bool, seen_before: float | None):
+        self.store, self.spec, self.query = store, spec, query
+        self.records: Records = store.records[spec.name]
+        self._include_deleted, self._before, self._since = include_deleted, seen_before, None
+        self._ids: list[int] | None = None
+        self._tests: list[Callable[[Record], bool]] = []
+        self.columns = list(self._columns())
+        self.children = [self._child(s.query) for s in query.selected if s.query]
+        for condition in _conditions(query):
+            self._add(condition)
+        self._order = [(self._sorting(item.path), item) for item in query.order]
+
+    def _columns(self) -> Iterator[Column]:
+        seen: set[str] = set()
+        for selected in self.query.selected:
+            if selected.function == "fields" and selected.path:
+                if self.query.limit is None or self.query.limit > 200:
+                    raise SoqlError("MALFORMED_QUERY", "The SOQL FIELDS function must have a LIMIT of at most 200")
+                which = selected.path.parts[0].lower()
+                chosen = [f for f in self.spec.fields.values() if which == "all" or f.custom == (which == "custom")]
+                named = [Column((), f) for f in chosen]
+            elif selected.function is None and selected.path:
+                named = [resolve(self.store.schema, self.spec, selected.path, self.query.text)]
+            else:
+                continue
+            for column in named:
+                if column.name in seen:
+                    raise SoqlError("INVALID_FIELD", f"duplicate field selected: {column.name}")
+                seen.add(column.name)
+                yield column
+
+    def _child(self, query: Query) -> Child:
+        found = child_relationships(self.store.schema, self.spec).get(query.object.text.lower())
+        if found is None:
+            problem = f"Didn't understand relationship '{query.object.text}' in FROM part of query call. "
+            raise soql.error_at(
+                "INVALID_TYPE", query.text, query.object.at, problem + ADVICE.format("relationship", "r", "custom relationship")
+            )
+        if any(s.function not in (None, "fields") for s in query.selected):
+            raise SoqlError("MALFORMED_QUERY", "Aggregate functions are not supported in a child subquery")
+        spec, reference = found
+        plan = Plan(self.store, spec, query, include_deleted=self._include_deleted, seen_before=self._before)
+        return Child(CHILD_RELATIONSHIPS[f"{spec.name}.{reference.name}"][0], reference, plan)
+
+    def _add(self, condition: Condition) -> None:
+        """Take up one of the conditions that all must hold. Bounds on SystemModstamp, and given ids, are looked up and not searched for."""
+        test = compile_condition(self.store, self.spec, condition, self.query.text)
+        if isinstance(condition, Comparison) and len(condition.path.parts) == 1:
+            name, moment = condition.path.parts[0].lower(), condition.values[0].value
+            if name == "systemmodstamp" and condition.operator == ">=" and isinstance(moment, datetime):
+                self._since = max(self._since or moment.timestamp(), moment.timestamp())
+                return
+            if name == "systemmodstamp" and condition.operator == "<" and isinstance(moment, datetime):
+                self._before = min(self._before or moment.timestamp(), moment.timestamp())
+                return
+            if name == "id" and condition.operator in ("=", "in"):
+                found = {self.records.number(v.value) for v in condition.values if v.value}
+                self._ids = sorted(n for n in found if n is not None)
+        self._tests.append(test)
+
+    def _sorting(self, path: soql.Path) -> Column:
+        column = resolve(self.store.schema, self.spec, path, self.query.text)
+        if not column.field.sortable:
+            problem = f"field '{column.field.name}' can not be sorted in a query call"
+            raise soql.error_at("INVALID_FIELD", self.query.text, path.at, problem)
+        return column
+
+    def matching(self, among: Iterable[int] | None = None) -> list[int]:
+        """Numbers of the records that the condition allows, of all or of these."""
+        records, since, before = self.records, self._since, self._before
+        if among is None and self._ids is None:
+            numbers: Iterable[int] = records.listed(self._include_deleted, since, before)
+        else:
+            numbers = [
+                n for n in (self._ids if among is None else among) or ()
+                if (self._include_deleted or n not in records.deleted)
+                and (since is None or records.stamps[n] >= since) and (before is None or records.stamps[n] < before)
+            ]  # fmt: skip
+        return [n for n in numbers if all(test(records.get(n)) for test in self._tests)] if self._tests else list(numbers)
+
+    def numbers(self, among: Iterable[int] | None = None) -> list[int]:
+        """Those records in order, after OFFSET and LIMIT."""
+        numbers = self.matching(among)
+        for column, item in reversed(self._order):
+            if column.name in ("Id", "SystemModstamp"):
+                keys: Mapping[int, Any] = self.records.stamps if column.name == "SystemModstamp" else {n: n for n in numbers}
+            else:
+                keys = {n: _sort_key(column.value(self.store, self.records.get(n))) for n in numbers}
+            empty = [n for n in numbers if keys[n] is None]
+            filled = sorted((n for n in numbers if keys[n] is not None), key=keys.__getitem__, reverse=item.descending)
+            numbers = empty + filled if item.nulls_first else filled + empty
+        end = None if self.query.limit is None else self.query.offset + self.query.limit
+        return numbers[self.query.offset : end]
+
+    def aggregate(self, functions: list[Selected]) -> dict[str, Any]:
+        """The one row of COUNT(x), MIN(x) and MAX(x)."""
+        numbers = self.matching()
+        row: dict[str, Any] = {"attributes": {"type": "AggregateResult"}}
+        unnamed = 0
+        for selected in functions:
+            column = resolve(self.store.schema, self.spec, selected.path, self.query.text) if selected.path else None
+            if column is None or not column.field.sortable or (column.field.type == "boolean" and selected.function != "count"):
+                name = column.field.name if column else ""
+                raise SoqlError("MALFORMED_QUERY", f"field {name} does not support aggregate operator {(selected.function or '').upper()}")
+            values = [v for n in numbers if (v := column.value(self.store, self.records.get(n))) is not None]
+            name = selected.alias or f"expr{unnamed}"
+            unnamed += selected.alias is None
+            if selected.function == "count":
+                row[name] = len(values)
+            else:
+                pick = min if selected.function == "min" else max
+                row[name] = json_value(pick(values, key=_sort_key)) if values else None
+        return row
+
+
+@dataclass(frozen=True)
+class Child:
+    """A child subquery: its name in the answer, the children's field that names the parent, and the query."""
+
+    name: str
+    field: FieldSpec
+    plan: Plan
+
+    def json(self, parent_id: str, version: str) -> dict[str, Any] | None:
+        """The children of one record; None when there are none."""
+        plan = self.plan
+        found = plan.numbers(plan.records.having(self.field.name, parent_id))
+        rows = [_json_row(plan.store, plan.spec, plan.columns, plan.records.get(n), version) for n in found]
+        return {"totalSize": len(rows), "done": True, "records": rows} if rows else None
+
+
 @dataclass
 class Result:
-    """A query's answer before paging. `numbers` are the records in order; `aggregate` the one row of COUNT(x), MIN and MAX."""
+    """A query's answer before paging. `numbers` are the records in order; `aggregate` the one row of COUNT(x), MIN and MAX; `plain`
+    whether the query had neither FIELDS() nor OFFSET.
+    """
 
     store: SalesforceStore
     spec: ObjectSpec
@@ -26,48 +162,65 @@ class Result:
     numbers: list[int]
     total: int
     aggregate: dict[str, Any] | None = None
+    children: list[Child] = field(default_factory=list)
+    plain: bool = True
 
     def json_rows(self, numbers: Iterable[int], version: str) -> list[dict[str, Any]]:
-        """Records as REST gives them, `attributes` first and parents nested."""
-        return [_json_row(self.store, self.spec, self.columns, self._record(n), version) for n in numbers]
+        """Records as REST gives them, `attributes` first, parents and children nested. A record purged meanwhile is left out."""
+        rows = []
+        for number in self._there(numbers):
+            record = self._record(number)
+            row = _json_row(self.store, self.spec, self.columns, record, version)
+            rows.append(row | {child.name: child.json(record["Id"], version) for child in self.children})
+        return rows
 
     def csv_rows(self, numbers: Iterable[int]) -> Iterator[list[str]]:
         """Records as Bulk API 2.0 gives them: text, empty for null."""
-        for number in numbers:
+        for number in self._there(numbers):
             record = self._record(number)
-            yield [_csv_text(c.value(self.store, record)) for c in self.columns]
+            yield [csv_text(c.value(self.store, record)) for c in self.columns]
+
+    def _there(self, numbers: Iterable[int]) -> Iterator[int]:
+        stamps = self.store.records[self.spec.name].stamps
+        return (n for n in numbers if n in stamps)
 
     def _record(self, number: int) -> Record:
         return self.store.records[self.spec.name].get(number)
 
 
-def run(store: SalesforceStore, text: str, *, include_deleted: bool) -> Result:
-    """Find the records that a query means. Raises SoqlError."""
+def run(store: SalesforceStore, text: str, *, include_deleted: bool, seen_before: float | None = None) -> Result:
+    """Find the records that a query means; with `seen_before` (epoch seconds) only those last changed before. Raises SoqlError."""
     query = soql.parse(text)
-    spec = objects().get(query.object.text.lower())
+    spec = store.schema.get(query.object.text.lower())
     if spec is None:
         problem = f"sObject type '{query.object.text}' is not supported. " + ADVICE.format("object", "c", "entity")
         raise soql.error_at("INVALID_TYPE", text, query.object.at, problem)
-    records = store.records[spec.name]
-    columns = list(_columns(spec, query))
-    matching = _matching(store, records, query, include_deleted)
-    functions = [s for s in query.selected if s.function in ("count", "min", "max") and s.path]
-    if functions:
-        row = _aggregate(store, spec, query, functions, records, matching)
-        return Result(store, spec, [], [], 1, row)
-    ordered = _ordered(store, spec, query, records, matching)[query.offset :]
-    ordered = ordered if query.limit is None else ordered[: query.limit]
-    return Result(store, spec, columns, [] if query.counts else ordered, len(ordered))
+    functions = [s for s in query.selected if s.function in ("count", "min", "max")]
+    if functions and not query.counts:
+        if plain := next((s for s in query.selected if s not in functions), None):
+            name = ".".join(plain.path.parts) if plain.path else "subquery"
+            raise SoqlError("MALFORMED_QUERY", f"Field must be grouped or aggregated: {name}")
+        if any(s.path is None for s in functions):
+            raise SoqlError("MALFORMED_QUERY", "unexpected token: 'COUNT'")
+    plan = Plan(store, spec, query, include_deleted=include_deleted, seen_before=seen_before)
+    if functions and not query.counts:
+        return Result(store, spec, [], [], 1, plan.aggregate(functions))
+    numbers = plan.numbers()
+    plain = not query.offset and all(s.function != "fields" for s in query.selected)
+    return Result(store, spec, plan.columns, [] if query.counts else numbers, len(numbers), children=plan.children, plain=plain)
 
 
 def json_value(value: Any) -> Any:
     """A value as REST gives it."""
+    if value is None or isinstance(value, str):
+        return value
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _csv_text(value: Any) -> str:
+def csv_text(value: Any) -> str:
+    """A value as CSV has it."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -77,87 +230,14 @@ def _csv_text(value: Any) -> str:
     return value if isinstance(value, str) else str(value)
 
 
-def _columns(spec: ObjectSpec, query: Query) -> Iterator[Column]:
-    seen: set[str] = set()
-    for selected in query.selected:
-        if selected.function == "fields" and selected.path:
-            if query.limit is None or query.limit > 200:
-                raise SoqlError("MALFORMED_QUERY", "The SOQL FIELDS function must have a LIMIT of at most 200")
-            which = selected.path.parts[0].lower()
-            fields = [f for f in spec.fields.values() if which == "all" or f.custom == (which == "custom")]
-            yield from (Column((), f) for f in fields)
-        elif selected.function is None and selected.path:
-            column = resolve(spec, selected.path, query.text)
-            if column.name in seen:
-                raise SoqlError("INVALID_FIELD", f"duplicate field selected: {column.name}")
-            seen.add(column.name)
-            yield column
-
-
-def _matching(store: SalesforceStore, records: Records, query: Query, include_deleted: bool) -> list[int]:
-    """Numbers of the records that the condition allows. Bounds on SystemModstamp, and given ids, are looked up and not searched for."""
-    spec = records.spec
-    conditions: tuple[Condition, ...] = ()
+def _conditions(query: Query) -> tuple[Condition, ...]:
     if isinstance(query.where, Junction) and query.where.operator == "and":
-        conditions = query.where.conditions
-    elif query.where:
-        conditions = (query.where,)
-    tests = [compile_condition(store, spec, c, query.text) for c in conditions]
-    since: float | None = None
-    before: float | None = None
-    numbers: Iterable[int] | None = None
-    rest: list[Callable[[Record], bool]] = []
-    for condition, test in zip(conditions, tests, strict=True):
-        if isinstance(condition, Comparison) and [p.lower() for p in condition.path.parts] == ["systemmodstamp"]:
-            moment = condition.values[0].value
-            if condition.operator == ">=" and isinstance(moment, datetime):
-                since = max(since or moment.timestamp(), moment.timestamp())
-                continue
-            if condition.operator == "<" and isinstance(moment, datetime):
-                before = min(before or moment.timestamp(), moment.timestamp())
-                continue
-        if isinstance(condition, Comparison) and condition.operator in ("=", "in") and [p.lower() for p in condition.path.parts] == ["id"]:
-            found = {records.number(v.value) for v in condition.values if v.value}
-            numbers = sorted(n for n in found if n is not None and (include_deleted or n not in records.deleted))
-        rest.append(test)
-    if numbers is None or since is not None or before is not None:
-        numbers = records.listed(include_deleted, since, before)
-    return [n for n in numbers if all(test(records.get(n)) for test in rest)] if rest else list(numbers)
-
-
-def _ordered(store: SalesforceStore, spec: ObjectSpec, query: Query, records: Records, numbers: list[int]) -> list[int]:
-    for item in reversed(query.order):
-        column = resolve(spec, item.path, query.text)
-        if not column.field.sortable:
-            problem = f"field '{column.field.name}' can not be sorted in a query call"
-            raise soql.error_at("INVALID_FIELD", query.text, item.path.at, problem)
-        if column.name in ("Id", "SystemModstamp"):
-            keys: dict[int, Any] = records.stamps if column.name == "SystemModstamp" else {n: n for n in numbers}
-        else:
-            keys = {n: _sort_key(column.value(store, records.get(n))) for n in numbers}
-        empty = [n for n in numbers if keys[n] is None]
-        filled = sorted((n for n in numbers if keys[n] is not None), key=keys.__getitem__, reverse=item.descending)
-        numbers = empty + filled if item.nulls_first else filled + empty
-    return numbers
+        return query.where.conditions
+    return (query.where,) if query.where else ()
 
 
 def _sort_key(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
-
-
-def _aggregate(
-    store: SalesforceStore, spec: ObjectSpec, query: Query, functions: list[Selected], records: Records, numbers: list[int]
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"attributes": {"type": "AggregateResult"}}
-    for place, selected in enumerate(functions):
-        column = resolve(spec, selected.path, query.text) if selected.path else None
-        values = [v for n in numbers if column and (v := column.value(store, records.get(n))) is not None]
-        if selected.function == "count":
-            row[f"expr{place}"] = len(values)
-        else:
-            pick = min if selected.function == "min" else max
-            row[f"expr{place}"] = json_value(pick(values, key=_sort_key)) if values else None
-    return row
 
 
 def _json_row(store: SalesforceStore, spec: ObjectSpec, columns: list[Column], record: Record, version: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Reads SOQL: text to a query, or the error body that Salesforce gives. Names are checked against the org's objects later, in `query`.
 
-Covers field lists with parent paths, COUNT(), COUNT/MIN/MAX of a field, FIELDS(...), WHERE with AND, OR, NOT and parentheses, ORDER BY,
-LIMIT and OFFSET. Child subqueries, GROUP BY, HAVING and TYPEOF are refused as unexpected tokens.
+Covers field lists with parent paths, one level of child subqueries, COUNT(), COUNT/MIN/MAX of a field with an alias, FIELDS(...), WHERE with
+AND, OR, NOT and parentheses, ORDER BY, LIMIT and OFFSET. GROUP BY, HAVING and TYPEOF are refused as unexpected tokens.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 MAX_LENGTH = 100_000
 MAX_OFFSET = 2_000
+MAX_DEPTH = 100
 _TOKEN = re.compile(
     r"""\s*(?:(?P<string>'(?:\\.|[^'\\])*')
     |(?P<datetime>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d))
@@ -90,10 +91,14 @@ Condition = Comparison | Not | Junction
 
 @dataclass(frozen=True)
 class Selected:
-    """One item of the field list; `function` is count, min, max, fields or None (then `path` is a plain field)."""
+    """One item of the field list; `function` is count, min, max, fields or None (then `path` is a plain field, or there is a `query`
+    of child records).
+    """
 
     path: Path | None
     function: str | None = None
+    alias: str | None = None
+    query: Query | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,7 @@ class _Parser:
         self.text = text
         self.tokens = self._split()
         self.next = 0
+        self.depth = 0
 
     def _split(self) -> list[Token]:
         tokens, at, end = [], 0, len(self.text.rstrip())
@@ -187,10 +193,16 @@ class _Parser:
         return Path(tuple(token.text.split(".")), token.at)
 
     def query(self) -> Query:
+        found = self.select()
+        if self.peek().kind != "end":
+            raise self.unexpected()
+        return found
+
+    def select(self, *, inner: bool = False) -> Query:
         self.expect("select")
-        selected = [self.selected()]
+        selected = [self.selected(inner=inner)]
         while self.accept(","):
-            selected.append(self.selected())
+            selected.append(self.selected(inner=inner))
         self.expect("from")
         found = Query(self.text, selected, self.name())
         if self.peek().kind == "name" and self.peek().text.lower() not in _AFTER_FROM:
@@ -207,11 +219,13 @@ class _Parser:
             found.offset = self.whole_number()
             if found.offset > MAX_OFFSET:
                 raise SoqlError("NUMBER_OUTSIDE_VALID_RANGE", f"Maximum SOQL offset allowed is {MAX_OFFSET}")
-        if self.peek().kind != "end":
-            raise self.unexpected()
         return found
 
-    def selected(self) -> Selected:
+    def selected(self, *, inner: bool) -> Selected:
+        if not inner and self.accept("("):
+            children = self.select(inner=True)
+            self.expect(")")
+            return Selected(None, query=children)
         path = self.path()
         if not self.accept("("):
             return Selected(path)
@@ -219,10 +233,12 @@ class _Parser:
         if function not in ("count", "min", "max", "fields") or len(path.parts) > 1:
             self.next -= 1
             raise self.unexpected()
-        inner = None if function == "count" and self.accept(")") else self.path()
-        if inner:
-            self.expect(")")
-        return Selected(inner, function)
+        if function == "count" and self.accept(")"):
+            return Selected(None, function)
+        of = self.path()
+        self.expect(")")
+        aliased = function != "fields" and self.peek().kind == "name" and self.peek().text.lower() != "from"
+        return Selected(of, function, self.take().text if aliased else None)
 
     def conditions(self) -> Condition:
         """Conditions joined by one kind of operator: SOQL wants parentheses where AND and OR meet."""
@@ -238,12 +254,25 @@ class _Parser:
         return conditions[0]
 
     def condition(self) -> Condition:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise SoqlError(
+                "QUERY_TOO_COMPLICATED", "Query is either selecting too many fields or the filter conditions are too complicated."
+            )
+        found = self.nested() or self.comparison()
+        self.depth -= 1
+        return found
+
+    def nested(self) -> Condition | None:
         if self.accept("not"):
             return Not(self.condition())
         if self.accept("("):
             inner = self.conditions()
             self.expect(")")
             return inner
+        return None
+
+    def comparison(self) -> Condition:
         path = self.path()
         if self.accept("in"):
             return Comparison(path, "in", self.list_of_values())
@@ -283,7 +312,7 @@ class _Parser:
 
     def whole_number(self) -> int:
         token = self.peek()
-        if token.kind != "number" or not token.text.isdigit():
+        if token.kind != "number" or not token.text.isdigit() or len(token.text) > 9:
             raise self.unexpected()
         return int(self.take().text)
 
@@ -300,12 +329,12 @@ def _literal(token: Token) -> Literal | None:
             return Literal("datetime", datetime.fromisoformat(token.text).astimezone(UTC), token.text)
         if token.kind == "date":
             return Literal("date", date.fromisoformat(token.text), token.text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if token.kind == "name" and word in ("true", "false"):
         return Literal("boolean", word == "true", token.text)
     if token.kind == "name" and word == "null":
         return Literal("null", None, token.text)
-    if token.kind == "name" and re.fullmatch(r"today|yesterday|tomorrow|(last|next)_n_days:\d+", word):
+    if token.kind == "name" and re.fullmatch(r"today|yesterday|tomorrow|(last|next)_n_days:\d{1,4}", word):
         return Literal("range", word, token.text)
     return None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any
 
+from cdp_pipelines.sandbox import columns
 from cdp_pipelines.sandbox.people import CrmView, Owner, PersonRecord
 from cdp_pipelines.sandbox.salesforce.ids import make_id
 from cdp_pipelines.sandbox.salesforce.records import Record, whole_seconds
@@ -23,9 +24,18 @@ STAGES = (
     ("Closed Won", 100.0, "Closed", "Closed"),
     ("Closed Lost", 0.0, "Omitted", "Omitted"),
 )
+# StageName -> Probability, ForecastCategory and its label, of every stage that the org knows.
+STAGE_FACTS = {name: facts for name, *facts in STAGES} | {
+    "Value Proposition": [50.0, "Pipeline", "Pipeline"],
+    "Id. Decision Makers": [60.0, "Pipeline", "Pipeline"],
+    "Perception Analysis": [70.0, "Pipeline", "Pipeline"],
+}
+CLOSED_STAGES = ("Closed Won", "Closed Lost")
+_UNKNOWN_STAGE = [0.0, "Omitted", "Omitted"]
 ROLES_PER_DEAL = 100
 """A role's number is its deal's number times this, and its place in the deal."""
 NOT_PROVIDED = "[not provided]"
+REGIONS = ("EMEA", "AMER", "APAC", None)
 _TOPICS = ("Pricing", "Integrations", None, "Security & privacy", None)
 _REMARKS = {
     3: 'Met at the "Spring" fair,\nasked for a call back.',
@@ -49,14 +59,25 @@ def complete_person(record: Record) -> Record:
 
 def deal_values(stage: int, amount: Decimal | float | None, close: date) -> Record:
     """The fields of an opportunity that follow from its stage, amount and close date."""
-    name, probability, category, label = STAGES[stage]
-    value = None if amount is None else float(amount)
+    return complete_deal({"StageName": STAGES[stage][0], "Amount": None if amount is None else float(amount), "CloseDate": close})
+
+
+def complete_deal(record: Record, *, keep_probability: bool = False) -> Record:
+    """Set what follows from an opportunity's other fields; `keep_probability` when somebody has set another than its stage's.
+
+    That a stage which the org does not know counts as omitted is approximated.
+    """
+    stage, amount, close = record["StageName"], record.get("Amount"), record["CloseDate"]
+    probability, category, label = STAGE_FACTS.get(stage, _UNKNOWN_STAGE)
+    if keep_probability and record.get("Probability") is not None:
+        probability = record["Probability"]
     quarter = (close.month - 1) // 3 + 1
-    return {
-        "StageName": name, "Probability": probability, "ForecastCategory": category, "ForecastCategoryName": label, "IsClosed": stage >= 5,
-        "IsWon": stage == 5, "Amount": value, "ExpectedRevenue": None if value is None else round(value * probability / 100, 2),
-        "CloseDate": close, "FiscalYear": close.year, "FiscalQuarter": quarter, "Fiscal": f"{close.year} {quarter}",
+    record |= {
+        "Probability": probability, "ForecastCategory": category, "ForecastCategoryName": label, "IsClosed": stage in CLOSED_STAGES,
+        "IsWon": stage == CLOSED_STAGES[0], "ExpectedRevenue": None if amount is None else round(amount * probability / 100, 2),
+        "FiscalYear": close.year, "FiscalQuarter": quarter, "Fiscal": f"{close.year} {quarter}",
     }  # fmt: skip
+    return record
 
 
 def audit(owner: str, created: datetime, updated: datetime) -> Record:
@@ -73,6 +94,7 @@ class Translation:
 
     def __init__(self, view: CrmView, owners: Sequence[Owner]):
         self.view, self.owners = view, owners
+        self._people = columns.of_people(view.people)
         self._member_ends = list(accumulate(len(c.members) for c in view.campaigns))
 
     def account(self, number: int) -> Record:
@@ -83,7 +105,7 @@ class Translation:
             "Industry": c.industry, "Phone": text(c.phone), "BillingStreet": text(c.street), "BillingCity": text(c.city),
             "BillingState": text(c.state), "BillingPostalCode": text(c.postal_code), "BillingCountry": text(c.country),
             "NumberOfEmployees": c.employees, "AnnualRevenue": None if c.annual_revenue is None else float(c.annual_revenue),
-            "CurrencyIsoCode": "USD", "Region__c": ("EMEA", "AMER", "APAC", None)[number % 4],
+            "CurrencyIsoCode": "USD", "Region__c": REGIONS[number % 4],
             **audit(self.user_id(c.owner), c.created, c.updated),
         }  # fmt: skip
 
@@ -108,7 +130,7 @@ class Translation:
             record |= {
                 "IsConverted": True, "ConvertedDate": whole_seconds(p.fate_at).date(), "Status": "Closed - Converted",
                 "ConvertedContactId": None if contact is None else make_id("003", contact),
-                "ConvertedAccountId": None if contact is None else self.account_id(self.view.people[contact].company),
+                "ConvertedAccountId": None if contact is None else self._account_of(self._people.company[contact]),
             }  # fmt: skip
         return complete_person(record)
 
@@ -147,11 +169,12 @@ class Translation:
     def campaign(self, number: int) -> Record:
         """A campaign."""
         c = self.view.campaigns[number]
-        contacts = sum(self.is_contact(m.person) for m in c.members)
+        members = columns.of_members(c)
+        contacts = int(self._people.contact[members.person].sum())
         return {
             "Id": make_id("701", number), "Name": text(c.name), "Type": c.type, "Status": c.status, "StartDate": c.start, "EndDate": c.end,
             "IsActive": c.end is None, "NumberOfContacts": contacts, "NumberOfLeads": len(c.members) - contacts,
-            "NumberOfResponses": sum(m.responded for m in c.members), "CurrencyIsoCode": "USD",
+            "NumberOfResponses": int(members.responded.sum()), "CurrencyIsoCode": "USD",
             **audit(self.user_id(c.owner), c.created, c.updated),
         }  # fmt: skip
 
@@ -182,13 +205,38 @@ class Translation:
             "EmailEncodingKey": "UTF-8", "UserType": "Standard", **values,
         }  # fmt: skip
 
+    def quick(self, name: str) -> dict[str, Callable[[int], Any]]:
+        """Fields of an object that can be had without making the record."""
+        view = self.view
+        if name == "Account":
+            return {"Name": lambda n: text(view.companies[n].name) or NOT_PROVIDED, "Region__c": lambda n: REGIONS[n % 4]}
+        if name == "Contact":
+            return {"AccountId": lambda n: self._account_of(self._people.company[n]), "Email": lambda n: text(view.people[n].email),
+                    "MasterRecordId": lambda n: self._master("003", n)}  # fmt: skip
+        if name == "Lead":
+            return {"Email": lambda n: text(view.people[n].email), "MasterRecordId": lambda n: self._master("00Q", n)}
+        if name == "Opportunity":
+            return {"AccountId": lambda n: self.account_id(view.deals[n].company)}
+        if name == "OpportunityContactRole":
+            return {
+                "OpportunityId": lambda n: make_id("006", n // ROLES_PER_DEAL),
+                "ContactId": lambda n: make_id("003", view.deals[n // ROLES_PER_DEAL].contacts[n % ROLES_PER_DEAL].person),
+            }
+        return {}
+
     def is_contact(self, person: int) -> bool:
         """Whether a person's record here is a contact."""
-        return self.view.people[person].role == "contact"
+        return bool(self._people.contact[person])
 
     def account_id(self, company: int | None) -> str | None:
         """The id of a company's account."""
         return None if company is None else make_id("001", company)
+
+    def _master(self, prefix: str, person: int) -> str | None:
+        return make_id(prefix, int(self._people.merged_into[person])) if self._people.fate[person] == columns.MERGED else None
+
+    def _account_of(self, company: int) -> str | None:
+        return self.account_id(int(company) if company >= 0 else None)
 
     def user_id(self, owner: int) -> str:
         """The id of an owner's user."""

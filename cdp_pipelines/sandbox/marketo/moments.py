@@ -1,0 +1,20 @@
+"""How Marketo writes time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def iso(seconds: float) -> str:
+    """A moment as Marketo writes it: whole seconds, UTC."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def asset_time(seconds: float) -> str:
+    """The same in the asset API's odd way."""
+    return f"{iso(seconds)}+0000"
+
+
+def epoch(moment: datetime) -> int:
+    """Whole seconds since 1970; Marketo knows nothing finer."""
+    return int(moment.timestamp())
