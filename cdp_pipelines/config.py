@@ -196,9 +196,11 @@ class Settings(BaseSettings):
     sandbox_port: int = Field(default=8800, description="First of the sandbox's four ports (page, Salesforce, HubSpot, Marketo).")
     sandbox_people: int = Field(default=5000, ge=0, description="People in the sandbox's world.")
     sandbox_seed: int = 1
+    # Not under data_dir: the sandbox stands for the vendors, who stay the same when our own data starts anew.
+    sandbox_dir: Path = Field(default=PROJECT_DIR / "data" / "sandbox", description="What changed in the sandbox is kept here.")
     lock_wait_seconds: float = Field(default=600, ge=0, description="How long a run waits for the warehouse while another has it.")
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "sandbox_dir")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path if path.is_absolute() else (PROJECT_DIR / path).resolve()
