@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -59,9 +60,9 @@ class Connection(BaseSettings):
     overlap_seconds: int = Field(default=120, ge=0, description="How far an incremental read goes back behind its cursor.")
 
     @property
+    @abstractmethod
     def address(self) -> str | None:
         """Base URL of the CRM."""
-        raise NotImplementedError
 
     @property
     def host(self) -> str:
@@ -73,9 +74,9 @@ class Connection(BaseSettings):
         """The environment variable of one of this connection's settings."""
         return f"{self.name}_{field}".upper()
 
+    @abstractmethod
     def missing(self) -> list[str]:
         """Names of required settings that are absent (lower case, without the connection's prefix)."""
-        raise NotImplementedError
 
 
 class SalesforceConnection(Connection):
