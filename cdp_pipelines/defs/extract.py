@@ -12,7 +12,7 @@ from cdp_pipelines.defs.policy import OWNERS, POOL
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.mapping import load
 from cdp_pipelines.sources import registry
-from cdp_pipelines.sources.extract import TableReport
+from cdp_pipelines.sources.report import TableReport
 
 COMPLETE = "complete"
 
