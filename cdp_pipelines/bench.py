@@ -36,7 +36,7 @@ def main() -> int:
     print(f"{given.people:,} people, rate limits {'on' if given.limits else 'off'}")
     print(f"{'source':<11} {'run':<12} {'rows':>9} {'calls':>6} {'wall s':>7} {'CPU s':>6} {'rows/s':>8} {'peak MB':>8}")
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(data_dir=Path(folder), sandbox_people=given.people)
+        settings = Settings(data_dir=Path(folder), sandbox_dir=Path(folder) / "sandbox", sandbox_people=given.people)
         with hosting.child(settings) as (sandbox, _):
             for kind in KINDS:
                 config = sandbox.connections()[kind] | ({} if given.limits else _NO_LIMITS[kind])

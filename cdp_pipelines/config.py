@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -59,9 +60,9 @@ class Connection(BaseSettings):
     overlap_seconds: int = Field(default=120, ge=0, description="How far an incremental read goes back behind its cursor.")
 
     @property
+    @abstractmethod
     def address(self) -> str | None:
         """Base URL of the CRM."""
-        raise NotImplementedError
 
     @property
     def host(self) -> str:
@@ -73,9 +74,9 @@ class Connection(BaseSettings):
         """The environment variable of one of this connection's settings."""
         return f"{self.name}_{field}".upper()
 
+    @abstractmethod
     def missing(self) -> list[str]:
         """Names of required settings that are absent (lower case, without the connection's prefix)."""
-        raise NotImplementedError
 
 
 class SalesforceConnection(Connection):
@@ -196,9 +197,11 @@ class Settings(BaseSettings):
     sandbox_port: int = Field(default=8800, description="First of the sandbox's four ports (page, Salesforce, HubSpot, Marketo).")
     sandbox_people: int = Field(default=5000, ge=0, description="People in the sandbox's world.")
     sandbox_seed: int = 1
+    # Not under data_dir: the sandbox stands for the vendors, who stay the same when our own data starts anew.
+    sandbox_dir: Path = Field(default=PROJECT_DIR / "data" / "sandbox", description="What changed in the sandbox is kept here.")
     lock_wait_seconds: float = Field(default=600, ge=0, description="How long a run waits for the warehouse while another has it.")
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "sandbox_dir")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path if path.is_absolute() else (PROJECT_DIR / path).resolve()

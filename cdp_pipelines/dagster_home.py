@@ -10,6 +10,7 @@ from cdp_pipelines.config import Settings
 _DAGSTER_YAML = """\
 # Written by cdp_pipelines/dagster_home.py at every start; edits are lost.
 telemetry: {enabled: false}
+nux: {enabled: false}
 concurrency:
   runs: {max_concurrent_runs: 1}  # DuckDB has one writer
   pools: {granularity: op, default_limit: 1}

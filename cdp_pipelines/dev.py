@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from cdp_pipelines import dagster_home
@@ -27,11 +29,23 @@ def main() -> int:
             print(f"No credentials are set, so the sandbox is used: {sandbox.control_url}")
         print(f"Dagster's UI: http://127.0.0.1:{PORT}/asset-groups  (Ctrl-C ends it)", flush=True)
         command = [str(Path(sys.executable).with_name("dg")), "dev", "--host", "127.0.0.1", "--port", str(PORT), "-w", "workspace.yaml"]
-        process = subprocess.Popen(command, env=environment, cwd=PROJECT_DIR)
+        # A session of its own, so that all of Dagster's processes can be ended together, whoever is told to end.
+        process = subprocess.Popen(command, env=environment, cwd=PROJECT_DIR, start_new_session=True)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return process.wait()
         except KeyboardInterrupt:
-            return process.wait()  # the terminal sent it the same signal; let it end in order
+            return _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    """End Dagster and all that it started: in order if it can, by force after half a minute."""
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        return process.wait(timeout=30)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

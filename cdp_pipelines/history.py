@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import duckdb
 
 from cdp_pipelines.config import Connection, Settings
-from cdp_pipelines.sources.extract import TableReport
+from cdp_pipelines.sources.report import TableReport
 
 _TABLES = """
 create schema if not exists ops;

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cdp_pipelines.sources.extract import TableReport
+    from cdp_pipelines.sources.report import TableReport
     from cdp_pipelines.sync import ConnectionOutcome, SyncReport
 
 

@@ -19,7 +19,9 @@ from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish, publish_status
 from cdp_pipelines.sandbox import hosting
 from cdp_pipelines.sources import registry
-from cdp_pipelines.sources.extract import Progress, TableReport, create_raw_tables, declared_columns, extract
+from cdp_pipelines.sources.extract import extract
+from cdp_pipelines.sources.raw_tables import create_raw_tables, declared_columns
+from cdp_pipelines.sources.report import Progress, TableReport
 from cdp_pipelines.transform import NodeResult
 
 log = logging.getLogger(__name__)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 os.environ["CDP_ENV_FILE"] = os.devnull  # before the package is imported: a developer's .env must never reach a test
 for variable in [v for v in os.environ if v.startswith(("CDP_", "SALESFORCE_", "HUBSPOT_", "MARKETO_")) and v != "CDP_ENV_FILE"]:
     del os.environ[variable]
+os.environ["CDP_SANDBOX_DIR"] = tempfile.mkdtemp(prefix="cdp-sandbox-")
 
 import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -34,6 +37,12 @@ def served(app: ASGIApp) -> Generator[str]:
         server.should_exit = True
         thread.join(timeout=10)
         listener.close()
+
+
+@pytest.fixture(autouse=True)
+def sandbox_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test changes in the sandbox is not there for the next."""
+    monkeypatch.setenv("CDP_SANDBOX_DIR", str(tmp_path / "sandbox"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.history import CheckResult
 from cdp_pipelines.mapping import load
 from cdp_pipelines.publish import publish
-from cdp_pipelines.sources.extract import TableReport
+from cdp_pipelines.sources.report import TableReport
 from cdp_pipelines.sync import ConnectionOutcome, SyncReport
 
 NOON = datetime(2026, 3, 1, 12)

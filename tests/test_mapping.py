@@ -10,7 +10,7 @@ import yaml
 from cdp_pipelines import mapping
 from cdp_pipelines.config import KINDS, Kind
 from cdp_pipelines.mapping import MappingError
-from cdp_pipelines.sources.extract import declared_columns
+from cdp_pipelines.sources.raw_tables import declared_columns
 
 GUIDE_CONTACT = [
     "customer_id", "email", "first_name", "last_name", "phone", "company", "title", "lead_score", "source", "created_date", "last_updated"

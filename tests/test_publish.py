@@ -14,7 +14,7 @@ import pytest
 from cdp_pipelines import history, publish
 from cdp_pipelines.config import Settings
 from cdp_pipelines.history import CheckResult
-from cdp_pipelines.sources.extract import TableReport
+from cdp_pipelines.sources.report import TableReport
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 

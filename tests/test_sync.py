@@ -14,7 +14,7 @@ import pytest
 from cdp_pipelines.config import ConfigError, Connection, Settings, connection_from_config
 from cdp_pipelines.sandbox import hosting
 from cdp_pipelines.sandbox.hosting import SandboxAddresses
-from cdp_pipelines.sync import SyncReport, sync
+from cdp_pipelines.sync import SyncReport, configured, ingest, sync
 
 PEOPLE = 300
 STANDARDIZED = (
@@ -101,7 +101,7 @@ def test_three_crms_become_one_set_of_tables_and_incremental_equals_full(sandbox
     assert rows(settings, "contacts") != before["contacts"]
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ["hubspot", *(pytest.param(n, marks=pytest.mark.slow) for n in ("salesforce", "marketo"))])
 def test_one_crm_alone_is_enough(sandbox, tmp_path, name):
     settings, report = run(tmp_path / "data", connect(sandbox, name))
     assert report.complete, report
@@ -133,29 +133,37 @@ def _closed_port() -> int:
         return server.getsockname()[1]
 
 
-@pytest.mark.parametrize(
-    ("name", "wrong", "says"),
-    [
-        ("salesforce", {"client_secret": "wrong"}, "SALESFORCE_CLIENT_SECRET"),
-        ("salesforce", {"password": "wrong"}, "SALESFORCE_PASSWORD"),
-        ("hubspot", {"access_token": "pat-na1-wrong"}, "HUBSPOT_ACCESS_TOKEN"),
-        ("marketo", {"client_secret": "wrong"}, "MARKETO_CLIENT_SECRET"),
-        ("hubspot", {"base_url": f"http://127.0.0.1:{_closed_port()}", "max_attempts": 1}, "127.0.0.1 cannot be reached"),
-        ("marketo", {"endpoint": f"http://127.0.0.1:{_closed_port()}", "max_attempts": 1}, "127.0.0.1 cannot be reached"),
-    ],
-)
-def test_a_crm_that_cannot_be_read_is_said_once_and_the_others_still_sync(sandbox, tmp_path, name, wrong, says):
-    settings, report = run(tmp_path / "data", connect(sandbox, *ALL, **{name: wrong}))
+WRONG = [
+    ("salesforce", {"client_secret": "wrong"}, "SALESFORCE_CLIENT_SECRET"),
+    ("salesforce", {"password": "wrong"}, "SALESFORCE_PASSWORD"),
+    ("hubspot", {"access_token": "pat-na1-wrong"}, "HUBSPOT_ACCESS_TOKEN"),
+    ("marketo", {"client_secret": "wrong"}, "MARKETO_CLIENT_SECRET"),
+    ("salesforce", {"login_url": f"http://127.0.0.1:{_closed_port()}", "max_attempts": 1}, "127.0.0.1 cannot be reached"),
+    ("hubspot", {"base_url": f"http://127.0.0.1:{_closed_port()}", "max_attempts": 1}, "127.0.0.1 cannot be reached"),
+    ("marketo", {"endpoint": f"http://127.0.0.1:{_closed_port()}", "max_attempts": 1}, "127.0.0.1 cannot be reached"),
+]
+
+
+def test_what_is_wrong_with_a_connection_is_said_once_with_the_setting_to_mend(sandbox, tmp_path):
+    for name, wrong, says in WRONG:
+        (connection,) = connect(sandbox, name, **{name: wrong})
+        outcome = ingest(Settings(data_dir=tmp_path / "data"), connection)
+        assert not outcome.complete
+        assert says in f"{outcome.problem} {outcome.remedy}"
+        assert "wrong" not in f"{outcome.problem} {outcome.remedy}"
+        assert {t.state for t in outcome.tables} == {"incomplete"}
+        assert outcome.calls <= 2, "a rejected sign-in is not tried for every table"
+
+
+def test_when_two_crms_cannot_be_read_the_third_still_syncs(sandbox, tmp_path):
+    wrong = {"salesforce": {"client_secret": "wrong"}, "marketo": {"endpoint": f"http://127.0.0.1:{_closed_port()}", "max_attempts": 1}}
+    settings, report = run(tmp_path / "data", connect(sandbox, *ALL, **wrong))
     assert not report.complete
     assert report.published == settings.published
-    bad = next(c for c in report.connections if c.connection == name)
-    assert not bad.complete
-    assert says in f"{bad.problem} {bad.remedy}"
-    assert "wrong" not in f"{bad.problem} {bad.remedy}"
-    assert {c.connection for c in report.connections if c.complete} == set(ALL) - {name}
-    assert {s for (s,) in query(settings, "select distinct source_system from contacts")} == set(ALL) - {name}
+    assert [c.connection for c in report.connections if c.complete] == ["hubspot"]
+    assert query(settings, "select distinct source_system from contacts") == [("hubspot",)]
     states = dict(query(settings, "select connection, string_agg(distinct state) from sync_status group by 1"))
-    assert states[name] == "incomplete"
+    assert states == {"salesforce": "incomplete", "hubspot": "ok", "marketo": "incomplete"}
 
 
 def test_a_missing_setting_is_said_and_the_others_still_sync(sandbox, tmp_path, monkeypatch):
@@ -163,8 +171,6 @@ def test_a_missing_setting_is_said_and_the_others_still_sync(sandbox, tmp_path, 
         if variable.startswith(("HUBSPOT_", "MARKETO_")):
             monkeypatch.setenv(variable, value)
     monkeypatch.delenv("MARKETO_CLIENT_SECRET")
-    from cdp_pipelines.sync import configured
-
     settings = Settings(data_dir=tmp_path / "data")
     with configured(settings) as connections:
         report = sync(settings, connections)
@@ -175,12 +181,38 @@ def test_a_missing_setting_is_said_and_the_others_still_sync(sandbox, tmp_path, 
     ]
 
 
-def test_a_revoked_token_makes_the_connection_incomplete_until_it_is_renewed(sandbox, tmp_path):
+def test_a_revoked_token_makes_the_connection_incomplete(sandbox, tmp_path):
     httpx2.post(f"{sandbox.control_url}/sandbox/revoke", json={"crm": "hubspot"}).raise_for_status()
-    _, report = run(tmp_path / "data", connect(sandbox, "hubspot", "marketo"))
-    bad = next(c for c in report.connections if c.connection == "hubspot")
-    assert (bad.complete, report.complete) == (False, False)
-    assert "HUBSPOT_ACCESS_TOKEN" in str(bad.remedy)
+    (connection,) = connect(sandbox, "hubspot")
+    outcome = ingest(Settings(data_dir=tmp_path / "data"), connection)
+    assert not outcome.complete
+    assert "HUBSPOT_ACCESS_TOKEN" in str(outcome.remedy)
+
+
+def test_a_connection_that_becomes_another_account_is_refused(sandbox, tmp_path):
+    settings = Settings(data_dir=tmp_path / "data")
+    (connection,) = connect(sandbox, "hubspot")
+    assert ingest(settings, connection).complete
+    elsewhere = connection_from_config("hubspot", {"access_token": "pat-na1-real"})
+    outcome = ingest(settings, elsewhere)
+    assert (
+        outcome.problem
+        == "until now this connection was hubspot on sandbox, and now it is hubspot on api.hubapi.com; their records would mix."
+    )
+    assert outcome.calls == 0
+
+
+def test_a_sync_with_nothing_new_makes_the_same_few_calls_whatever_the_size(tmp_path):
+    calls = {}
+    for people in (40, 400):
+        with hosting.child(Settings(data_dir=tmp_path / f"sandbox{people}", sandbox_people=people)) as (addresses, _):
+            settings = Settings(data_dir=tmp_path / f"data{people}")
+            for connection in connect(addresses, *ALL):
+                ingest(settings, connection)
+                again = ingest(settings, connection)
+                assert sum(t.rows_inserted for t in again.tables) == 0
+                calls.setdefault(again.connection, []).append(again.calls)
+    assert all(few == many for few, many in calls.values()), calls
 
 
 def test_a_blocking_check_keeps_the_last_good_tables_published(sandbox, tmp_path, monkeypatch):

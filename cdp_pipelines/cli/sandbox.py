@@ -53,7 +53,7 @@ def serve(
         people=settings.sandbox_people if people is None else people,
         seed=settings.sandbox_seed if seed is None else seed,
         port=settings.sandbox_port if port is None else port,
-        state=settings.data_dir / "sandbox",
+        state=settings.sandbox_dir,
         ready=ready,
     )
 

@@ -35,7 +35,7 @@ _INPUTS = sorted(key for key in transform.standardize.keys | transform.unify.key
 def cdp(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """The file that analysts open: every standardized and unified table, sync_status and data_quality, replaced in one move."""
     settings = Settings()
-    with warehouse_lock(settings, f"Dagster run {context.run_id}", context.log.info):
+    with warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):
         written = publish(settings)
     with duckdb.connect(str(written.path), read_only=True) as db:
         incomplete = db.execute(_INCOMPLETE).fetchall()

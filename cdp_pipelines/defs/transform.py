@@ -48,7 +48,7 @@ def models(name: str, layer: str) -> dg.AssetsDefinition:
     )
     def assets(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         settings = Settings()
-        with warehouse_lock(settings, f"Dagster run {context.run_id}", context.log.info):
+        with warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):
             results = sync.build_models(settings, " ".join(sorted(key.path[-1] for key in context.selected_asset_keys)))
             if any(r.blocking and not r.passed for r in checks.from_dbt(results)):
                 publish_status(settings)

@@ -23,7 +23,7 @@ def main() -> int:
     )
     parser.add_argument("--people", type=int, default=settings.sandbox_people, help="people in the world (default %(default)s)")
     parser.add_argument("--seed", type=int, default=settings.sandbox_seed, help="the world's seed (default %(default)s)")
-    parser.add_argument("--state", type=Path, default=settings.data_dir / "sandbox", help="folder of the change log")
+    parser.add_argument("--state", type=Path, default=settings.sandbox_dir, help="folder of the change log")
     parser.add_argument("--child", action="store_true", help="print one JSON line when ready and end when standard input closes")
     given = parser.parse_args()
     try:

@@ -99,7 +99,7 @@ def hosted(settings: Settings) -> Generator[SandboxAddresses]:
 @contextmanager
 def child(settings: Settings) -> Generator[tuple[SandboxAddresses, subprocess.Popen[bytes]]]:
     """A sandbox of our own on free ports, with its process; see `hosted`."""
-    state = settings.data_dir / "sandbox"
+    state = settings.sandbox_dir
     state.mkdir(parents=True, exist_ok=True)
     log = state / "server.log"
     command = [sys.executable, "-m", "cdp_pipelines.sandbox", "--port", "0", "--people", str(settings.sandbox_people)]

@@ -8,8 +8,8 @@ from cdp_pipelines.crm_integrations.hubspot import HubSpot
 from cdp_pipelines.crm_integrations.marketo import Marketo
 from cdp_pipelines.crm_integrations.salesforce import Salesforce
 from cdp_pipelines.sources import hubspot, marketo, salesforce
-from cdp_pipelines.sources.extract import Warehouse
 from cdp_pipelines.sources.reader import RawTable, Reader
+from cdp_pipelines.sources.warehouse import Warehouse
 
 TABLES: dict[Kind, tuple[RawTable, ...]] = {
     "salesforce": salesforce.TABLES,

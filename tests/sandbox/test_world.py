@@ -53,8 +53,9 @@ def test_columns_say_what_the_records_say(world: World) -> None:
         read = columns.of_people(list(view.people))
         for field in dataclasses.fields(columns.PeopleColumns):
             assert (getattr(said, field.name) == getattr(read, field.name)).all(), (kind, field.name)
-        for of, records in ((columns.of_companies, view.companies), (columns.of_deals, view.deals)):
-            said, read = of(records), of(list(records))
+        companies = columns.of_companies(view.companies), columns.of_companies(list(view.companies))
+        deals = columns.of_deals(view.deals), columns.of_deals(list(view.deals))
+        for said, read in (companies, deals):
             assert all((getattr(said, f.name) == getattr(read, f.name)).all() for f in dataclasses.fields(said))
         for campaign in view.campaigns:
             said, read = columns.of_members(campaign), columns.of_members(replace(campaign, members=list(campaign.members)))

@@ -11,6 +11,9 @@ import pytest
 from cdp_pipelines.config import Settings
 from cdp_pipelines.crm_integrations.base_crm import AuthenticationError
 from cdp_pipelines.sources import extract
+from cdp_pipelines.sources.raw_tables import create_raw_tables
+from cdp_pipelines.sources.report import ExtractReport
+from cdp_pipelines.sources.warehouse import Warehouse
 from tests.sources.fake_reader import TABLES, FakeReader, problem, salesforce
 
 
@@ -24,7 +27,7 @@ def query(settings: Settings, sql: str) -> list[tuple]:
         return db.execute(sql).fetchall()
 
 
-def run(settings: Settings, reader: FakeReader, **options) -> extract.ExtractReport:
+def run(settings: Settings, reader: FakeReader, **options) -> ExtractReport:
     return extract.extract(salesforce(options.pop("name", "salesforce")), reader, settings, **options)
 
 
@@ -97,7 +100,7 @@ def test_a_full_read_that_fails_removes_nothing(settings):
 def test_rows_left_by_a_stop_after_a_full_load_go_with_the_next_run(settings, monkeypatch):
     run(settings, FakeReader({"contact": [[{"Id": "1"}, {"Id": "2"}]]}))
     with monkeypatch.context() as stopped, pytest.raises(KeyboardInterrupt):
-        stopped.setattr(extract, "_remove_rows_of_older_full_reads", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        stopped.setattr(extract, "remove_rows_of_older_full_reads", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         run(settings, FakeReader({"contact": [[{"Id": "2"}]]}), full=True)
     assert len(query(settings, CONTACTS)) == 2
     run(settings, FakeReader({}))
@@ -111,7 +114,7 @@ def test_a_set_is_replaced_whole_and_may_become_empty(settings):
 
 
 def test_tables_and_mapped_columns_exist_in_an_empty_crm(settings):
-    extract.create_raw_tables("salesforce", TABLES, settings)
+    create_raw_tables("salesforce", TABLES, settings)
     run(settings, FakeReader({}))
     assert query(settings, "select count(*), count(email), count(_synced_at) from raw_salesforce.contact") == [(0, 0, 0)]
 
@@ -143,7 +146,7 @@ def test_the_report_counts_new_updated_and_deleted_rows(settings):
 
 
 def test_what_the_warehouse_knows_can_be_asked_by_field(settings):
-    known = extract.Warehouse(settings.warehouse, "salesforce", "salesforce")
+    known = Warehouse(settings.warehouse, "salesforce", "salesforce")
     assert list(known.values("contact", "Id")) == []
     run(settings, FakeReader({"contact": [[{"Id": "1", "Name": "x"}, {"Id": "2", "Name": "y"}]]}))
     run(settings, FakeReader({"contact": [[{"Id": "3", "Name": "x"}]]}), name="other")

@@ -22,9 +22,11 @@ from cdp_pipelines.sandbox import credentials
 from cdp_pipelines.sandbox.change import apply_changes
 from cdp_pipelines.sandbox.hubspot.store import HubSpotStore
 from cdp_pipelines.sources.columns import as_text
-from cdp_pipelines.sources.extract import ExtractReport, Warehouse, extract
+from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.hubspot import TABLES, HubSpotReader
 from cdp_pipelines.sources.reader import Span
+from cdp_pipelines.sources.report import ExtractReport
+from cdp_pipelines.sources.warehouse import Warehouse
 from tests.conftest import served
 from tests.sandbox.hubspot_portal import Portal, new_store
 

@@ -15,8 +15,10 @@ from cdp_pipelines.sandbox.marketo.api import app
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
 from cdp_pipelines.sandbox.people import World, build_world
-from cdp_pipelines.sources.extract import ExtractReport, Warehouse, extract
+from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.marketo import TABLES, MarketoReader
+from cdp_pipelines.sources.report import ExtractReport
+from cdp_pipelines.sources.warehouse import Warehouse
 from tests.conftest import served
 
 NAMES = [table.name for table in TABLES]

@@ -15,7 +15,9 @@ from cdp_pipelines.sandbox import credentials
 from cdp_pipelines.sandbox.salesforce.api import SalesforceOptions, app
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
 from cdp_pipelines.sources import salesforce
-from cdp_pipelines.sources.extract import ExtractReport, Warehouse, extract
+from cdp_pipelines.sources.extract import extract
+from cdp_pipelines.sources.report import ExtractReport
+from cdp_pipelines.sources.warehouse import Warehouse
 from tests.sandbox.salesforce_org import new_store
 
 Serve = Callable[[Any], str]

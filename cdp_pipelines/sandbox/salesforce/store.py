@@ -45,6 +45,10 @@ class SalesforceStore(OrgRecords):
         binned = sorted({**self.records["Contact"].deleted, **self.records["Lead"].deleted})
         return [self.person_id(n) for n in binned if self._person_records(n).value(n, "MasterRecordId") is None]
 
+    def purge_person(self, person: str, at: datetime) -> None:
+        """See Purges."""
+        self.purge_record(person, at)
+
     def purge_record(self, record: str, at: datetime) -> None:
         """Remove any record in the recycle bin for good. Raises KeyError when it is not there."""
         self.purge(record)
@@ -156,10 +160,6 @@ class SalesforceStore(OrgRecords):
         for role in self.roles(deal):
             if role["ContactId"] == person:
                 self.delete(role["Id"], at)
-
-    def purge_person(self, person: str, at: datetime) -> None:
-        """See Purges."""
-        self.purge(person)
 
     def live_companies(self) -> list[str]:
         """See KeepsCompanies."""

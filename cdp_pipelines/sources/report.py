@@ -1,0 +1,54 @@
+"""What an extraction says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cdp_pipelines.sources.reader import Mode
+
+Progress = Callable[[str, str, int], None]
+"""Called with (connection, table, rows read so far)."""
+
+
+@dataclass
+class TableReport:
+    """What happened to one raw table of one connection. `state` is `ok` or `incomplete`; then `problem` and `remedy` say why."""
+
+    connection: str
+    kind: str
+    table: str
+    mode: Mode
+    started_at: datetime
+    ended_at: datetime | None = None
+    state: str = "incomplete"
+    problem: str | None = "stopped before it ended"
+    remedy: str | None = "Run the same command again."
+    cursor: datetime | None = None
+    rows_read: int = 0
+    rows_deleted: int = 0
+    rows_inserted: int = 0
+    rows_total: int = 0
+    calls: int = 0
+
+    @property
+    def rows_updated(self) -> int:
+        """Rows read that were there before (deletions left out)."""
+        return max(self.rows_read - self.rows_deleted - self.rows_inserted, 0)
+
+
+@dataclass
+class ExtractReport:
+    """What happened to one connection: its tables, the calls it took, and what a person should know."""
+
+    connection: str
+    kind: str
+    tables: list[TableReport] = field(default_factory=list)
+    calls: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every table was read to its end."""
+        return all(t.state == "ok" for t in self.tables)

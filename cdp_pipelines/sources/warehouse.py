@@ -1,0 +1,55 @@
+"""What the warehouse holds of a connection."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import duckdb
+
+from cdp_pipelines.config import Connection
+from cdp_pipelines.sources.columns import column_name
+from cdp_pipelines.sources.raw_tables import CONNECTION, SYNCED_AT
+from cdp_pipelines.sources.reader import RawTable
+
+
+class Warehouse:
+    """What the warehouse holds of a connection; a `KnownRecords`."""
+
+    def __init__(self, path: Path, kind: str, connection: str):
+        self.path, self.schema, self.connection = path, f"raw_{kind}", connection
+
+    def values(self, table: str, field: str, where: dict[str, str] | None = None) -> Iterator[str]:
+        """See KnownRecords."""
+        if not self.path.exists():
+            return
+        column = column_name(field)
+        conditions = {CONNECTION: self.connection, **{column_name(k): v for k, v in (where or {}).items()}}
+        tests = " and ".join(f'"{c}" = ?' for c in conditions)
+        query = f'select distinct "{column}" from {self.schema}."{table}" where {tests} and "{column}" is not null order by 1'
+        nothing_loaded_yet = contextlib.suppress(duckdb.CatalogException, duckdb.BinderException)
+        with duckdb.connect(str(self.path)) as db, nothing_loaded_yet:
+            rows = db.execute(query, list(conditions.values()))
+            while some := rows.fetchmany(10_000):
+                yield from (row[0] for row in some)
+
+
+def remove_rows_of_older_full_reads(warehouse: Path, connection: Connection, full_since: Mapping[str, str]) -> None:
+    """After a full read, what it did not see again is gone from the CRM. Done after every load, so that a stop in between mends itself."""
+    with duckdb.connect(str(warehouse)) as db:
+        for table, since in full_since.items():
+            db.execute(f'delete from raw_{connection.kind}."{table}" where {CONNECTION} = ? and {SYNCED_AT} < ?', [connection.name, since])
+
+
+def count_rows(warehouse: Path, connection: Connection, tables: Iterable[RawTable]) -> dict[str, int]:
+    """Rows of a connection in each raw table that exists."""
+    counts: dict[str, int] = {}
+    if not warehouse.exists():
+        return counts
+    with duckdb.connect(str(warehouse)) as db:
+        for table in tables:
+            with contextlib.suppress(duckdb.CatalogException):  # not loaded yet
+                query = f'select count(*) from raw_{connection.kind}."{table.name}" where {CONNECTION} = ?'
+                counts[table.name] = db.execute(query, [connection.name]).fetchall()[0][0]
+    return counts

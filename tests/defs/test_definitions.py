@@ -1,0 +1,79 @@
+"""What Dagster sees: loads, and nothing appears, vanishes or moves without being seen in `assets.txt`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+
+from cdp_pipelines.config import PROJECT_DIR
+from cdp_pipelines.definitions import defs
+
+SNAPSHOT = Path(__file__).with_name("assets.txt")
+
+
+def described() -> str:
+    """A line for each asset: key, group, what it is made of, and its checks."""
+    graph = defs.resolve_asset_graph()
+    lines = []
+    for key in sorted(graph.get_all_asset_keys()):
+        node = graph.get(key)
+        checks = sorted(check.name for check in graph.asset_check_keys if check.asset_key == key)
+        lines.append(f"{key.to_user_string()} [{node.group_name}]")
+        lines += [f"    from {parent.to_user_string()}" for parent in sorted(node.parent_keys)]
+        lines += [f"    check {check}" for check in checks]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_assets_are_those_of_the_snapshot():
+    if os.environ.get("UPDATE_SNAPSHOT"):
+        SNAPSHOT.write_text(described())
+    assert described() == SNAPSHOT.read_text(), "run `UPDATE_SNAPSHOT=1 make test`, and look at what git shows of tests/defs/assets.txt"
+
+
+def test_every_asset_has_a_description_an_owner_a_group_and_kinds():
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description, key
+        assert node.owners, key
+        assert node.group_name != "default", key
+        assert node.kinds, key
+
+
+def test_jobs_schedules_and_the_sensor_are_there_and_on():
+    repository = defs.get_repository_def()
+    assert {"sync", "full_sync"} <= {job.name for job in repository.get_all_jobs()}
+    schedules = {s.name: s for s in repository.schedule_defs}
+    assert {name: s.cron_schedule for name, s in schedules.items()} == {"hourly_sync": "0 * * * *", "weekly_full_sync": "30 3 * * 0"}
+    assert all(s.default_status == dg.DefaultScheduleStatus.RUNNING for s in schedules.values())
+    assert [s.name for s in repository.sensor_defs] == ["overdue_sync"]
+
+
+def test_every_step_that_opens_the_warehouse_takes_turns():
+    for assets in defs.resolve_asset_graph().assets_defs:
+        assert assets.op.pool == "warehouse", assets.op.name
+
+
+def test_the_inner_ring_does_not_load_dagster():
+    code = "import sys, cdp_pipelines.sync, cdp_pipelines.cli, cdp_pipelines.engine; print(sorted(m for m in sys.modules if m.startswith('dagster')))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT_DIR)
+    assert found.stdout.strip() == "[]"
+
+
+def test_workspace_yaml_loads_without_the_package_being_installed(tmp_path):
+    # -S leaves out the site's .pth files, which is how an editable install is found; the dependencies are added back by hand.
+    import yaml
+
+    target = yaml.safe_load((PROJECT_DIR / "workspace.yaml").read_text())["load_from"][0]["python_module"]
+    packages = next(p for p in sys.path if p.endswith("site-packages"))
+    code = f"import sys; sys.path.append({packages!r}); import {target['module_name']} as m; print(len(m.defs.resolve_asset_graph().get_all_asset_keys()))"
+    found = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        capture_output=True, text=True, check=False, cwd=PROJECT_DIR / target["working_directory"], env={**os.environ, "CDP_DATA_DIR": str(tmp_path)},
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert int(found.stdout) == len(defs.resolve_asset_graph().get_all_asset_keys())
