@@ -259,7 +259,16 @@ class Rows:
 
     def content(self) -> dict[str, list[str]]:
         """Every row as text, in order."""
-        return {name: sorted(json.dumps(r, sort_keys=True) for rows in t.values() for r in rows) for name, t in self.tables.items()}
+        return {name: sorted(_text(r) for rows in t.values() for r in rows) for name, t in self.tables.items()}
+
+
+def _text(row: dict[str, Any]) -> str:
+    """A row without what its links to others make of an archived record: the portal counts them anew without archiving it anew, so that
+    only the next full read sees the count.
+    """
+    if row.get("archived"):
+        row = {name: value for name, value in row.items() if not name.startswith("num_associated_")}
+    return json.dumps(row, sort_keys=True)
 
 
 @settings(max_examples=12, deadline=None)
