@@ -7,7 +7,7 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-all test-clients check generate bench clean
+.PHONY: help setup demo dev test test-all test-timing test-clients check generate bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,10 +34,13 @@ dev: setup ## Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/python -m cdp_pipelines.dev
 
 test: setup ## the tests (not the slow ones)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not timing"
 
 test-all: setup ## the tests, slow ones too
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not timing"
+
+test-timing: setup ## how quickly the sandbox answers at 100,000 and 1,000,000 people; leave the machine alone meanwhile
+	@$(BIN)/python -m pytest -q -m timing
 
 test-clients: setup ## public connectors, each in an environment of its own, read the whole sandbox
 	@TEST_CLIENTS_DIR=$(VENV)-clients $(BIN)/python -m pytest -q -n 2 tests/clients_slow

@@ -190,6 +190,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.mark.slow
 def test_sync_reads_everything_and_then_what_changed_in_the_named_connections(world: Path) -> None:
     first = cdp("sync")
     assert first.exit_code == 0, first.output

@@ -11,7 +11,7 @@ from typing import Any
 
 from cdp_pipelines.config import KINDS, Kind
 from cdp_pipelines.sandbox import dirt, names
-from cdp_pipelines.sandbox.store import CrmStore, HasCustomFields, KeepsCompanies, Purges
+from cdp_pipelines.sandbox.store import CrmStore, HasCustomFields, KeepsCompanies
 
 Change = dict[str, Any]
 Pairs = Mapping[Kind, Sequence[tuple[str, str]]]
@@ -189,12 +189,6 @@ def _unlink(day: _Day, store: CrmStore) -> None:
         day.note("unlink", store, deal, linked=[person])
 
 
-def _purge(day: _Day, store: CrmStore) -> None:
-    if isinstance(store, Purges) and (person := _one(day, store.deleted_people())) is not None:
-        store.purge_person(person, day.at)
-        day.note("purge", store, person)
-
-
 def _edit_company(day: _Day, store: CrmStore) -> None:
     """Also the way to change what a formula field of many people says, without a change to any of them."""
     if not isinstance(store, KeepsCompanies) or (company := _one(day, store.live_companies())) is None:
@@ -230,7 +224,7 @@ def _rename_field(day: _Day, store: CrmStore) -> None:
 
 _OPERATIONS: tuple[tuple[Callable[[_Day, CrmStore], None], int], ...] = (
     (_edit, 30), (_arrive, 8), (_clear, 6), (_delete, 5), (_restore, 4), (_merge, 5), (_convert, 8), (_new_deal, 6), (_edit_deal, 14), (_delete_deal, 3),
-    (_link, 6), (_unlink, 5), (_purge, 2), (_edit_company, 4), (_move, 4), (_new_field, 1), (_rename_field, 1),
+    (_link, 6), (_unlink, 5), (_edit_company, 4), (_move, 4), (_new_field, 1), (_rename_field, 1),
 )  # fmt: skip
 
 

@@ -86,19 +86,6 @@ class CrmStore(Protocol):
 
 
 @runtime_checkable
-class Purges(Protocol):
-    """A CRM in which a record that was deleted can be removed for good."""
-
-    def deleted_people(self) -> list[str]:
-        """See CrmStore."""
-        ...
-
-    def purge_person(self, person: str, at: datetime) -> None:
-        """Remove one of `deleted_people` for good. Raises KeyError or ValueError for any other."""
-        ...
-
-
-@runtime_checkable
 class KeepsCompanies(Protocol):
     """A CRM whose companies are records, which people belong to."""
 

@@ -230,14 +230,14 @@ def test_a_full_queue_is_waited_for(serve: Callable, store: MarketoStore):
 
 
 def test_a_broken_download_goes_on_where_it_broke(serve: Callable, instance: Starlette, store: MarketoStore, monkeypatch):
-    monkeypatch.setattr(marketo_export, "PART_BYTES", 700)
+    monkeypatch.setattr(marketo_export, "PART_BYTES", 200)
     faulty = Faulty(instance)
     faulty.cut = ["file.json"]
     rows = use(serve(faulty), exported)
     assert {row["id"] for row in rows} == in_the_store(store) and faulty.cut == []
     ranges = [headers[b"range"].decode() for _, path, _, headers in faulty.seen if "file.json" in path]
-    assert ranges.count("bytes=0-699") == len(WINDOWS) + 1, "only the broken part was fetched again"
-    assert "bytes=700-1399" in ranges
+    assert ranges.count("bytes=0-199") == len(WINDOWS) + 1, "only the broken part was fetched again"
+    assert "bytes=200-399" in ranges
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_the_same_seed_moment_and_state_give_the_same_changes(make: Any) -> None
 def test_every_kind_of_change_happens(make: Any) -> None:
     stores = make()
     done = [change for seed in range(12) for change in apply_changes(stores, seed, AT.replace(day=1 + seed), 60)]
-    optional = {"purge", "edit_company", "move", "add_field", "rename_field"}
+    optional = {"edit_company", "move", "add_field", "rename_field"}
     assert {change["op"] for change in done} - optional == {
         "create", "edit", "delete", "restore", "merge", "convert", "create_deal", "edit_deal", "delete_deal", "link", "unlink"
     }  # fmt: skip
@@ -176,9 +176,9 @@ def test_a_purged_person_was_deleted_before_and_is_in_no_list_after() -> None:
     assert isinstance(store, SalesforceStore)
     person = store.live_people()[0]
     with pytest.raises(KeyError):
-        store.purge_person(person, AT)
+        store.purge_record(person, AT)
     store.delete_person(person, AT)
-    store.purge_person(person, AT)
+    store.purge_record(person, AT)
     assert person not in [*store.live_people(), *store.deleted_people()]
     assert store.get(person) is None
 

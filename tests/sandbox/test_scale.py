@@ -23,6 +23,7 @@ from cdp_pipelines.sandbox import credentials
 from cdp_pipelines.sandbox.hosting import SandboxAddresses
 from cdp_pipelines.sandbox.hubspot.records import FIRST_ID, STEP
 
+pytestmark = pytest.mark.timing
 # People in the world, and how many of them a CRM knows at least; a million contacts in each CRM take more people than that.
 SMALL, LARGE = 100_000, 1_720_000
 PAGES, ROUNDS = 32, 4

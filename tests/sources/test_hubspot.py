@@ -65,7 +65,9 @@ class Synced:
 
     def rows(self, table: str, warehouse: str) -> list[Any]:
         """A raw table without what tells one load from another."""
-        columns = "columns(c -> c not like '\\_dlt%' escape '\\' and c <> '_synced_at')"
+        # By name: where a column stands depends on when its property came.
+        names = sorted(name for name, *_ in self.query(f"describe raw_hubspot.{table}", warehouse))
+        columns = ", ".join(f'"{name}"' for name in names if not name.startswith("_dlt") and name != "_synced_at")
         return self.query(f"select {columns} from raw_hubspot.{table} order by all", warehouse)
 
     def differences(self) -> dict[str, Any]:
@@ -264,8 +266,9 @@ class Rows:
 
 def _text(row: dict[str, Any]) -> str:
     """A row without what its links to others make of an archived record: the portal counts them anew without archiving it anew, so that
-    only the next full read sees the count.
+    only the next full read sees the count; and without what is null, since a new property is in new rows only until it has a value.
     """
+    row = {name: value for name, value in row.items() if value is not None}
     if row.get("archived"):
         row = {name: value for name, value in row.items() if not name.startswith("num_associated_")}
     return json.dumps(row, sort_keys=True)

@@ -45,10 +45,6 @@ class SalesforceStore(OrgRecords):
         binned = sorted({**self.records["Contact"].deleted, **self.records["Lead"].deleted})
         return [self.person_id(n) for n in binned if self._person_records(n).value(n, "MasterRecordId") is None]
 
-    def purge_person(self, person: str, at: datetime) -> None:
-        """See Purges."""
-        self.purge_record(person, at)
-
     def purge_record(self, record: str, at: datetime) -> None:
         """Remove any record in the recycle bin for good. Raises KeyError when it is not there."""
         self.purge(record)
