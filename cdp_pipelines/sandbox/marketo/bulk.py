@@ -214,7 +214,7 @@ class Exports:
 
     def _finish(self, job: Job) -> None:
         # Open for as long as the sandbox runs: small files stay in memory.
-        job.file, digest = tempfile.SpooledTemporaryFile(_IN_MEMORY), hashlib.sha256()  # noqa: SIM115
+        job.file, digest = tempfile.SpooledTemporaryFile(_IN_MEMORY), hashlib.sha256()  # noqa: SIM115 - the job keeps it until it is fetched
         separator = _SEPARATORS[job.format]
         header = [_cell(name, separator) for name in job.headers]
         for cells in chain([header], ([_cell(v, separator) for v in values] for values in self._rows(job))):
