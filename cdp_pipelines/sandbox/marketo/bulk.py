@@ -19,7 +19,7 @@ from starlette.responses import Response
 from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.marketo.activities import Activity
 from cdp_pipelines.sandbox.marketo.envelope import ApiError, Params, moment, page, success, whole
-from cdp_pipelines.sandbox.marketo.fields import LEAD_NAMES, LEAD_SEARCHABLE, REST_FIELDS
+from cdp_pipelines.sandbox.marketo.fields import LEAD_FIELDS, searchable
 from cdp_pipelines.sandbox.marketo.gate import CENTRAL
 from cdp_pipelines.sandbox.marketo.moments import epoch, iso
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
@@ -36,7 +36,7 @@ _RANGES, _LISTS, _PRIMARY = ("createdAt", "updatedAt"), ("staticListName", "stat
 )  # fmt: skip
 # What real files were seen to have in their text, and the fields that get it.
 _DIRT = {"nul": "\x00", "u2028": "\u2028", "crlf": "\r\n"}
-_DIRTY = frozenset(name for name, f in REST_FIELDS.items() if f.type in ("string", "text") and name not in LEAD_SEARCHABLE)
+_DIRTY = {f.name for f in LEAD_FIELDS if f.name and f.type in ("string", "text")} - searchable(LEAD_FIELDS)
 _SEPARATORS = {"CSV": ",", "TSV": "\t", "SSV": ";"}
 _IN_MEMORY = 1 << 20
 
@@ -88,7 +88,7 @@ class Exports:
         body = params.object()
         wanted = body.get("filter") or {}
         self._check_filter(kind, wanted)
-        known = LEAD_NAMES if kind == "leads" else (*ACTIVITY_COLUMNS, "actionResult")
+        known = self.store.fields.by_name if kind == "leads" else (*ACTIVITY_COLUMNS, "actionResult")
         fields = _texts(body.get("fields"), "fields") or ([] if kind == "leads" else list(ACTIVITY_COLUMNS))
         if not fields:
             raise ApiError(1003, "fields must be specified")
