@@ -97,7 +97,8 @@ class Search:
         return _cut(ids, bounds, descending, known)
 
     def _versions(self) -> list[int]:
-        return [*(records.version for records in self.store.records.values()), self.store.schema.version, self._options.epoch_zero_fails]
+        changed = [self.store.schema.version, self.store.pipelines.version]
+        return [*(records.version for records in self.store.records.values()), *changed, self._options.epoch_zero_fails]
 
     def _matching(
         self, kind: ObjectType, known: dict[str, Property], groups: list[Any], query: str, stale: dict[int, Record | None]
