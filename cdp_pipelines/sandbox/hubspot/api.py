@@ -147,7 +147,7 @@ def _around(objects: ObjectsApi, metadata: MetadataApi) -> dict[str, list[Row]]:
     owners: list[Row] = []
     for root in ("/crm/v3/owners", "/crm/owners/{version}"):
         owners += [("GET", root, metadata.owners), ("GET", root + "/{id}", metadata.owner)]
-    custom = [f"{root}/schemas" for root in ("/crm/v3", "/crm-object-schemas/v3")]
+    custom = [f"{root}/schemas" for root in ("/crm/v3", "/crm-object-schemas/v3", "/crm-object-schemas/{version}")]
     usage = "/account-info/v3/api-usage/daily/private-apps"
     return {
         READ: [
