@@ -18,12 +18,12 @@ from starlette.responses import Response
 
 from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.marketo.envelope import ApiError, Params, success, whole
+from cdp_pipelines.sandbox.marketo.export_files import FORMATS, separator
 from cdp_pipelines.sandbox.marketo.fields import Field
 from cdp_pipelines.sandbox.marketo.lead_writes import LeadWrites
 from cdp_pipelines.sandbox.marketo.values import written
 
 FIRST_BATCH = 1001
-_SEPARATORS = {"csv": ",", "tsv": "\t", "ssv": ";"}
 Row = list[str]
 
 
@@ -55,11 +55,11 @@ class Imports:
         kind, file = params.need("format"), parts.get("file")
         if file is None:
             raise ApiError(1002, "Missing value for the required parameter 'file'")
-        if kind not in _SEPARATORS:
+        if kind not in {layout.lower() for layout in FORMATS}:
             raise ApiError(1003, f"Invalid value for parameter 'format': '{kind}'")
         if sum(self._status(job) != "Complete" for job in self.jobs.values()) >= self.options.import_slots:
             raise ApiError(1016, "Too many imports")
-        rows = _rows(file, _SEPARATORS[kind])
+        rows = _rows(file, separator(kind.upper(), self.options))
         job = Import(FIRST_BATCH + len(self.jobs), clock.now(), rows[0])
         self._check(job.headers, params)
         self.jobs[job.id] = job
