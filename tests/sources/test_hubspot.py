@@ -28,7 +28,7 @@ from cdp_pipelines.sources.reader import Span
 from cdp_pipelines.sources.report import ExtractReport
 from cdp_pipelines.sources.warehouse import Warehouse
 from tests.conftest import served
-from tests.sandbox.hubspot_portal import Portal, new_store
+from tests.sandbox.hubspot_portal import Portal
 
 Serve = Callable[[ASGIApp], str]
 
@@ -188,7 +188,7 @@ def test_everything_that_happens_in_a_portal_reaches_the_tables(synced: Synced) 
 
 
 def test_archiving_is_noticed_also_where_it_bumps_no_deal(serve: Serve, tmp_path: Path, first_sync: Path) -> None:
-    made = Synced(serve, shutil.copytree(first_sync, tmp_path / "copy"), new_store(association_changes_bump=False))
+    made = Synced(serve, shutil.copytree(first_sync, tmp_path / "copy"), association_changes_bump=False)
     deal = next(d for d in made.store.live_deals() if made.store.deal_people(d))
     person = made.store.deal_people(deal)[0]
     links = f"select count(*) from raw_hubspot.deal_contact_associations where from_id = '{deal}' and to_id = '{person}'"

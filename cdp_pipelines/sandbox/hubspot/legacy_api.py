@@ -71,6 +71,7 @@ class LegacyApi:
                 "closedWon": key == "closedwon",
             }
             for n, (key, (label, chance)) in enumerate(DEAL_STAGES.items())
+            if key not in self._options.deleted_stages
         ]
         pipeline = {
             "pipelineId": "default",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -12,7 +13,7 @@ from cdp_pipelines.sandbox.hubspot.errors import answer, invalid, not_found
 from cdp_pipelines.sandbox.hubspot.inputs import flag, whole
 from cdp_pipelines.sandbox.hubspot.limits import Limits
 from cdp_pipelines.sandbox.hubspot.objects_api import ObjectsApi
-from cdp_pipelines.sandbox.hubspot.properties import DEAL_STAGES, LIFECYCLE_STAGES
+from cdp_pipelines.sandbox.hubspot.properties import CONTACTS, DEAL_STAGES
 from cdp_pipelines.sandbox.hubspot.records import timestamp
 from cdp_pipelines.sandbox.hubspot.translate import owner_id
 from cdp_pipelines.sandbox.people import Owner
@@ -28,7 +29,7 @@ class MetadataApi:
 
     async def pipelines(self, request: Request) -> Response:
         """GET the pipelines of a type."""
-        return answer({"results": _pipelines(self._objects.kind(request).plural)})
+        return answer({"results": self._pipelines(request)})
 
     async def pipeline(self, request: Request) -> Response:
         """GET one pipeline."""
@@ -50,8 +51,13 @@ class MetadataApi:
         self._pipeline(request)
         return answer({"results": []})
 
+    def _pipelines(self, request: Request) -> list[dict[str, Any]]:
+        kind = self._objects.kind(request)
+        stages = self._objects.known(kind)["lifecyclestage"].choices() if kind is CONTACTS else {}
+        return _pipelines(kind.plural, stages, self._options.deleted_stages)
+
     def _pipeline(self, request: Request) -> dict[str, Any]:
-        for found in _pipelines(self._objects.kind(request).plural):
+        for found in self._pipelines(request):
             if found["id"] == request.path_params["id"]:
                 return found
         raise not_found(request.path_params["id"])
@@ -126,15 +132,16 @@ def _user_id(owner: Owner) -> int:
     return 73_074_756 + owner.number
 
 
-def _pipelines(kind: str) -> list[dict[str, Any]]:
+def _pipelines(kind: str, lifecycle_stages: Mapping[str, str], deleted: Collection[str]) -> list[dict[str, Any]]:
     if kind == "deals":
         stages = [
             _stage(n, key, label, {"isClosed": "true" if key.startswith("closed") else "false", "probability": chance})
             for n, (key, (label, chance)) in enumerate(DEAL_STAGES.items())
+            if key not in deleted
         ]
         return [{"label": "Sales Pipeline", "displayOrder": 0, "id": "default", "stages": stages, **_SINCE, "archived": False}]
     if kind == "contacts":
-        stages = [_stage(n, *names, {"isClosed": "false", "state": "OPEN"}) for n, names in enumerate(LIFECYCLE_STAGES.items())]
+        stages = [_stage(n, *names, {"isClosed": "false", "state": "OPEN"}) for n, names in enumerate(lifecycle_stages.items())]
         label = "Lifecycle Stage Pipeline"
         return [{"label": label, "displayOrder": 0, "id": "contacts-lifecycle-pipeline", "stages": stages, **_SINCE, "archived": False}]
     return []
