@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from tests.sandbox.faulty import Faulty, faulty
 CLIENTS: dict[str, Callable[[Any], BaseCRM]] = {"salesforce": Salesforce, "hubspot": HubSpot, "marketo": Marketo}
 # A read of each, by one call; and the number of its results in an undisturbed sandbox.
 OBJECTS = {"salesforce": "Contact", "hubspot": "contacts", "marketo": "leads"}
+A_MONTH = [(datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC))]
 every_crm = pytest.mark.parametrize("crm", KINDS)
 
 
@@ -248,21 +250,27 @@ def test_the_vendors_errors_are_told_apart(sandbox: Faulty, crm: str, code: str,
 
 
 def test_a_cut_file_of_an_export_is_fetched_to_its_end(sandbox: Faulty) -> None:
-    from datetime import UTC, datetime
-
-    window = [(datetime(2000, 1, 1, tzinfo=UTC), datetime(2000, 1, 20, tzinfo=UTC))]
-
     async def header(client: Marketo) -> int:
-        return sum([table.num_rows async for table in client.export_leads("createdAt", window, ("id", "email"))])
+        return sum([table.num_rows async for table in client.export_leads("createdAt", A_MONTH, ("id", "email"))])
 
     whole = use(sandbox, "marketo", header)[0]
+    assert whole > 0
     sandbox.set("marketo", "truncate", path="*/file.json", count=1)
     assert use(sandbox, "marketo", header)[0] == whole
+    assert sandbox.control("GET", "/sandbox/faults").json()["on"] == []
+
+
+def test_an_export_whose_queueing_was_not_confirmed_is_waited_for_all_the_same(sandbox: Faulty) -> None:
+    async def leads(client: Marketo) -> int:
+        return sum([table.num_rows async for table in client.export_leads("createdAt", A_MONTH, ("id", "email"))])
+
+    whole, calls = use(sandbox, "marketo", leads)
+    assert whole > 0
+    sandbox.set("marketo", "drop", done=True, path="*/enqueue.json", count=1)
+    assert use(sandbox, "marketo", leads) == (whole, calls + 1)
 
 
 def test_a_search_past_its_cap_is_taken_up_again(sandbox: Faulty) -> None:
-    from datetime import UTC, datetime
-
     async def modified(client: HubSpot) -> list[str]:
         start, end = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
         return [record["id"] async for page in client.search_modified("contacts", ["email"], start, end) for record in page]

@@ -106,7 +106,12 @@ class Search:
         return _cut(ids, bounds, descending, known)
 
     def _versions(self) -> list[int]:
-        return [*(records.version for records in self.store.records.values()), self.store.schema.version, self._options.epoch_zero_fails, self._options.search_strays]
+        return [
+            *(records.version for records in self.store.records.values()),
+            self.store.schema.version,
+            self._options.epoch_zero_fails,
+            self._options.search_strays,
+        ]
 
     def _with_strays(self, kind: ObjectType, groups: list[Any], ids: list[int]) -> list[int]:
         asked = {f["propertyName"] for group in groups for f in group}
