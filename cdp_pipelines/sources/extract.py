@@ -103,14 +103,16 @@ class _Extraction:
         cursor = None if self.full else kept.get("cursor")
         lag = timedelta(seconds=getattr(self.connection, "visibility_lag_seconds", 0))
         overlap = timedelta(seconds=self.connection.overlap_seconds)
+        reached = datetime.fromisoformat(cursor) if cursor else None
         span = Span(
-            mode="incremental" if cursor else "full",
-            start=datetime.fromisoformat(cursor) - overlap if cursor else None,
-            end=self.started - lag,
+            mode="incremental" if reached else "full",
+            start=reached - overlap if reached else None,
+            # Not before the cursor, as a lag that was raised since would have it: Salesforce refuses a window that ends before it begins.
+            end=max(self.started - lag, reached) if reached else self.started - lag,
             state=json.loads(json.dumps(kept.get("reader", {}))) if cursor else {},
         )
         outcome = TableReport(self.connection.name, self.connection.kind, table.name, span.mode, datetime.now(UTC))
-        outcome.cursor = datetime.fromisoformat(cursor) if cursor else None
+        outcome.cursor = reached
         self.report.tables.append(outcome)
         try:
             if self._hopeless:

@@ -34,12 +34,16 @@ class Kept:
     sandbox: Faulty
     crm: str
     folder: Path
+    tables: tuple[str, ...] = ()
 
-    def sync(self, **settings: Any) -> ExtractReport:
-        """Read what is new, or all the first time."""
+    def __post_init__(self) -> None:
+        self.tables = self.tables or READ[self.crm]
+
+    def sync(self, *, full: bool = False, **settings: Any) -> ExtractReport:
+        """Read what is new, or all the first time and with `full`."""
         kept = Settings(data_dir=self.folder)
         connection = self.connection(**settings)
-        return extract(connection, registry.reader(connection, kept), kept, tables=READ[self.crm])
+        return extract(connection, registry.reader(connection, kept), kept, tables=self.tables, full=full)
 
     def connection(self, **settings: Any) -> Connection:
         """The sandbox's CRM, without waits that are there for the sake of the real one."""
@@ -49,7 +53,12 @@ class Kept:
     def rows(self) -> dict[str, list[Any]]:
         """Each table's rows, without what differs from run to run."""
         with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as db:
-            return {table: sorted(self._rows(db, table), key=repr) for table in READ[self.crm]}
+            return {table: sorted(self._rows(db, table), key=repr) for table in self.tables}
+
+    def query(self, sql: str) -> list[Any]:
+        """Rows of a query of the warehouse."""
+        with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as db:
+            return db.execute(sql).fetchall()
 
     def _rows(self, db: duckdb.DuckDBPyConnection, table: str) -> list[Any]:
         name = f'raw_{self.crm}."{table}"'
