@@ -39,12 +39,15 @@ class Span:
     """What to read of a table: everything (`start` is None) or what changed in [start, end).
 
     `state` is the table's own memory (JSON values); what `read` leaves in it is kept if, and only if, the load commits.
+    `resume` is where an earlier run of the same full read came to: the `resume` of the last batch that it committed. The records up to
+    there are in the warehouse.
     """
 
     mode: Mode
     start: datetime | None
     end: datetime
     state: dict[str, Any] = field(default_factory=dict)
+    resume: dict[str, Any] | None = None
 
 
 @dataclass
@@ -52,9 +55,13 @@ class Batch:
     """Some records as the API gave them: dictionaries by the vendor's field names, or an Arrow table of text.
 
     A record that the CRM no longer shows is its key fields with `_deleted` true and, when it was merged, `_merged_into`.
+    `resume` (JSON values) says where a later run may go on with a full read when this one is stopped after this batch; None where it
+    cannot. `expected` is how many records the vendor says this read has in all, when it says so.
     """
 
     rows: list[dict[str, Any]] | pa.Table
+    resume: dict[str, Any] | None = None
+    expected: int | None = None
 
     def __len__(self) -> int:
         return self.rows.num_rows if isinstance(self.rows, pa.Table) else len(self.rows)
