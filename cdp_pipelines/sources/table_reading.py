@@ -82,9 +82,12 @@ class TableReading:
         """Begin to read, ahead of whoever takes the rows. All tables wait until the first one shows that the CRM lets us in."""
         run, self.begun = self._run, True
         cursor = None if run.full else kept.get("cursor")
-        start = datetime.fromisoformat(cursor) - run.overlap if cursor else None
+        reached = datetime.fromisoformat(cursor) if cursor else None
+        start = reached - run.overlap if reached else None
+        # Not before the cursor, as a lag that was raised since would have it: Salesforce refuses a window that ends before it begins.
+        end = max(run.end, reached) if reached else run.end
         state = json.loads(json.dumps(kept.get("reader", {}))) if cursor else {}
-        self._span = Span("incremental" if cursor else "full", start, run.end, state)
+        self._span = Span("incremental" if cursor else "full", start, end, state)
         self._since = stamp(run.started)
         self._columns: dict[str, str] = {**declared_columns(run.connection.kind, self.table), **kept.get("columns", {})}
         self.full_since = kept.get("full_since")
@@ -92,7 +95,7 @@ class TableReading:
         if start is None and before and run.started - datetime.fromisoformat(before["end"]) < RESUMABLE:
             self._span.end, self._span.resume, self._since = datetime.fromisoformat(before["end"]), before["resume"], before["since"]
             self.resumed = True
-        self.outcome.mode, self.outcome.cursor = self._span.mode, datetime.fromisoformat(cursor) if cursor else None
+        self.outcome.mode, self.outcome.cursor = self._span.mode, reached
         self._stream: Stream[Batch] = run.thread.stream(lambda: self._read(first), size_of)
 
     async def _read(self, first: bool) -> AsyncIterator[Batch]:

@@ -32,8 +32,8 @@ class HubSpotStore(Portal):
 
     kind: ClassVar[Kind] = "hubspot"
 
-    def __init__(self, view: CrmView, owners: Sequence[Owner], *, salesforce: CrmView | None = None, association_changes_bump: bool = True):
-        super().__init__(association_changes_bump=association_changes_bump)
+    def __init__(self, view: CrmView, owners: Sequence[Owner], *, salesforce: CrmView | None = None):
+        super().__init__()
         self.owners = owners
         self.tokens_revoked = False
         self._salesforce_people = columns.of_people(salesforce.people) if salesforce is not None else None
