@@ -27,7 +27,7 @@ from cdp_pipelines.sources.raw_tables import CONNECTION, SYNCED_AT, declared_col
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Batch, RawTable, Reader, Span
 from cdp_pipelines.sources.report import ExtractReport, Progress, TableReport
 from cdp_pipelines.sources.streaming import EventLoopThread, Stream
-from cdp_pipelines.sources.warehouse import count_rows, remove_rows_of_older_full_reads
+from cdp_pipelines.sources.warehouse import count_rows, retire_rows_of_older_full_reads
 
 log = logging.getLogger(__name__)
 
@@ -43,17 +43,19 @@ def extract(
     settings: Settings,
     *,
     full: bool = False,
+    reconcile: bool = False,
     tables: Iterable[str] | None = None,
     on_progress: Progress | None = None,
 ) -> ExtractReport:
     """Read a connection's tables and load them into the warehouse. The caller holds the warehouse lock.
 
-    `full` reads everything anew; otherwise each table goes on from its cursor, and one without a cursor is read in full.
+    `full` reads everything anew; otherwise each table goes on from its cursor, and one without a cursor is read in full. With `reconcile`
+    the reader itself finds what to read, and cursors stay (see reconcile.py).
     Never raises a CRMError: the report says what is incomplete. Raises PipelineStepFailed when the warehouse cannot be written.
     """
     chosen = [t for t in reader.tables if tables is None or t.name in set(tables)]
     report = ExtractReport(connection.name, connection.kind)
-    extraction = _Extraction(connection, reader, report, full, on_progress)
+    extraction = _Extraction(connection, reader, report, full, reconcile, on_progress)
     before = count_rows(settings.warehouse, connection, chosen)
     with EventLoopThread() as thread:
         try:
@@ -67,7 +69,7 @@ def extract(
         finally:
             report.calls = reader.client.calls.total()
             thread.run(reader.client.close())
-    remove_rows_of_older_full_reads(settings.warehouse, connection, extraction.full_since)
+    retire_rows_of_older_full_reads(settings.warehouse, connection, chosen, extraction.full_since)
     after = count_rows(settings.warehouse, connection, chosen)
     for table in report.tables:
         table.rows_total = after.get(table.table, 0)
@@ -79,8 +81,11 @@ def extract(
 class _Extraction:
     """One run of one connection: gives the dlt source and fills in the report while dlt pulls."""
 
-    def __init__(self, connection: Connection, reader: Reader, report: ExtractReport, full: bool, on_progress: Progress | None):
-        self.connection, self.reader, self.report, self.full = connection, reader, report, full
+    def __init__(
+        self, connection: Connection, reader: Reader, report: ExtractReport, full: bool, reconcile: bool, on_progress: Progress | None
+    ):
+        self.connection, self.reader, self.report = connection, reader, report
+        self.full, self.reconcile = full, reconcile
         self.on_progress = on_progress or (lambda connection, table, rows: None)
         self.started = datetime.now(UTC)
         self.full_since: dict[str, str] = {}
@@ -100,17 +105,18 @@ class _Extraction:
         kept = dlt.current.resource_state().setdefault(self.connection.name, {})
         columns = {**declared_columns(self.connection.kind, table), **kept.get("columns", {})}
         yield schema_of(table, columns).empty_table()
-        cursor = None if self.full else kept.get("cursor")
+        cursor = None if self.full or self.reconcile else kept.get("cursor")
         lag = timedelta(seconds=getattr(self.connection, "visibility_lag_seconds", 0))
         overlap = timedelta(seconds=self.connection.overlap_seconds)
         span = Span(
-            mode="incremental" if cursor else "full",
+            mode="reconcile" if self.reconcile else "incremental" if cursor else "full",
             start=datetime.fromisoformat(cursor) - overlap if cursor else None,
             end=self.started - lag,
             state=json.loads(json.dumps(kept.get("reader", {}))) if cursor else {},
         )
         outcome = TableReport(self.connection.name, self.connection.kind, table.name, span.mode, datetime.now(UTC))
-        outcome.cursor = datetime.fromisoformat(cursor) if cursor else None
+        before = kept.get("cursor") if self.reconcile else cursor
+        outcome.cursor = datetime.fromisoformat(before) if before else None
         self.report.tables.append(outcome)
         try:
             if self._hopeless:
@@ -118,6 +124,7 @@ class _Extraction:
             purpose.set(table.name)
             fields = thread.run(self.reader.fields(table))
             columns = assign_columns([*columns, *fields], {c: f for f, c in columns.items()})
+            span.columns = columns
             for batch in _gather(thread.stream(lambda: self.reader.read(table, span))):
                 arrow = self._to_arrow(table, columns, batch)
                 outcome.rows_read += arrow.num_rows
@@ -132,8 +139,11 @@ class _Extraction:
             log.exception("%s: reading %s failed", self.connection.name, table.name)
             outcome.problem, outcome.remedy = f"unexpected {type(error).__name__}", "The log has the details; please report it."
         else:
-            outcome.state, outcome.problem, outcome.remedy, outcome.cursor = "ok", None, None, span.end
-            kept |= {"cursor": span.end.isoformat(), "reader": span.state, "columns": columns}
+            outcome.state, outcome.problem, outcome.remedy = "ok", None, None
+            kept["columns"] = columns
+            if not self.reconcile:
+                outcome.cursor = span.end
+                kept |= {"cursor": span.end.isoformat(), "reader": span.state}
             if span.mode == "full":
                 kept["full_since"] = _stamp(self.started)
         finally:

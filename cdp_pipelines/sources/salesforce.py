@@ -191,16 +191,17 @@ def _soql(object_name: str, fields: list[str], where: str) -> str:
 
 def _queries(object_name: str, fields: list[str], where: str) -> list[str]:
     """One query for all fields, or as many as it takes to keep each within what a URL may hold."""
-    return [f"{_soql(object_name, part, where)} ORDER BY SystemModstamp, Id" for part in _parts(fields)]
+    room = MAX_QUERY_BYTES - 500 - len(quote(where))
+    return [f"{_soql(object_name, part, where)} ORDER BY SystemModstamp, Id" for part in _parts(fields, room)]
 
 
-def _parts(fields: list[str]) -> Iterator[list[str]]:
+def _parts(fields: list[str], room: int) -> Iterator[list[str]]:
     part, size = ["Id"], 0
     for field in fields:
         if field == "Id":
             continue
         length = len(quote(f"{field},"))
-        if size + length > MAX_QUERY_BYTES - 500 and len(part) > 1:
+        if size + length > room and len(part) > 1:
             yield part
             part, size = ["Id"], 0
         part.append(field)
