@@ -20,7 +20,7 @@ class SyncSummary(dict[str, Any]):
     def __str__(self) -> str:
         lines = [f"Sync {'complete' if self['complete'] else 'INCOMPLETE'} in {self['seconds']:.1f} s, {self['calls']:,} API calls"]
         for name, connection in self["connections"].items():
-                outcomes = (*connection["objects"].items(), *connection["reconciled"].items())
+            outcomes = (*connection["objects"].items(), *connection["reconciled"].items())
             lines += [f"  {name}.{table}: {describe(outcome)}" for table, outcome in outcomes]
             lines += [f"  {name}: warning: {warning}" for warning in connection["warnings"]]
         lines += [f"  check {check['table']}.{check['name']} failed: {describe_check(check)}" for check in self["checks"]["failed"]]

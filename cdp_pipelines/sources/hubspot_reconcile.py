@@ -9,8 +9,8 @@ from cdp_pipelines.sources.hubspot import RECORDS, HubSpotReader, Record
 from cdp_pipelines.sources.hubspot_rows import MERGED_IDS, STAGE, links_of, row_of, versions_of
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Batch, Glance, RawTable, Span
 
-# What HubSpot counts by itself, whether or not it calls the property calculated.
-_COUNTS = "num_associated_"
+# What HubSpot takes from a record's links, whether or not it calls the property calculated.
+_FROM_LINKS = ("num_associated_", "associatedcompanyid")
 _CONSTANT = ("createdAt", "url")
 
 
@@ -42,7 +42,7 @@ class HubSpotReconciler(HubSpotReader):
 
     async def _glanced(self, name: str, span: Span) -> AsyncIterator[Batch]:
         described = await self._hubspot.properties(name)
-        moving = [p["name"] for p in described if p.get("calculated") or p["name"].startswith(_COUNTS)]
+        moving = [p["name"] for p in described if p.get("calculated") or p["name"].startswith(_FROM_LINKS)]
         wanted = list(dict.fromkeys([*moving, MERGED_IDS]))
         async for records in self._changed(name, span, wanted):
             given = ({**r, "properties": {p: r["properties"].get(p) for p in wanted}} for r in records)
