@@ -174,7 +174,12 @@ class SalesforceReader(Reader):
         found: set[str] = set()
         async for rows in self._salesforce.query(f"SELECT Id FROM {table.object} WHERE Id IN ({wanted})", include_deleted=True):
             found |= {row["Id"] for row in rows}
-        return [{"Id": record_id, DELETED: True} for record_id in ids if record_id not in found]
+        gone = [record_id for record_id in ids if record_id not in found]
+        return [{"Id": record_id, DELETED: True, MERGED_INTO: self._survivor(table, record_id)} for record_id in gone]
+
+    def _survivor(self, table: RawTable, record_id: str) -> str | None:
+        """The record that one was merged into, as an earlier read saw it: Salesforce has forgotten."""
+        return next(self.known.values(table.name, MERGED_INTO, {"Id": record_id}), None) if "MasterRecordId" in table.fields else None
 
 
 def _where(span: Span) -> str:
