@@ -3,7 +3,7 @@
 Records are read by SystemModstamp, which moves with every change (LastModifiedDate can be set by integrations: mautic/mautic PR 5841),
 through `queryAll`, which shows the recycle bin. What was purged from the bin is in no query; getDeleted tells of it for 15 days, and once
 a day the deleted records that the warehouse knows are looked for. Calculated fields are as of the record's last change: they move without
-SystemModstamp (heroku/roadmap#319), so a full read refreshes them.
+SystemModstamp (heroku/roadmap#319), so a full read or a reconcile refreshes them.
 
     python -m cdp_pipelines.sources.salesforce [--full]
 """
