@@ -136,7 +136,7 @@ def _print_reasons(connections: dict[str, dict[str, Any]]) -> None:
 
     for name, connection in connections.items():
         reasons: dict[str, list[str]] = {}
-        for object_name, one in connection["objects"].items():
+        for object_name, one in (*connection["objects"].items(), *connection.get("reconciled", {}).items()):
             if one["state"] != "ok":
                 reasons.setdefault(explain(one["problem"], one["remedy"]), []).append(object_name)
         for reason, objects in reasons.items():

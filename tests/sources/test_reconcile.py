@@ -9,9 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
-from cdp_pipelines.config import KINDS, Kind
+from cdp_pipelines.config import KINDS, Kind, Settings
 from cdp_pipelines.sandbox.change import apply_changes
 from cdp_pipelines.sandbox.hubspot.associations import CONTACT_COMPANY_PRIMARY
 from cdp_pipelines.sandbox.hubspot.properties import CONTACTS
@@ -19,8 +20,13 @@ from cdp_pipelines.sandbox.hubspot.store import HubSpotStore
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
 from cdp_pipelines.sandbox.people import World, build_world
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
+from cdp_pipelines.sources.extract import extract
+from cdp_pipelines.sources.reader import Glance, RawTable, Span
+from cdp_pipelines.sources.reconcile import reconcile
 from cdp_pipelines.sources.report import ExtractReport
+from cdp_pipelines.sources.warehouse import Warehouse
 from tests.conftest import served
+from tests.sources.fake_reader import FakeReader, problem, salesforce
 from tests.sources.reconciled import Followed, app_of
 
 Serve = Callable[[Any], str]
@@ -189,6 +195,29 @@ def test_an_opportunity_without_a_role_is_kept_fresh_and_its_deletion_noticed(fo
     followed.reconcile()
     assert followed.row("opportunities", guids[changed])["name"] == "Renamed while nobody was linked"
     assert followed.row("opportunities", guids[gone]) == {"marketo_guid": guids[gone], "_deleted": "true"}
+
+
+class Glancing(FakeReader):
+    """Shows the batches that it reads; `fail` holds for glances too."""
+
+    known = Warehouse(Path("nowhere"), "salesforce", "salesforce")
+
+    def glance(self, table: RawTable) -> Glance:
+        return Glance(self.read(table, Span("reconcile", None, now())), whole=True)
+
+
+def test_a_table_that_cannot_be_looked_at_leaves_the_others_and_changes_nothing(tmp_path: Path) -> None:
+    settings, connection = Settings(data_dir=tmp_path), salesforce()
+    contacts, roles = [{"Id": "1", "Name": "Ann"}], [{"from_id": "1", "to_id": "2"}]
+    extract(connection, Glancing({"contact": [contacts], "roles": [roles]}), settings)
+    broken = Glancing({"roles": [[{"from_id": "1", "to_id": "3"}]]}, {"contact": problem("not today")})
+    report = reconcile(connection, broken, settings)
+    assert [(t.table, t.mode, t.state, t.problem) for t in report.tables] == [
+        ("contact", "reconcile", "incomplete", "not today"), ("roles", "reconcile", "ok", None),
+    ]  # fmt: skip
+    with duckdb.connect(str(settings.warehouse)) as db:
+        assert db.execute("select id, name, _deleted from raw_salesforce.contact").fetchall() == [("1", "Ann", None)]
+        assert db.execute("select from_id, to_id from raw_salesforce.roles").fetchall() == [("1", "3")]
 
 
 @pytest.mark.parametrize("kind", KINDS)
