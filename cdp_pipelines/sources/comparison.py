@@ -35,6 +35,7 @@ class Comparison:
     def __enter__(self) -> Self:
         # Temporary tables belong to this connection to the file, and go with it.
         self._db = duckdb.connect(str(self._path))
+        self._db.execute("set enable_progress_bar = false")
         self._db.execute(f"create temp table seen ({', '.join(f'{c} varchar' for c in _quoted(self._seen))})")
         return self
 
