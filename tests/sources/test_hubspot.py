@@ -242,13 +242,6 @@ def test_a_portal_without_a_lead_score_is_told_of(serve: Serve, tmp_path: Path) 
     assert made.query("select count(*) from raw_hubspot.contacts where hs_lead_score is not null") == [(0,)]
 
 
-@known_failure("airbytehq/airbyte#25991", "airbytehq/airbyte#40591")
-def test_a_day_of_changes_gives_the_same_tables_as_one_full_read(synced: Synced) -> None:
-    apply_changes({"hubspot": synced.store}, 3, now(), 60)
-    assert synced.sync().complete
-    assert synced.differences() == {}
-
-
 class Rows:
     """Raw tables in memory, merged as the warehouse does; a `KnownRecords`. Much quicker than a warehouse, for many histories."""
 
@@ -273,9 +266,15 @@ class Rows:
                         found[key] = [*found.get(key, []), row] if table.replace_by else [row]
                 self.tables[table.name] |= found
 
-    def content(self) -> dict[str, list[str]]:
-        """Every row as text, in order."""
-        return {name: sorted(_text(r) for rows in t.values() for r in rows) for name, t in self.tables.items()}
+    def merged_into(self, winners: set[str]) -> Iterator[str]:
+        """Contacts that were merged into one of these."""
+        yield from (i for winner in winners for i in self.values("contacts", "id", {"_merged_into": winner}))
+
+    def content(self, without: set[str]) -> dict[str, list[str]]:
+        """Every row as text, in order, but for the rows of some contacts."""
+        own = ("id", "from_id", "contact_id")
+        return {name: sorted(_text(r) for rows in t.values() for r in rows if not {r.get(k) for k in own} & without)
+                for name, t in self.tables.items()}  # fmt: skip
 
 
 def _text(row: dict[str, Any]) -> str:
@@ -295,9 +294,12 @@ def test_any_history_of_changes_is_read_to_the_same_rows_as_one_full_read(seeds:
         made, rows, fresh = Synced(lambda app: stack.enter_context(served(app)), Path(folder)), Rows(), Rows()
         cursor = now()
         asyncio.run(rows.read(made.connection, None, cursor))
+        erased: set[str] = set()
         for seed in seeds:
-            apply_changes({"hubspot": made.store}, seed, now(), 40)
+            erased |= {c["id"] for c in apply_changes({"hubspot": made.store}, seed, now(), 40) if c["op"] == "purge"}
             start, cursor = cursor, now()
             asyncio.run(rows.read(made.connection, start, cursor))
         asyncio.run(fresh.read(made.connection, None, now()))
-        assert rows.content() == fresh.content()
+        # Of a contact that was erased, and of those merged into it, no search tells: that is the reconcile's part.
+        erased |= set(rows.merged_into(erased))
+        assert rows.content(without=erased) == fresh.content(without=erased)
