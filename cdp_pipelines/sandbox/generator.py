@@ -6,6 +6,7 @@ numbers. A `Human` or a `Firm` is made from its number when somebody asks for it
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -127,7 +128,7 @@ class Population:
         self.firm_trade = (chances(key(self.seed, "trades"), numbers) * len(names.COMPANY_TRADES)).astype(np.uint8)
         self.firm_shared = np.where(shared < 0.15, 1 + shared / 0.15 * len(dirt.SHARED_MAILBOXES), 0).astype(np.uint8)
         self.firm_style = (style * 3).astype(np.uint8)
-        slug = _slug_ids()[self.firm_country, self.firm_head].astype(np.int64)
+        slug = _slugs()[0][self.firm_country, self.firm_head].astype(np.int64)
         self._slug_rank, self._full_rank = rank_within(slug), rank_within(slug * 64 + self.firm_trade)
 
     def _declare_people(self) -> None:
@@ -214,6 +215,24 @@ class Population:
             shared_mailbox=f"{dirt.SHARED_MAILBOXES[shared - 1]}@{domain}" if shared else None,
         )  # fmt: skip
 
+    def firms_with_domain(self, domain: str) -> list[int]:
+        """Numbers of the firms with this domain."""
+        name = domain.removesuffix(".example")
+        trades = (re.fullmatch(rf"(.+?)-?{trade.lower()}\d*", name) for trade in names.COMPANY_TRADES)
+        table, known = _slugs()
+        slugs = [known[slug] for slug in {name, *(found[1] for found in trades if found)} if slug in known]
+        candidates = np.flatnonzero(np.isin(table[self.firm_country, self.firm_head], slugs))
+        return [number for number in candidates.tolist() if self.firm_of(number).domain == domain]
+
+    def firms_named(self, text: str) -> list[int]:
+        """Numbers of the firms whose name begins as this one (in lower case) does, up to their trade: the legal form may differ."""
+        words, found = text.split(" "), np.zeros(self.firm_count, dtype=bool)
+        for place, word in enumerate(words):
+            trades = [number for number, trade in enumerate(names.COMPANY_TRADES) if trade.lower() == word.rstrip(",")]
+            for country, head in _heads().get(" ".join(words[:place]), ()) if trades else ():
+                found |= (self.firm_country == country) & (self.firm_head == head) & (self.firm_trade == trades[0])
+        return np.flatnonzero(found).tolist()
+
     def profile(self, number: int) -> Profile:
         """What only a company's own record says of it."""
         rng = self._profile_rolls.of(number)
@@ -290,11 +309,22 @@ def _name_ids() -> tuple[Column, Column]:
 
 
 @cache
-def _slug_ids() -> Column:
-    """A number for each company head's letters, by country and place."""
+def _heads() -> dict[str, list[tuple[int, int]]]:
+    """Country and place of each company head, by how it looks in lower case; ß becomes ss on the way through capitals."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for row, country in enumerate(COUNTRIES):
+        for place, head in enumerate((*_HEADS, *names.LAST_NAMES[country])):
+            for text in {head.lower(), head.upper().lower()}:
+                found.setdefault(text, []).append((row, place))
+    return found
+
+
+@cache
+def _slugs() -> tuple[Column, dict[str, int]]:
+    """A number for each company head's letters: by country and place, and by the letters."""
     known: dict[str, int] = {}
     table = np.zeros((len(COUNTRIES), len(_HEADS) + _sizes(names.LAST_NAMES).max()), dtype=np.int32)
     for row, country in enumerate(COUNTRIES):
         for place, head in enumerate((*_HEADS, *names.LAST_NAMES[country])):
             table[row, place] = known.setdefault(names.ascii_letters(head), len(known))
-    return table
+    return table, known

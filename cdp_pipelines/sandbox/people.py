@@ -175,6 +175,7 @@ def build_world(*, people: int = 5000, seed: int = 1, empty: frozenset[Kind] = f
     # What makes the records above can only be imported once they exist.
     from cdp_pipelines.sandbox.columns import Lazy
     from cdp_pipelines.sandbox.generator import ANCHOR, Population, owners
+    from cdp_pipelines.sandbox.lookup import Lookup
     from cdp_pipelines.sandbox.records import Book, knowing
     from cdp_pipelines.sandbox.selling import Deals, Market, campaigns
     from cdp_pipelines.sandbox.wording import Wording
@@ -186,10 +187,11 @@ def build_world(*, people: int = 5000, seed: int = 1, empty: frozenset[Kind] = f
         book = Book(kind, population, known[kind])
         columns, companies = book.columns(), book.company_columns()
         wording = Wording(book, columns, companies)
+        lookup = Lookup(book, companies, wording.person)
         view = CrmView(
             kind=kind,
-            companies=Lazy(len(companies.company), wording.company, companies),
-            people=Lazy(len(columns.person), wording.person, columns),
+            companies=Lazy(len(companies.company), wording.company, companies, {"name": lookup.companies_named}),
+            people=Lazy(len(columns.person), wording.person, columns, {"email": lookup.people_with_email}),
             deals=Deals(market, book).sequence(),
             campaigns=campaigns(book) if people and kind != "hubspot" else [],
         )

@@ -61,7 +61,8 @@ class Wording:
             return dirt.PLACEHOLDER_EMAILS[number % 2]
         if mail == SHARED and firm is not None:
             return firm.shared_mailbox
-        work = human.work_email if firm is human.firm else human.former_email
+        today = human.firm is not None and firm is not None and firm.number == human.firm.number
+        work = human.work_email if today else human.former_email
         address = human.home_email if mail == HOME or work is None else work
         if spelling == TYPO:
             return dirt.email_typo(rng, address)

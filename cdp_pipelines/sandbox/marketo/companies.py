@@ -17,6 +17,12 @@ def company_key(number: int) -> str:
     return f"CO-{number + 1:06d}"
 
 
+def company_number(key: str) -> int | None:
+    """The number of the world's company in an `externalCompanyId`; None when it is none of those."""
+    digits = whole(key.removeprefix("CO-"))
+    return digits - 1 if digits and company_key(digits - 1) == key else None
+
+
 def sales_person(owner: int) -> str:
     """The `externalSalesPersonId` of a representative."""
     return f"SP-{owner + 1:03d}"

@@ -92,6 +92,10 @@ class Deals:
         base = _opportunity(self._view.deals[number]) if number < len(self._view.deals) else {}
         return {**base, **self._values.get(number, {})}
 
+    def key(self, number: int) -> str:
+        """The `externalOpportunityId` of an opportunity."""
+        return self._values.get(number, {}).get("externalOpportunityId") or opportunity_key(number)
+
     def roles(self, number: int) -> list[Role]:
         """The roles of an opportunity, in order of their making."""
         if number in self._roles:
@@ -183,7 +187,7 @@ class Deals:
         self._made += 1
         made = _role(
             number,
-            self.get(number)["externalOpportunityId"],
+            self.key(number),
             0x1000 + self._made,
             lead,
             role,

@@ -64,7 +64,9 @@ class Plan:
         return Child(CHILD_RELATIONSHIPS[f"{spec.name}.{reference.name}"][0], reference, plan)
 
     def _add(self, condition: Condition) -> None:
-        """Take up one of the conditions that all must hold. Bounds on SystemModstamp, and given ids, are looked up and not searched for."""
+        """Take up one of the conditions that all must hold. Bounds on SystemModstamp, given ids and addresses are looked up and not
+        searched for.
+        """
         test = compile_condition(self.store, self.spec, condition, self.query.text)
         if isinstance(condition, Comparison) and len(condition.path.parts) == 1:
             name, moment = condition.path.parts[0].lower(), condition.values[0].value
@@ -77,6 +79,10 @@ class Plan:
             if name == "id" and condition.operator in ("=", "in"):
                 found = {self.records.number(v.value) for v in condition.values if v.value}
                 self._ids = sorted(n for n in found if n is not None)
+            elif (field := self.spec.fields.get(name)) and self.records.finds(field.name) and condition.operator in ("=", "in"):
+                texts = [v.value for v in condition.values]
+                if self._ids is None and all(texts):
+                    self._ids = sorted({n for text in texts for n in self.records.having(field.name, text)})
         self._tests.append(test)
 
     def _sorting(self, path: soql.Path) -> Column:

@@ -97,6 +97,10 @@ class Records:
         quick = self._quick.get(field) if number not in self._others else None
         return quick(number) if quick else self._made(number).get(field)
 
+    def finds(self, field: str) -> bool:
+        """Whether the records with a text in this field can be found without reading all."""
+        return field in self._finders and not self._by_case(field)
+
     def having(self, field: str, value: Any) -> list[int]:
         """Numbers of the records, deleted ones too, whose field has this value (text without regard to case, ids with it), in order."""
         if field not in self._indexes:
