@@ -46,7 +46,7 @@ class Ids(Sequence[str]):
 
     def __contains__(self, item: object) -> bool:
         number = self._number(item) if isinstance(item, str) else None
-        return number is not None and 0 <= number < len(self._there) and bool(self._there[number]) and self._text(number) == item
+        return number is not None and 0 <= number < len(self._there) and bool(self._there[number])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Iterable) and list(self) == list(other)

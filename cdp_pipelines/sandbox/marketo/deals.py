@@ -72,8 +72,9 @@ class Deals:
     def _of_lead(self) -> dict[int, set[int]]:
         """Lead -> the opportunities in which it may have a part."""
         found: dict[int, set[int]] = defaultdict(set)
-        for number, person in zip(self._columns.part_deal.tolist(), self._columns.part_person.tolist(), strict=True):
-            found[self._leads.survivor(person)].add(number)
+        leads = self._leads.survivors_of(self._columns.part_person) if len(self._columns.part_person) else np.zeros(0, dtype=np.int64)
+        for number, lead in zip(self._columns.part_deal.tolist(), leads.tolist(), strict=True):
+            found[lead].add(number)
         return found
 
     def __len__(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -44,9 +43,11 @@ class SalesforceStore(OrgRecords):
 
     def live_people(self) -> Ids:
         """See CrmStore."""
-        found = [self.records[name].listed(include_deleted=False) for name in ("Contact", "Lead")]
-        numbers = np.setdiff1d(np.fromiter(chain(*found), dtype=np.int64), np.fromiter(self._converted, dtype=np.int64))
-        return self._person_ids(numbers)
+        there = np.zeros(self._next["Contact"], dtype=bool)
+        for name in ("Contact", "Lead"):
+            there[self.records[name].listed(include_deleted=False)] = True
+        there[list(self._converted)] = False
+        return self._person_ids(np.flatnonzero(there))
 
     def deleted_people(self) -> Ids:
         """See CrmStore. Merge losers cannot come back."""
