@@ -49,9 +49,10 @@ class CompanyRecord:
     updated: datetime
 
 
-@dataclass(frozen=True)
+# Not frozen, since that makes the making of one five times as long, and pages are made of them.
+@dataclass(slots=True)
 class PersonRecord:
-    """A person as one CRM knows them. `person` is the truth: equal numbers are the same person, in any CRM.
+    """A person as one CRM knows them. Not to be changed. `person` is the truth: equal numbers are the same person, in any CRM.
 
     `number` is the record's place among this CRM's person records (0, 1, 2 ... with no gap), from which its id is made.
     `merged_into` and `salesforce_number` are such numbers too: of the surviving record in this CRM, and of the Salesforce record that

@@ -39,7 +39,10 @@ class Version:
 
 @dataclass(slots=True)
 class Record:
-    """A contact, company or deal. `properties` holds what was set, as HubSpot's text; a cleared one is ''. History is newest first."""
+    """A contact, company or deal. `properties` holds what was set, as HubSpot's text; a cleared one is ''. History is newest first.
+
+    `past` gives what the world knows of a property's history, worked out when asked for.
+    """
 
     id: int
     created: datetime
@@ -48,11 +51,14 @@ class Record:
     properties: dict[str, str] = field(default_factory=dict)
     history: dict[str, list[Version]] = field(default_factory=dict)
     merged: list[tuple[int, datetime]] = field(default_factory=list)
+    past: Callable[[str], list[Version]] | None = None
 
     def versions(self, name: str) -> list[Version]:
         """The history of a property that was set, newest first."""
         if name in self.history:
             return self.history[name]
+        if self.past is not None and (found := self.past(name)):
+            return found
         value = self.properties.get(name)
         return [Version(value, self.created, "IMPORT")] if value is not None else []
 
@@ -232,7 +238,7 @@ def copy_of(record: Record) -> Record:
     """A record of its own with the same content."""
     return Record(
         record.id, record.created, record.updated, record.archived,
-        dict(record.properties), dict(record.history), list(record.merged),
+        dict(record.properties), dict(record.history), list(record.merged), record.past,
     )  # fmt: skip
 
 
@@ -250,7 +256,7 @@ def milliseconds(moment: datetime) -> int:
 
 def timestamp(moment: datetime) -> str:
     """As HubSpot writes a moment: milliseconds, left out when they are zero."""
-    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat()[:19]
     thousandths = moment.microsecond // 1000
     return f"{text}.{thousandths:03d}Z" if thousandths else f"{text}Z"
 

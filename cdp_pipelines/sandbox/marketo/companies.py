@@ -39,6 +39,13 @@ def inherited(record: CompanyRecord) -> dict[str, Any]:
     }  # fmt: skip
 
 
+# What a lead shows of its company only; its company's name is mostly its own.
+INHERITED = frozenset({
+    "contactCompany", "site", "billingStreet", "billingCity", "billingState", "billingCountry", "billingPostalCode", "website", "mainPhone",
+    "industry", "annualRevenue", "numberOfEmployees",
+})  # fmt: skip
+
+
 class Companies:
     """The companies. Ids are 1, 2, 3 ... in order of the world's records, then of their making."""
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from array import array
 from bisect import insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from cdp_pipelines.sandbox.columns import ALIVE, CONVERTED, Column, candidates, of_people
-from cdp_pipelines.sandbox.marketo.companies import Companies, company_key, company_number
+from cdp_pipelines.sandbox.marketo.companies import INHERITED, Companies, company_key, company_number
 from cdp_pipelines.sandbox.marketo.envelope import whole
 from cdp_pipelines.sandbox.marketo.lead_records import blank, lead_of, salesforce_ids
 from cdp_pipelines.sandbox.marketo.moments import iso
@@ -80,14 +80,18 @@ class Leads:
         keys |= {key for key in changed if key}
         return keys if self._companies.untouched else {key for key in keys if self._companies.id_of(key)}
 
-    def get(self, identifier: int) -> dict[str, Any]:
-        """All fields of a lead, also of one that is gone."""
+    def get(self, identifier: int, fields: Collection[str] | None = None) -> dict[str, Any]:
+        """The fields of a lead, also of one that is gone: all, or these and some others. What a company gives its leads takes longest."""
         changed = self._values.get(identifier, {})
         if identifier > len(self._numbers):
             return {**changed, **self._companies.overlay(changed, None)}
         person = self._view.people[self._numbers[identifier - 1]]
-        company = self._view.companies[person.company] if person.company is not None else None
+        company = None
+        if person.company is not None and (fields is None or not person.company_name or not INHERITED.isdisjoint(fields)):
+            company = self._view.companies[person.company]
         lead = lead_of(person, company)
+        if person.company is not None:
+            lead["externalCompanyId"] = company_key(person.company)
         own, number = lead["externalCompanyId"], person.salesforce_number
         lead["id"] = identifier
         if number is not None:

@@ -17,7 +17,7 @@ Record = dict[str, Any]
 
 def whole_seconds(moment: datetime) -> datetime:
     """Salesforce stamps its records with whole seconds."""
-    return moment.astimezone(UTC).replace(microsecond=0)
+    return moment if moment.tzinfo is UTC and not moment.microsecond else moment.astimezone(UTC).replace(microsecond=0)
 
 
 class Records:
