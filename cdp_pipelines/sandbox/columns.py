@@ -30,7 +30,7 @@ def milliseconds(moment: datetime) -> int:
 
 def moment(milliseconds: int) -> datetime:
     """The moment (UTC) that many milliseconds after 1970."""
-    return _EPOCH + timedelta(0, 0, 0, milliseconds)
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 class Lazy(Sequence[T], Generic[T, C]):

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from cdp_pipelines.sandbox import dirt, names
-from cdp_pipelines.sandbox.columns import Column, milliseconds, moment
-from cdp_pipelines.sandbox.draws import Dice, Rolls, chances, coarse, key, rank_within
+from cdp_pipelines.sandbox.columns import Column, milliseconds
+from cdp_pipelines.sandbox.draws import Rolls, chances, coarse, key, rank_within
 from cdp_pipelines.sandbox.names import Country
 from cdp_pipelines.sandbox.people import Owner
 
@@ -60,9 +61,21 @@ class Profile:
     revenue: Decimal
 
 
+class Home(NamedTuple):
+    """A private mailbox: whose, how the names stand in its address (0 to 3), and the provider."""
+
+    number: int
+    first: str
+    last: str
+    style: int
+    provider: str
+
+
 @dataclass(slots=True)
 class Human:
-    """A person as they are. `former` is where a job mover worked before; some CRMs never heard of the move."""
+    """A person as they are. `former` is where a job mover worked before; some CRMs never heard of the move. For addresses see
+    `Population.work_email` and `home_email`.
+    """
 
     number: int
     first: str
@@ -70,18 +83,14 @@ class Human:
     country: Country
     city: tuple[str, str, str]
     firm: Firm | None
-    work_email: str | None
     former: Firm | None
-    former_email: str | None
-    home_email: str
+    home: Home
     mobile: str | None
     title: str
     source: str
     stage: str
-    score: int
     no_mail: bool
     owner: int
-    since: datetime
 
 
 def owners(seed: int) -> list[Owner]:
@@ -114,8 +123,9 @@ class Population:
         with_help = ThreadPoolExecutor(1)
         self._finding = with_help.submit(self._namesakes)
         with_help.shutdown(wait=False)
-        self.firm_of = lru_cache(16_384)(self._make_firm)
-        self.human = lru_cache(8_192)(self._make_human)
+        # Enough for one CRM after another to be read without making those people anew of whom all three know.
+        self.firm_of = lru_cache(65_536)(self._make_firm)
+        self.human = lru_cache(200_000)(self._make_human)
 
     def _declare_firms(self) -> None:
         numbers = np.arange(self.firm_count)
@@ -257,20 +267,19 @@ class Population:
             if is_son(number):
                 last, mobile = f"{last} Jr.", before.mobile
             else:
-                home = before.home_email
+                home = before.home
         return Human(
             number=number, first=first, last=last, country=country, city=city, firm=firm,
-            work_email=self._work_email(number, first, last, firm) if firm else None,
-            former=former, former_email=self._work_email(number, first, last, former) if former else None,
-            home_email=home or _home_email(rng, number, first, last), mobile=mobile, title=names.title(rng),
-            source=rng.choice(names.LEAD_SOURCES), stage=rng.weighted(STAGES, _STAGE_SHARES), score=self.score.item(number),
-            no_mail=rng.random() < 0.06, owner=firm.owner if firm else number % OWNERS, since=moment(self.since.item(number)),
+            former=former, home=home or Home(number, first, last, rng.randint(0, 3), rng.choice(names.MAIL_PROVIDERS)), mobile=mobile,
+            title=names.title(rng), source=rng.choice(names.LEAD_SOURCES), stage=rng.weighted(STAGES, _STAGE_SHARES),
+            no_mail=rng.random() < 0.06, owner=firm.owner if firm else number % OWNERS,
         )  # fmt: skip
 
-    def _work_email(self, number: int, first: str, last: str, firm: Firm) -> str:
-        a, b = names.ascii_letters(first), names.ascii_letters(last)
+    def work_email(self, human: Human, firm: Firm) -> str:
+        """The address that a firm gives somebody who works there."""
+        a, b = names.ascii_letters(human.first), names.ascii_letters(human.last)
         local = (f"{a}.{b}", f"{a[:1]}{b}", f"{a}_{b}")[firm.mail_style]
-        return f"{local}{self._work_suffixes.get((number, firm.number), '')}@{firm.domain}"
+        return f"{local}{self._work_suffixes.get((human.number, firm.number), '')}@{firm.domain}"
 
 
 def is_partner(numbers: Column | int) -> Column | bool:
@@ -283,10 +292,10 @@ def is_son(numbers: Column | int) -> Column | bool:
     return numbers % 250 == 9
 
 
-def _home_email(rng: Dice, number: int, first: str, last: str) -> str:
-    """An address at a provider; the number in it makes it nobody else's."""
-    a, b = names.ascii_letters(first), names.ascii_letters(last)
-    return f"{rng.choice((f'{a}.{b}', f'{a}{b}', f'{a[:1]}{b}', f'{b}.{a}'))}{number + 1}@{rng.choice(names.MAIL_PROVIDERS)}"
+def home_email(home: Home) -> str:
+    """The address of a private mailbox; the number in it makes it nobody else's."""
+    a, b = names.ascii_letters(home.first), names.ascii_letters(home.last)
+    return f"{(f'{a}.{b}', f'{a}{b}', f'{a[:1]}{b}', f'{b}.{a}')[home.style]}{home.number + 1}@{home.provider}"
 
 
 def _sizes(words: dict[Country, tuple[str, ...]]) -> Column:

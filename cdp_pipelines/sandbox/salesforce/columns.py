@@ -36,9 +36,10 @@ class Column:
         return ".".join([*(h.relationship or "" for h in self.hops), self.field.name])
 
     @cached_property
-    def plain(self) -> bool:
-        """Whether the value is one that the record itself keeps."""
-        return not self.hops and self.field.type not in COMPOUND_TYPES and self.field.name not in _FORMULAS
+    def key(self) -> str | None:
+        """The field's name, when its value is one that the record itself keeps; a value that is absent is `default`."""
+        plain = not self.hops and self.field.type not in COMPOUND_TYPES and self.field.name not in _FORMULAS
+        return self.field.name if plain else None
 
     @cached_property
     def default(self) -> Any:

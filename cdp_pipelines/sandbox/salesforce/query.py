@@ -183,12 +183,11 @@ class Result:
 
     def csv_rows(self, numbers: Iterable[int]) -> Iterator[list[str]]:
         """Records as Bulk API 2.0 gives them: text, empty for null."""
-        shape = [(c.field.name if c.plain else None, c.default, c) for c in self.columns]
         for record in self._records(numbers):
             row = []
-            for name, default, column in shape:
-                value = record.get(name, default) if name else column.value(self.store, record)
-                row.append(value if type(value) is str else csv_text(default if value is None else value))
+            for column in self.columns:
+                value = record.get(column.key) if column.key else column.value(self.store, record)
+                row.append(value if type(value) is str else csv_text(column.default if value is None else value))
             yield row
 
     def _records(self, numbers: Iterable[int]) -> Iterator[Record]:
@@ -253,9 +252,9 @@ def _json_row(store: SalesforceStore, spec: ObjectSpec, columns: list[Column], r
         "attributes": {"type": spec.name, "url": f"/services/data/v{version}/sobjects/{spec.name}/{record['Id']}"}
     }  # fmt: skip
     for column in columns:
-        if column.plain:
-            value = record.get(column.field.name)
-            row[column.field.name] = value if type(value) is str else json_value(column.default if value is None else value)
+        if key := column.key:
+            value = record.get(key)
+            row[key] = value if type(value) is str else json_value(column.default if value is None else value)
             continue
         if not column.hops:
             row[column.field.name] = json_value(column.value(store, record))
