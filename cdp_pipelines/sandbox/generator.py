@@ -209,15 +209,15 @@ class Population:
 
     def _make_firm(self, number: int) -> Firm:
         rng = self._firm_rolls.of(number)
-        country = COUNTRIES[self.firm_country[number]]
-        head_place, trade = self.firm_head.item(number), names.COMPANY_TRADES[self.firm_trade[number]]
+        country = COUNTRIES[self.firm_country.item(number)]
+        head_place, trade = self.firm_head.item(number), names.COMPANY_TRADES[self.firm_trade.item(number)]
         head = _HEADS[head_place] if head_place < len(_HEADS) else names.LAST_NAMES[country][head_place - len(_HEADS)]
-        slug, rank = names.ascii_letters(head), int(self._full_rank[number])
+        slug, rank = names.ascii_letters(head), self._full_rank.item(number)
         full = f"{slug}{trade.lower()}"
         domain = f"{slug}.example"
-        if self._slug_rank[number]:
+        if self._slug_rank.item(number):
             domain = (f"{full}.example", f"{slug}-{trade.lower()}.example", f"{full}{rank}.example")[min(rank, 2)]
-        shared = int(self.firm_shared[number])
+        shared = self.firm_shared.item(number)
         return Firm(
             number=number, name=f"{head} {trade} {rng.choice(names.COMPANY_FORMS[country])}", domain=domain, country=country,
             city=rng.choice(names.CITIES[country]), switchboard=names.phone_number(country, self._switchboard.item(number)),

@@ -16,13 +16,12 @@ Starting = Callable[[Column, str], Column]
 class Ids(Sequence[str]):
     """A list of ids, in order. An id is made when somebody looks at it, so that a million cost a few megabytes."""
 
-    def __init__(
-        self, numbers: Column, text: Callable[[int], str], number: Callable[[str], int | None], starting: Starting | None = None
-    ):
+    def __init__(self, numbers: Column, text: Callable[[int], str], number: Callable[[str], int | None], starting: Starting | None = None):
         """`text` writes a number (from 0 on) as an id and `number` reads one, None when it is none. `starting` tells of numbers whether their
         ids start with a text; only `starting_with` needs it.
         """
-        self._numbers = array("q", numbers.astype(np.int64).tobytes())
+        numbers = numbers.astype(np.int64)
+        self._numbers = array("q", numbers.tobytes())
         self._text, self._number, self._starting = text, number, starting
         self._there = np.zeros(int(numbers.max(initial=-1)) + 1, dtype=bool)
         self._there[numbers] = True

@@ -227,7 +227,12 @@ def _seconds(milliseconds: Column, places: Column | None = None) -> Column:
 
 def _in_order(view: CrmView) -> History:
     found = [
-        (at(), np.full(len(record), kind, dtype=np.int16), record.astype(np.int32), np.zeros(len(record), np.int32) if part is None else part)
+        (
+            at(),
+            np.full(len(record), kind, dtype=np.int16),
+            record.astype(np.int32),
+            np.zeros(len(record), np.int32) if part is None else part,
+        )
         for at, kind, record, part in _events(view)
     ]
     at, kind, record, part = (np.concatenate(column) for column in zip(*found, strict=True))

@@ -121,7 +121,11 @@ class Leads:
     def _with_email(self, text: str) -> list[int]:
         """Ids of the leads whose address in the world is this text in lower case."""
         people = self._view.people
-        return [self.id_of(n) for n in candidates(people, "email", text) if (people[n].email or "").lower() == text and people[n].email is not None]
+        return [
+            self.id_of(n)
+            for n in candidates(people, "email", text)
+            if (people[n].email or "").lower() == text and people[n].email is not None
+        ]
 
     def _of_company(self, text: str) -> list[int]:
         """Ids of the leads that the world put in the company with this key in lower case."""

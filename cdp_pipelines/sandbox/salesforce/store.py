@@ -45,7 +45,7 @@ class SalesforceStore(OrgRecords):
         """See CrmStore."""
         there = np.zeros(self._next["Contact"], dtype=bool)
         for name in ("Contact", "Lead"):
-            there[self.records[name].listed(include_deleted=False)] = True
+            there[list(self.records[name].listed(include_deleted=False))] = True
         there[list(self._converted)] = False
         return self._person_ids(np.flatnonzero(there))
 
