@@ -11,9 +11,11 @@ from typing import Any
 
 from cdp_pipelines.config import KINDS, Kind
 from cdp_pipelines.sandbox import dirt, names
+from cdp_pipelines.sandbox.ids import Ids
 from cdp_pipelines.sandbox.store import CrmStore, HasCustomFields, KeepsCompanies, Purges
 
 Change = dict[str, Any]
+People = list[str] | Ids
 Pairs = Mapping[Kind, Sequence[tuple[str, str]]]
 _CLEARABLE = ("phone", "title", "lead_score")
 
@@ -28,23 +30,36 @@ class _Day:
     count: int
     duplicates: Pairs | None
     done: list[Change] = field(default_factory=list)
-    _people: dict[Kind, list[str]] = field(default_factory=dict)
+    _people: dict[Kind, People] = field(default_factory=dict)
+    _contacts: People | None = None
 
-    def people(self, store: CrmStore) -> list[str]:
-        """The live people of a CRM. Asked for once: a store makes every id anew, which takes a while in a large world."""
+    def people(self, store: CrmStore) -> People:
+        """The live people of a CRM; newcomers and those that are back come last. Asked for once and kept up to date."""
         if store.kind not in self._people:
             self._people[store.kind] = store.live_people()
         return self._people[store.kind]
 
+    def linkable(self, store: CrmStore) -> People:
+        """People who can be part of a deal: in Salesforce contacts (003) only."""
+        people = self.people(store)
+        if store.kind != "salesforce":
+            return people
+        if self._contacts is None:
+            self._contacts = people.starting_with("003") if isinstance(people, Ids) else [p for p in people if p.startswith("003")]
+        return self._contacts
+
     def note(self, op: str, store: CrmStore, record: str, **more: Any) -> None:
         self.done.append({"op": op, "crm": store.kind, "id": record, **more})
-        people = self.people(store)
         gone = {"delete": record, "purge": record, "merge": more.get("loser"), "convert": record}.get(op)
         come = {"create": record, "restore": record, "convert": more.get("contact")}.get(op)
-        if gone is not None and gone in people:
-            people.remove(gone)
-        if come is not None and come not in people:
-            people.append(come)
+        contacts = self._contacts if store.kind == "salesforce" else None
+        for people, fit in ((self.people(store), True), (contacts, (come or "").startswith("003"))):
+            if people is None:
+                continue
+            if gone is not None and gone in people:
+                people.remove(gone)
+            if fit and come is not None and come not in people:
+                people.append(come)
 
 
 def apply_changes(
@@ -131,8 +146,7 @@ def _purge(day: _Day, store: CrmStore) -> None:
 def _merge(day: _Day, store: CrmStore) -> None:
     people = day.people(store)
     if day.duplicates is not None:
-        live = set(people)
-        pair = _one(day, [pair for pair in day.duplicates.get(store.kind, ()) if live.issuperset(pair)])
+        pair = _one(day, [pair for pair in day.duplicates.get(store.kind, ()) if pair[0] in people and pair[1] in people])
     else:
         winner, loser = _one(day, people), _one(day, people)
         pair = (winner, loser) if winner is not None and loser is not None and winner != loser else None
@@ -154,7 +168,7 @@ def _convert(day: _Day, store: CrmStore) -> None:
 
 
 def _new_deal(day: _Day, store: CrmStore) -> None:
-    people = _linkable(day, store)
+    people = day.linkable(store)
     linked = day.rng.sample(people, min(len(people), day.rng.choices((0, 1, 2, 3), (15, 50, 25, 10))[0]))
     fields = {
         "name": f"New business {day.rng.randrange(10**6)}",
@@ -181,7 +195,7 @@ def _delete_deal(day: _Day, store: CrmStore) -> None:
 
 
 def _link(day: _Day, store: CrmStore) -> None:
-    deal, person = _one(day, store.live_deals()), _one(day, _linkable(day, store))
+    deal, person = _one(day, store.live_deals()), _one(day, day.linkable(store))
     if deal is not None and person is not None and person not in store.deal_people(deal):
         store.link(deal, person, day.at)
         day.note("link", store, deal, linked=[person])
@@ -212,7 +226,7 @@ def _edit_company(day: _Day, store: CrmStore) -> None:
 def _move(day: _Day, store: CrmStore) -> None:
     if not isinstance(store, KeepsCompanies):
         return
-    company, person = _one(day, store.live_companies()), _one(day, _linkable(day, store))
+    company, person = _one(day, store.live_companies()), _one(day, day.linkable(store))
     if company is not None and person is not None and store.move_person(person, company, day.at):
         day.note("move", store, person, company=company)
 
@@ -237,12 +251,6 @@ _OPERATIONS: tuple[tuple[Callable[[_Day, CrmStore], None], int], ...] = (
 def _one(day: _Day, items: Sequence[Any]) -> Any:
     """One of the items; None when there are none."""
     return items[day.rng.randrange(len(items))] if items else None
-
-
-def _linkable(day: _Day, store: CrmStore) -> list[str]:
-    """People who can be part of a deal: in Salesforce contacts (003) only."""
-    people = day.people(store)
-    return [person for person in people if person.startswith("003")] if store.kind == "salesforce" else people
 
 
 def _amount(day: _Day) -> Decimal | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -30,14 +30,17 @@ def milliseconds(moment: datetime) -> int:
 
 def moment(milliseconds: int) -> datetime:
     """The moment (UTC) that many milliseconds after 1970."""
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 class Lazy(Sequence[T], Generic[T, C]):
-    """A sequence whose items `make` makes from their number; the last few thousand are kept. `columns` tells of all without making any."""
+    """A sequence whose items `make` makes from their number; the last few thousand are kept. `columns` tells of all without making any.
 
-    def __init__(self, size: int, make: Callable[[int], T], columns: C):
-        self._size, self.columns = size, columns
+    `finders` give, by field, the numbers of the items that may have a text there, in order; see `candidates`.
+    """
+
+    def __init__(self, size: int, make: Callable[[int], T], columns: C, finders: Mapping[str, Callable[[str], Column]] | None = None):
+        self._size, self.columns, self.finders = size, columns, finders or {}
         self._item = lru_cache(_KEPT)(make)
 
     def __len__(self) -> int:
@@ -157,6 +160,14 @@ def of_members(campaign: Campaign) -> MemberColumns:
         _ints(m.person for m in campaign.members), np.array([m.responded for m in campaign.members], dtype=bool),
         _times(m.created for m in campaign.members),
     )  # fmt: skip
+
+
+def candidates(records: Sequence[Any], field: str, text: str) -> Iterable[int]:
+    """Numbers of the records whose field may be this text, whatever the case of its letters and the blanks around it: a few where that can be
+    told without making records, otherwise all. To be checked against the records.
+    """
+    finder = records.finders.get(field) if isinstance(records, Lazy) else None
+    return range(len(records)) if finder is None else finder(text.strip().lower()).tolist()
 
 
 def _ints(values: Iterable[int | None]) -> Column:

@@ -6,17 +6,19 @@ numbers. A `Human` or a `Firm` is made from its number when somebody asks for it
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from cdp_pipelines.sandbox import dirt, names
-from cdp_pipelines.sandbox.columns import Column, milliseconds, moment
-from cdp_pipelines.sandbox.draws import Dice, Rolls, chances, coarse, key, rank_within
+from cdp_pipelines.sandbox.columns import Column, milliseconds
+from cdp_pipelines.sandbox.draws import Rolls, chances, coarse, key, rank_within
 from cdp_pipelines.sandbox.names import Country
 from cdp_pipelines.sandbox.people import Owner
 
@@ -59,9 +61,21 @@ class Profile:
     revenue: Decimal
 
 
+class Home(NamedTuple):
+    """A private mailbox: whose, how the names stand in its address (0 to 3), and the provider."""
+
+    number: int
+    first: str
+    last: str
+    style: int
+    provider: str
+
+
 @dataclass(slots=True)
 class Human:
-    """A person as they are. `former` is where a job mover worked before; some CRMs never heard of the move."""
+    """A person as they are. `former` is where a job mover worked before; some CRMs never heard of the move. For addresses see
+    `Population.work_email` and `home_email`.
+    """
 
     number: int
     first: str
@@ -69,18 +83,14 @@ class Human:
     country: Country
     city: tuple[str, str, str]
     firm: Firm | None
-    work_email: str | None
     former: Firm | None
-    former_email: str | None
-    home_email: str
+    home: Home
     mobile: str | None
     title: str
     source: str
     stage: str
-    score: int
     no_mail: bool
     owner: int
-    since: datetime
 
 
 def owners(seed: int) -> list[Owner]:
@@ -113,8 +123,9 @@ class Population:
         with_help = ThreadPoolExecutor(1)
         self._finding = with_help.submit(self._namesakes)
         with_help.shutdown(wait=False)
-        self.firm_of = lru_cache(16_384)(self._make_firm)
-        self.human = lru_cache(8_192)(self._make_human)
+        # Enough for one CRM after another to be read without making those people anew of whom all three know.
+        self.firm_of = lru_cache(65_536)(self._make_firm)
+        self.human = lru_cache(200_000)(self._make_human)
 
     def _declare_firms(self) -> None:
         numbers = np.arange(self.firm_count)
@@ -127,7 +138,7 @@ class Population:
         self.firm_trade = (chances(key(self.seed, "trades"), numbers) * len(names.COMPANY_TRADES)).astype(np.uint8)
         self.firm_shared = np.where(shared < 0.15, 1 + shared / 0.15 * len(dirt.SHARED_MAILBOXES), 0).astype(np.uint8)
         self.firm_style = (style * 3).astype(np.uint8)
-        slug = _slug_ids()[self.firm_country, self.firm_head].astype(np.int64)
+        slug = _slugs()[0][self.firm_country, self.firm_head].astype(np.int64)
         self._slug_rank, self._full_rank = rank_within(slug), rank_within(slug * 64 + self.firm_trade)
 
     def _declare_people(self) -> None:
@@ -198,21 +209,39 @@ class Population:
 
     def _make_firm(self, number: int) -> Firm:
         rng = self._firm_rolls.of(number)
-        country = COUNTRIES[self.firm_country[number]]
-        head_place, trade = self.firm_head.item(number), names.COMPANY_TRADES[self.firm_trade[number]]
+        country = COUNTRIES[self.firm_country.item(number)]
+        head_place, trade = self.firm_head.item(number), names.COMPANY_TRADES[self.firm_trade.item(number)]
         head = _HEADS[head_place] if head_place < len(_HEADS) else names.LAST_NAMES[country][head_place - len(_HEADS)]
-        slug, rank = names.ascii_letters(head), int(self._full_rank[number])
+        slug, rank = names.ascii_letters(head), self._full_rank.item(number)
         full = f"{slug}{trade.lower()}"
         domain = f"{slug}.example"
-        if self._slug_rank[number]:
+        if self._slug_rank.item(number):
             domain = (f"{full}.example", f"{slug}-{trade.lower()}.example", f"{full}{rank}.example")[min(rank, 2)]
-        shared = int(self.firm_shared[number])
+        shared = self.firm_shared.item(number)
         return Firm(
             number=number, name=f"{head} {trade} {rng.choice(names.COMPANY_FORMS[country])}", domain=domain, country=country,
             city=rng.choice(names.CITIES[country]), switchboard=names.phone_number(country, self._switchboard.item(number)),
             owner=number * 7 % OWNERS, mail_style=self.firm_style.item(number),
             shared_mailbox=f"{dirt.SHARED_MAILBOXES[shared - 1]}@{domain}" if shared else None,
         )  # fmt: skip
+
+    def firms_with_domain(self, domain: str) -> list[int]:
+        """Numbers of the firms with this domain."""
+        name = domain.removesuffix(".example")
+        trades = (re.fullmatch(rf"(.+?)-?{trade.lower()}\d*", name) for trade in names.COMPANY_TRADES)
+        table, known = _slugs()
+        slugs = [known[slug] for slug in {name, *(found[1] for found in trades if found)} if slug in known]
+        candidates = np.flatnonzero(np.isin(table[self.firm_country, self.firm_head], slugs))
+        return [number for number in candidates.tolist() if self.firm_of(number).domain == domain]
+
+    def firms_named(self, text: str) -> list[int]:
+        """Numbers of the firms whose name begins as this one (in lower case) does, up to their trade: the legal form may differ."""
+        words, found = text.split(" "), np.zeros(self.firm_count, dtype=bool)
+        for place, word in enumerate(words):
+            trades = [number for number, trade in enumerate(names.COMPANY_TRADES) if trade.lower() == word.rstrip(",")]
+            for country, head in _heads().get(" ".join(words[:place]), ()) if trades else ():
+                found |= (self.firm_country == country) & (self.firm_head == head) & (self.firm_trade == trades[0])
+        return np.flatnonzero(found).tolist()
 
     def profile(self, number: int) -> Profile:
         """What only a company's own record says of it."""
@@ -238,20 +267,19 @@ class Population:
             if is_son(number):
                 last, mobile = f"{last} Jr.", before.mobile
             else:
-                home = before.home_email
+                home = before.home
         return Human(
             number=number, first=first, last=last, country=country, city=city, firm=firm,
-            work_email=self._work_email(number, first, last, firm) if firm else None,
-            former=former, former_email=self._work_email(number, first, last, former) if former else None,
-            home_email=home or _home_email(rng, number, first, last), mobile=mobile, title=names.title(rng),
-            source=rng.choice(names.LEAD_SOURCES), stage=rng.weighted(STAGES, _STAGE_SHARES), score=self.score.item(number),
-            no_mail=rng.random() < 0.06, owner=firm.owner if firm else number % OWNERS, since=moment(self.since.item(number)),
+            former=former, home=home or Home(number, first, last, rng.randint(0, 3), rng.choice(names.MAIL_PROVIDERS)), mobile=mobile,
+            title=names.title(rng), source=rng.choice(names.LEAD_SOURCES), stage=rng.weighted(STAGES, _STAGE_SHARES),
+            no_mail=rng.random() < 0.06, owner=firm.owner if firm else number % OWNERS,
         )  # fmt: skip
 
-    def _work_email(self, number: int, first: str, last: str, firm: Firm) -> str:
-        a, b = names.ascii_letters(first), names.ascii_letters(last)
+    def work_email(self, human: Human, firm: Firm) -> str:
+        """The address that a firm gives somebody who works there."""
+        a, b = names.ascii_letters(human.first), names.ascii_letters(human.last)
         local = (f"{a}.{b}", f"{a[:1]}{b}", f"{a}_{b}")[firm.mail_style]
-        return f"{local}{self._work_suffixes.get((number, firm.number), '')}@{firm.domain}"
+        return f"{local}{self._work_suffixes.get((human.number, firm.number), '')}@{firm.domain}"
 
 
 def is_partner(numbers: Column | int) -> Column | bool:
@@ -264,10 +292,10 @@ def is_son(numbers: Column | int) -> Column | bool:
     return numbers % 250 == 9
 
 
-def _home_email(rng: Dice, number: int, first: str, last: str) -> str:
-    """An address at a provider; the number in it makes it nobody else's."""
-    a, b = names.ascii_letters(first), names.ascii_letters(last)
-    return f"{rng.choice((f'{a}.{b}', f'{a}{b}', f'{a[:1]}{b}', f'{b}.{a}'))}{number + 1}@{rng.choice(names.MAIL_PROVIDERS)}"
+def home_email(home: Home) -> str:
+    """The address of a private mailbox; the number in it makes it nobody else's."""
+    a, b = names.ascii_letters(home.first), names.ascii_letters(home.last)
+    return f"{(f'{a}.{b}', f'{a}{b}', f'{a[:1]}{b}', f'{b}.{a}')[home.style]}{home.number + 1}@{home.provider}"
 
 
 def _sizes(words: dict[Country, tuple[str, ...]]) -> Column:
@@ -290,11 +318,22 @@ def _name_ids() -> tuple[Column, Column]:
 
 
 @cache
-def _slug_ids() -> Column:
-    """A number for each company head's letters, by country and place."""
+def _heads() -> dict[str, list[tuple[int, int]]]:
+    """Country and place of each company head, by how it looks in lower case; ß becomes ss on the way through capitals."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for row, country in enumerate(COUNTRIES):
+        for place, head in enumerate((*_HEADS, *names.LAST_NAMES[country])):
+            for text in {head.lower(), head.upper().lower()}:
+                found.setdefault(text, []).append((row, place))
+    return found
+
+
+@cache
+def _slugs() -> tuple[Column, dict[str, int]]:
+    """A number for each company head's letters: by country and place, and by the letters."""
     known: dict[str, int] = {}
     table = np.zeros((len(COUNTRIES), len(_HEADS) + _sizes(names.LAST_NAMES).max()), dtype=np.int32)
     for row, country in enumerate(COUNTRIES):
         for place, head in enumerate((*_HEADS, *names.LAST_NAMES[country])):
             table[row, place] = known.setdefault(names.ascii_letters(head), len(known))
-    return table
+    return table, known

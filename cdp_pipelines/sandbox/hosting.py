@@ -23,6 +23,8 @@ from cdp_pipelines.sandbox import credentials
 
 NAME = "cdp-sandbox"
 HOST = "127.0.0.1"
+# A sandbox that does a batch of changes in a large world answers nobody meanwhile.
+ANSWER_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -62,17 +64,21 @@ class SandboxAddresses:
 
 
 def running(settings: Settings, *, any_world: bool = False) -> SandboxAddresses | None:
-    """The sandbox that runs on `settings.sandbox_port`; None when there is none, or something else has the port.
+    """The sandbox that runs on `settings.sandbox_port`; None when there is none, or something else has the port. One that is busy (with a
+    large batch of changes, or on a loaded machine) is waited for.
 
     Raises ConfigError when its people or seed are not those of the settings, since a warehouse that was filled from one world must not go on
     with another; not with `any_world`.
     """
     try:
-        answer = _http(timeout=2).get(f"http://{HOST}:{settings.sandbox_port}/sandbox/health")
+        answer = _http(httpx2.Timeout(ANSWER_SECONDS, connect=2)).get(f"http://{HOST}:{settings.sandbox_port}/sandbox/health")
         said = answer.json()
         if answer.status_code != 200 or said["name"] != NAME:
             return None
         addresses, world = SandboxAddresses(**said["ports"]), (said["people"], said["seed"])
+    except httpx2.ReadTimeout:
+        problem = f"is {settings.sandbox_port}, where something takes connections and has not answered for {ANSWER_SECONDS} seconds"
+        raise ConfigError("CDP_SANDBOX_PORT", problem, "Wait until the sandbox there is done, end it, or choose another port.") from None
     except (httpx2.HTTPError, ValueError, KeyError, TypeError):
         return None
     asked = (settings.sandbox_people, settings.sandbox_seed)
@@ -136,7 +142,7 @@ def change(settings: Settings, seed: int, count: int = 60) -> list[dict[str, Any
 
 def ask(addresses: SandboxAddresses, method: str, path: str, body: Any = None, params: dict[str, str] | None = None) -> httpx2.Response:
     """The answer of one of the control routes."""
-    return _http(timeout=30).request(method, f"{addresses.control_url}{path}", json=body, params=params)
+    return _http(timeout=ANSWER_SECONDS).request(method, f"{addresses.control_url}{path}", json=body, params=params)
 
 
 def ready_line(addresses: SandboxAddresses) -> str:
@@ -144,7 +150,7 @@ def ready_line(addresses: SandboxAddresses) -> str:
     return json.dumps({"ports": asdict(addresses)})
 
 
-def _http(timeout: float) -> httpx2.Client:
+def _http(timeout: float | httpx2.Timeout) -> httpx2.Client:
     # A proxy from the environment has no way to this machine's loopback.
     return httpx2.Client(timeout=timeout, trust_env=False)
 

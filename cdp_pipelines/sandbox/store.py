@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from cdp_pipelines.config import Kind
+from cdp_pipelines.sandbox.ids import Ids
 
 
 class CrmStore(Protocol):
@@ -20,15 +22,15 @@ class CrmStore(Protocol):
         """Which CRM this is."""
         ...
 
-    def live_people(self) -> list[str]:
-        """Ids of people who are neither deleted nor merged away (in Salesforce contacts and unconverted leads), oldest first."""
+    def live_people(self) -> list[str] | Ids:
+        """Ids of people who are neither deleted nor merged away (in Salesforce contacts and unconverted leads), oldest first; the caller's own."""
         ...
 
-    def deleted_people(self) -> list[str]:
+    def deleted_people(self) -> Sequence[str]:
         """Ids that `restore_person` can bring back; always empty where the vendor has no way back."""
         ...
 
-    def live_deals(self) -> list[str]:
+    def live_deals(self) -> Sequence[str]:
         """Ids of deals that are not deleted, oldest first."""
         ...
 
@@ -89,7 +91,7 @@ class CrmStore(Protocol):
 class KeepsCompanies(Protocol):
     """A CRM whose companies are records, which people belong to."""
 
-    def live_companies(self) -> list[str]:
+    def live_companies(self) -> Sequence[str]:
         """Ids of companies that are not deleted, oldest first."""
         ...
 
@@ -125,7 +127,7 @@ class HasCustomFields(Protocol):
 class Purges(Protocol):
     """A CRM that forgets people only when it is asked to; elsewhere a deletion is for good."""
 
-    def purgeable_people(self) -> list[str]:
+    def purgeable_people(self) -> Sequence[str]:
         """Ids that `purge_record` can remove."""
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cdp_pipelines.sandbox import dirt, names
 from cdp_pipelines.sandbox.columns import CONVERTED, FATES, CompanyColumns, PeopleColumns, moment
 from cdp_pipelines.sandbox.draws import Dice, Rolls, key
-from cdp_pipelines.sandbox.generator import Firm, Human
+from cdp_pipelines.sandbox.generator import Firm, Human, home_email
 from cdp_pipelines.sandbox.people import CompanyRecord, PersonRecord
 from cdp_pipelines.sandbox.records import HOME, NO_MAIL, PLACEHOLDER, SHARED, TAGGED, TYPO, Book
 
@@ -22,6 +22,7 @@ class Wording:
         """The person record with this number."""
         book, columns = self._book, self._columns
         # The contact that a lead became was written by the lead's author.
+        fate = columns.fate.item(number)
         converted = number and columns.merged_into.item(number - 1) == number and columns.fate.item(number - 1) == CONVERTED
         author = number - 1 if converted else number
         human, worked = self._population.human(columns.person.item(number)), book.firm.item(number)
@@ -32,20 +33,20 @@ class Wording:
         city, state, _ = human.city
         phone, mobile = self._phones(rng, human, firm)
         known_city = rng.random() < 0.8
-        score, company, merged_into, salesforce = (
-            None if (value := column.item(number)) < 0 else value
-            for column in (columns.score, columns.company, columns.merged_into, book.salesforce)
-        )
+        score, company = columns.score.item(number), columns.company.item(number)
+        merged_into, salesforce = columns.merged_into.item(number), book.salesforce.item(number)
         return PersonRecord(
             person=human.number, number=number, role="contact" if contact else "lead", first_name=first_name, last_name=last_name,
-            email=self._email(rng, human, firm, author), phone=phone, mobile=mobile, title=self._title(rng, human), company=company,
+            email=self._email(rng, human, firm, author), phone=phone, mobile=mobile, title=self._title(rng, human),
+            company=company if company >= 0 else None,
             company_name=dirt.company_name(rng, firm.name) if firm else self._no_company(rng, author),
             city=city if known_city else rng.choice(dirt.MISSING[self._kind]), state=state if known_city else None,
             country=rng.choice(names.COUNTRY_SPELLINGS[human.country]) if rng.random() < 0.85 else None,
-            lead_score=score, lead_source=human.source if rng.random() < 0.8 else None,
+            lead_score=score if score >= 0 else None, lead_source=human.source if rng.random() < 0.8 else None,
             lifecycle_stage=human.stage, do_not_email=human.no_mail != (rng.random() < 0.01), owner=human.owner,
-            created=moment(columns.created.item(number)), updated=moment(columns.updated.item(number)), fate=FATES[columns.fate.item(number)],
-            fate_at=moment(columns.fate_at.item(number)) if columns.fate.item(number) else None, merged_into=merged_into, salesforce_number=salesforce,
+            created=moment(columns.created.item(number)), updated=moment(columns.updated.item(number)), fate=FATES[fate],
+            fate_at=moment(columns.fate_at.item(number)) if fate else None,
+            merged_into=merged_into if merged_into >= 0 else None, salesforce_number=salesforce if salesforce >= 0 else None,
         )  # fmt: skip
 
     def _no_company(self, rng: Dice, author: int) -> str | None:
@@ -61,8 +62,7 @@ class Wording:
             return dirt.PLACEHOLDER_EMAILS[number % 2]
         if mail == SHARED and firm is not None:
             return firm.shared_mailbox
-        work = human.work_email if firm is human.firm else human.former_email
-        address = human.home_email if mail == HOME or work is None else work
+        address = home_email(human.home) if mail == HOME or firm is None else self._population.work_email(human, firm)
         if spelling == TYPO:
             return dirt.email_typo(rng, address)
         if spelling == TAGGED:

@@ -226,6 +226,64 @@ def test_marketo_answers_a_hundred_activities_in_twenty_milliseconds(large: Larg
     assert took / size * 100 < 20
 
 
+def test_an_address_is_found_without_reading_everybody(large: Large) -> None:
+    ask = {"salesforce": _ask_salesforce(large), "hubspot": _ask_hubspot(large), "marketo": _ask_marketo(large)}
+    for crm, (addresses, find) in ask.items():
+        took = []
+        for address in addresses:
+            begun = large.cpu_seconds()
+            assert find(address) >= 1, f"{address} in {crm}"
+            took.append(large.cpu_seconds() - begun)
+        print(f"\n{crm}: an address is found in {took[0]:.2f} s, then in {sum(took[1:]) / len(took[1:]) * 1000:.0f} ms")
+        assert took[0] < 3
+        assert sum(took[1:]) / len(took[1:]) < 0.2
+
+
+def _ask_salesforce(large: Large) -> tuple[list[str], Callable[[str], int]]:
+    token, path = salesforce_token(large), "/services/data/v62.0/query"
+    some = large.get("salesforce", path, token, params={"q": "SELECT Email FROM Contact LIMIT 12"})["records"]
+
+    def find(address: str) -> int:
+        text = f"SELECT Id FROM Contact WHERE Email = '{address}'"
+        return large.get("salesforce", path, token, params={"q": text})["totalSize"]
+
+    return [record["Email"] for record in some if record["Email"] and "'" not in record["Email"]][:8], find
+
+
+def _ask_hubspot(large: Large) -> tuple[list[str], Callable[[str], int]]:
+    token, path = credentials.HUBSPOT["access_token"], "/crm/v3/objects/contacts"
+    some = large.get("hubspot", path, token, params={"limit": 12, "properties": "email"})["results"]
+
+    def find(address: str) -> int:
+        asked = {"filters": [{"propertyName": "email", "operator": "EQ", "value": address}]}
+        url, headers = f"{large.addresses.url('hubspot')}{path}/search", {"Authorization": f"Bearer {token}"}
+        time.sleep(0.3)  # the search API's limit
+        return large.http.post(url, json=asked, headers=headers).json()["total"]
+
+    return [record["properties"]["email"] for record in some if record["properties"]["email"]][:8], find
+
+
+def _ask_marketo(large: Large) -> tuple[list[str], Callable[[str], int]]:
+    token, path = marketo_token(large), "/rest/v1/leads.json"
+    params = {"filterType": "id", "filterValues": ",".join(map(str, range(1, 20))), "fields": "id,email"}
+    some = [lead["email"] or "" for lead in large.get("marketo", path, token, params=params)["result"]]
+
+    def find(address: str) -> int:
+        return len(large.get("marketo", path, token, params={"filterType": "email", "filterValues": address})["result"])
+
+    return [address for address in some if "@" in address and "none.com" not in address and "test.com" not in address][:8], find
+
+
+@pytest.mark.parametrize("turn", ["first", "next"])
+def test_a_batch_of_changes_takes_less_than_five_seconds(large: Large, turn: str) -> None:
+    begun = large.cpu_seconds()
+    answer = large.http.post(f"{large.addresses.control_url}/sandbox/change", json={"seed": len(turn), "count": 60})
+    took = large.cpu_seconds() - begun
+    assert len(answer.json()["changes"]) == 60
+    print(f"\n{turn} batch of changes: {took:.2f} s, {large.peak_megabytes():.0f} MB")
+    assert took < 5
+
+
 def test_the_whole_process_takes_less_than_two_gigabytes(large: Large) -> None:
     answer = large.http.get(f"{large.addresses.control_url}/sandbox/counts").json()
     print(f"\n{answer['salesforce']['Contact'] + answer['salesforce']['Lead']:,} people in Salesforce, {answer['hubspot']['contacts']:,} in HubSpot, "

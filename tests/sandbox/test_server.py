@@ -186,10 +186,11 @@ def test_what_clients_wrote_is_there_after_a_restart_with_the_same_ids_and_momen
     with serving(tmp_path) as first:
         change(first.addresses, 1, 20)
         ids = write_by_api(first.addresses)
+        written = read_by_api(first.addresses, *ids)
         change(first.addresses, 2, 60)
         before, everybody = read_by_api(first.addresses, *ids), everything(first.addresses)
         log = get(first.addresses, "/sandbox/log")
-    assert before[0]["Title"] == before[1]["properties"]["jobtitle"] == before[2][0]["title"] == "Taster"
+    assert written[0]["Title"] == written[1]["properties"]["jobtitle"] == written[2][0]["title"] == "Taster"
     assert credentials.HUBSPOT["access_token"] not in (tmp_path / "changes.jsonl").read_text()
     with serving(tmp_path) as second:
         assert read_by_api(second.addresses, *ids) == before
@@ -332,6 +333,20 @@ def test_a_running_sandbox_with_another_world_is_refused(tmp_path: Path, server:
 def test_something_else_on_the_port_is_no_sandbox(tmp_path: Path, server: SandboxServer) -> None:
     assert hosting.running(settings_for(tmp_path, server.addresses.marketo)) is None
     assert hosting.running(settings_for(tmp_path, free_port())) is None
+
+
+def test_a_busy_sandbox_is_waited_for(tmp_path: Path, server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    health = server.health
+    monkeypatch.setattr(server, "health", lambda: time.sleep(2.5) or health())
+    assert hosting.running(settings_for(tmp_path, server.addresses.control)) == server.addresses
+
+
+def test_what_takes_connections_and_never_answers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosting, "ANSWER_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"CDP_SANDBOX_PORT is {port}, where something takes connections and has not answered"):
+            hosting.running(settings_for(tmp_path, port))
 
 
 def test_a_command_gets_its_own_sandbox_and_changes_are_kept_for_the_next(tmp_path: Path) -> None:

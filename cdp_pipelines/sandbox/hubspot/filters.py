@@ -25,12 +25,15 @@ Test = Callable[[str | None], bool]
 
 @dataclass(frozen=True)
 class Filter:
-    """A condition on one property. `span` is the same as the first and the last millisecond that match, where it can be said so."""
+    """A condition on one property. `span` is the same as the first and the last millisecond that match, and `texts` as the texts that do,
+    where it can be said so.
+    """
 
     property: str
     operator: str
     test: Test
     span: tuple[int, int] | None = None
+    texts: tuple[str, ...] | None = None
 
 
 def span_of(of: Property, operator: str, given: dict[str, Any]) -> tuple[int, int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from starlette.requests import Request
@@ -16,7 +16,7 @@ from cdp_pipelines.sandbox.hubspot.properties import ObjectType, Property, objec
 from cdp_pipelines.sandbox.hubspot.records import Record, Version, page, timestamp
 from cdp_pipelines.sandbox.hubspot.search import Search
 from cdp_pipelines.sandbox.hubspot.store import HubSpotStore
-from cdp_pipelines.sandbox.hubspot.values import history, value
+from cdp_pipelines.sandbox.hubspot.values import history, readers, value
 
 LIST_MAX, HISTORY_MAX, BATCH_MAX = 100, 50, 100
 
@@ -47,7 +47,8 @@ class ObjectsApi:
         ids = records.archived if flag(request, "archived") else records.live
         some, following = page(ids, self.after(request), limit)
         associations = self._asked_associations(request)
-        results = [self.show(kind, records.get(i), wanted, historic, associations, request) for i in some]
+        show = self.shower(kind, wanted, historic, associations, request)
+        results = [show(records.get(i)) for i in some]
         body: dict[str, Any] = {"results": results}
         if following is not None:
             link = str(request.url.include_query_params(after=following))
@@ -62,7 +63,7 @@ class ObjectsApi:
             raise not_found(asked)
         wanted, historic = names(request, "properties"), names(request, "propertiesWithHistory")
         record = self.store.records[kind.plural].get(found)
-        return answer(self.show(kind, record, wanted, historic, self._asked_associations(request), request))
+        return answer(self.shower(kind, wanted, historic, self._asked_associations(request), request)(record))
 
     async def batch_read(self, request: Request) -> Response:
         """POST many ids. Those of contacts that were merged away are passed over in silence, others not found are errors beside the rest."""
@@ -71,10 +72,11 @@ class ObjectsApi:
         inputs = batch_inputs(body, HISTORY_MAX if historic else BATCH_MAX)
         id_property, archived = text(body, "idProperty", "hs_object_id"), flag(request, "archived")
         records, results, missing = self.store.records[kind.plural], [], []
+        show = self.shower(kind, wanted, historic, [], request)
         for asked in (text(i, "id") for i in inputs):
             found = self.find(kind, asked, id_property, archived=archived, follow=False)
             if found is not None:
-                results.append(self.show(kind, records.get(found), wanted, historic, [], request))
+                results.append(show(records.get(found)))
             elif record_id(asked) not in self.store.merges.get(kind.plural, {}):
                 missing.append(asked)
         return batch_answer(started, results, [not_gotten(kind, missing)] if missing else [])
@@ -84,7 +86,7 @@ class ObjectsApi:
         kind, body = self.kind(request), await json_body(request)
         wanted = texts(body, "properties")
         total, records, after = self._search.run(kind, self.known(kind), body)
-        results = [self.show(kind, record, wanted, [], [], request) for record in records]
+        results = list(map(self.shower(kind, wanted, [], [], request), records))
         return answer({"total": total, "results": results, **({"paging": {"next": {"after": after}}} if after else {})})
 
     def kind(self, request: Request, name: str = "type") -> ObjectType:
@@ -120,26 +122,28 @@ class ObjectsApi:
             where = f"{kind.type_id} property {name} in portal ID {self.options.portal_id}"
             raise invalid(f"Unable to perform {doing} by non-unique {where}")
 
-    def show(
-        self, kind: ObjectType, record: Record, wanted: Iterable[str], historic: list[str], associations: list[ObjectType], request: Request
-    ) -> dict[str, Any]:
-        """A record as the API gives it. Properties that were asked for and do not exist are left out without a word."""
+    def shower(
+        self, kind: ObjectType, wanted: Iterable[str], historic: list[str], associations: list[ObjectType], request: Request
+    ) -> Callable[[Record], dict[str, Any]]:
+        """What shows a record as the API gives it. Properties that were asked for and do not exist are left out without a word."""
         known = self.known(kind)
         always = ("createdate", "hs_object_id", kind.modified)
-        asked = sorted({*(wanted or (historic and always) or kind.default), *always} & known.keys())
-        shown: dict[str, Any] = {
-            "id": str(record.id),
-            "properties": {name: value(self.store, kind, record, name) for name in asked},
-        }
-        if historic:
-            shown["propertiesWithHistory"] = {
-                name: [_version(v) for v in history(self.store, kind, record, name)] for name in historic if name in known
-            }
-        shown |= self.around(kind, record)
-        if found := {other.plural: inline for other in associations if (inline := self._inline(kind, record, other, request))}:
-            shown["associations"] = found
-        shown["url"] = f"https://app.hubspot.com/contacts/{self.options.portal_id}/record/{kind.type_id}/{record.id}"
-        return shown
+        asked = readers(self.store, kind, sorted({*(wanted or (historic and always) or kind.default), *always} & known.keys()))
+        page = f"https://app.hubspot.com/contacts/{self.options.portal_id}/record/{kind.type_id}/"
+
+        def show(record: Record) -> dict[str, Any]:
+            shown: dict[str, Any] = {"id": str(record.id), "properties": {name: read(record) for name, read in asked}}
+            if historic:
+                shown["propertiesWithHistory"] = {
+                    name: [_version(v) for v in history(self.store, kind, record, name)] for name in historic if name in known
+                }
+            shown |= self.around(kind, record)
+            if found := {other.plural: inline for other in associations if (inline := self._inline(kind, record, other, request))}:
+                shown["associations"] = found
+            shown["url"] = f"{page}{record.id}"
+            return shown
+
+        return show
 
     def around(self, kind: ObjectType, record: Record) -> dict[str, Any]:
         """What is said of a record beside its properties."""

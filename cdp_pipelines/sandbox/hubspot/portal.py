@@ -198,6 +198,7 @@ class Portal:
         records = self.records[kind.plural]
         new = records.add(at)
         new.created, new.updated, new.properties, new.history = old.created, at, old.properties, old.history
+        new.past = old.past
         new.merged = [(old.id, at), *old.merged]
         records.hide(old.id, archive=False)
         for text in self._unique_texts(kind, new):

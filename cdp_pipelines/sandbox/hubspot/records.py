@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_pipelines.sandbox.hubspot.properties import ObjectType
+from cdp_pipelines.sandbox.ids import Ids
 
 # Real record ids are far beyond 2^31 and have gaps.
 FIRST_ID = {"contacts": 171_596_044_869, "companies": 29_022_297_485, "deals": 48_104_117_023}
@@ -38,7 +39,10 @@ class Version:
 
 @dataclass(slots=True)
 class Record:
-    """A contact, company or deal. `properties` holds what was set, as HubSpot's text; a cleared one is ''. History is newest first."""
+    """A contact, company or deal. `properties` holds what was set, as HubSpot's text; a cleared one is ''. History is newest first.
+
+    `past` gives what the world knows of a property's history, worked out when asked for.
+    """
 
     id: int
     created: datetime
@@ -47,11 +51,14 @@ class Record:
     properties: dict[str, str] = field(default_factory=dict)
     history: dict[str, list[Version]] = field(default_factory=dict)
     merged: list[tuple[int, datetime]] = field(default_factory=list)
+    past: Callable[[str], list[Version]] | None = None
 
     def versions(self, name: str) -> list[Version]:
         """The history of a property that was set, newest first."""
         if name in self.history:
             return self.history[name]
+        if self.past is not None and (found := self.past(name)):
+            return found
         value = self.properties.get(name)
         return [Version(value, self.created, "IMPORT")] if value is not None else []
 
@@ -75,9 +82,10 @@ class Records:
         updated: Times = NO_TIMES,
         archived: Times | None = None,
         gone: Times | None = None,
+        finders: Mapping[str, Callable[[str], Iterable[int]]] | None = None,
     ):
         """`make(number)` gives the record as the world knows it. By its number, `created` and `updated` (ms) say when, and `gone` whether it was
-        merged away; `archived` are the numbers of archived ones.
+        merged away; `archived` are the numbers of archived ones. `finders` give, by property, the numbers of the world's that may have a text.
         """
         self.kind, self._make = kind, make
         self._created, self._updated = created, np.maximum(created, updated)
@@ -91,10 +99,19 @@ class Records:
         self.version = 0
         self._before: deque[tuple[datetime, int, Record | None]] = deque(maxlen=REMEMBERED)
         self._by_value: dict[str, dict[str, int]] = {}
+        self._finders = finders or {}
 
     def id(self, number: int) -> int:
         """The id of the record with this number."""
         return self._first_id + number * STEP
+
+    def ids(self, some: array[int]) -> Ids:
+        """These ids as text."""
+        return Ids((np.frombuffer(some, dtype=np.int64) - self._first_id) // STEP, lambda number: str(self.id(number)), self._number)
+
+    def _number(self, text: str) -> int | None:
+        number, rest = divmod(int(text) - self._first_id, STEP) if text.isdecimal() else (-1, 0)
+        return number if number >= 0 and not rest else None
 
     def _ids(self, numbers: Times) -> array[int]:
         return array("q", (self._first_id + numbers.astype(np.int64) * STEP).tobytes())
@@ -173,12 +190,26 @@ class Records:
         self.version += 1
 
     def with_value(self, name: str, text: str) -> int | None:
-        """The live record whose unique property has this text. The first question makes an index, `note_value` keeps it."""
+        """The live record whose unique property has this text. The first question makes an index (where the world's records can be found
+        otherwise, of the changed ones), `note_value` keeps it.
+        """
         if name not in self._by_value:
-            pairs = ((self.get(i).properties.get(name), i) for i in self.live)
+            some = (i for i in sorted(self._changed) if self.is_live(i)) if name in self._finders else self.live
+            pairs = ((self.get(i).properties.get(name), i) for i in some)
             self._by_value[name] = {value: i for value, i in pairs if value}
         found = self._by_value[name].get(text)
+        if found is None and name in self._finders:
+            found = next((i for i in self.candidates(name, text) if self.get(i).properties.get(name) == text), None)
         return found if found is not None and self.is_live(found) else None
+
+    def finds(self, name: str) -> bool:
+        """Whether `candidates` knows of a property."""
+        return name in self._finders
+
+    def candidates(self, name: str, text: str) -> list[int]:
+        """Ids of the live records that may have a text, whatever its letters' case: the changed ones, and few others."""
+        world = (self.id(number) for number in self._finders[name](text))
+        return [i for i in sorted({*world, *self._changed}) if self.is_live(i)]
 
     def note_value(self, name: str, text: str, record_id: int) -> None:
         """Let a text of a unique property lead to a record."""
@@ -207,7 +238,7 @@ def copy_of(record: Record) -> Record:
     """A record of its own with the same content."""
     return Record(
         record.id, record.created, record.updated, record.archived,
-        dict(record.properties), dict(record.history), list(record.merged),
+        dict(record.properties), dict(record.history), list(record.merged), record.past,
     )  # fmt: skip
 
 
@@ -225,7 +256,7 @@ def milliseconds(moment: datetime) -> int:
 
 def timestamp(moment: datetime) -> str:
     """As HubSpot writes a moment: milliseconds, left out when they are zero."""
-    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat()[:19]
     thousandths = moment.microsecond // 1000
     return f"{text}.{thousandths:03d}Z" if thousandths else f"{text}Z"
 

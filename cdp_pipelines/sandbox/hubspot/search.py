@@ -114,6 +114,8 @@ class Search:
             candidates = self._in_spans(kind, times)
             if times == compiled and not query:
                 return candidates
+        elif all(any(f.texts is not None for f in group) for group in compiled):
+            candidates = self._with_texts(kind, compiled)
         else:
             candidates = list(records.live)
         found = []
@@ -124,6 +126,12 @@ class Search:
             ):
                 found.append(record_id)
         return found
+
+    def _with_texts(self, kind: ObjectType, groups: list[list[Filter]]) -> list[int]:
+        """Ids that may have the texts which one of the conditions of each group asks for."""
+        asked = (next(f for f in group if f.texts is not None) for group in groups)
+        find = self.store.records[kind.plural].candidates
+        return sorted({found for f in asked for text in f.texts or () for found in find(f.property, text)})
 
     def _in_spans(self, kind: ObjectType, groups: list[list[Filter]]) -> list[int]:
         ids, created, updated = self.store.records[kind.plural].live_times()
@@ -167,7 +175,10 @@ class Search:
             raise unknown_property(name)
         test = compile_filter(known[name], operator, given, epoch_zero_fails=self._options.epoch_zero_fails)
         span = span_of(known[name], operator, given) if name in ("createdate", kind.modified) else None
-        return Filter(name, operator, test, span)
+        texts = None
+        if self.store.records[kind.plural].finds(name) and operator in ("EQ", "IN"):
+            texts = tuple(map(str, given["values"] if operator == "IN" else [given["value"]]))
+        return Filter(name, operator, test, span, texts)
 
 
 def _filters(given: dict[str, Any]) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from cdp_pipelines.sandbox.hubspot.properties import COMPANIES, CONTACTS, DEALS,
 from cdp_pipelines.sandbox.hubspot.records import Record, Records
 from cdp_pipelines.sandbox.hubspot.schema import GROUPS
 from cdp_pipelines.sandbox.hubspot.world_links import WorldLinks
+from cdp_pipelines.sandbox.ids import Ids
 from cdp_pipelines.sandbox.people import CrmView, Owner
 from cdp_pipelines.sandbox.salesforce.ids import make_id
 
@@ -52,7 +53,8 @@ class HubSpotStore(Portal):
             record.merged = [(contacts.id(n), columns.moment(int(people.fate_at[n]))) for n in kept.losers.get(number, ())]
             return record
 
-        contacts = Records(CONTACTS, contact, people.created, people.updated, np.flatnonzero(people.fate == columns.DELETED), lost)
+        contacts = Records(CONTACTS, contact, people.created, people.updated, np.flatnonzero(people.fate == columns.DELETED), lost,
+            {"email": lambda text: columns.candidates(view.people, "email", text)})  # fmt: skip
         self.merges["contacts"] = {contacts.id(loser): contacts.id(winner) for winner, found in kept.losers.items() for loser in found}
         of_companies, of_deals = columns.of_companies(view.companies), columns.of_deals(view.deals)
         companies = Records(
@@ -105,17 +107,20 @@ class HubSpotStore(Portal):
 
     # CrmStore: what the living world reads and changes.
 
-    def live_people(self) -> list[str]:
+    def live_people(self) -> Ids:
         """See CrmStore."""
-        return [str(i) for i in self.records["contacts"].live]
+        contacts = self.records["contacts"]
+        return contacts.ids(contacts.live)
 
-    def deleted_people(self) -> list[str]:
+    def deleted_people(self) -> Ids:
         """See CrmStore."""
-        return [str(i) for i in self.records["contacts"].archived]
+        contacts = self.records["contacts"]
+        return contacts.ids(contacts.archived)
 
-    def purgeable_people(self) -> list[str]:
+    def purgeable_people(self) -> Ids:
         """See Purges: live and archived contacts."""
-        return self.live_people() + self.deleted_people()
+        contacts = self.records["contacts"]
+        return contacts.ids(contacts.live + contacts.archived)
 
     def purge_record(self, record: str, at: datetime) -> None:
         """See Purges. Erase a contact, live or archived. Raises KeyError when there is none."""
@@ -124,9 +129,10 @@ class HubSpotStore(Portal):
             raise KeyError(record)
         self.purge(CONTACTS, contact, at)
 
-    def live_companies(self) -> list[str]:
+    def live_companies(self) -> Ids:
         """See KeepsCompanies."""
-        return [str(i) for i in self.records["companies"].live]
+        companies = self.records["companies"]
+        return companies.ids(companies.live)
 
     def edit_company(self, company: str, fields: dict[str, Any], at: datetime) -> dict[str, Any]:
         """See KeepsCompanies. A HubSpot company has no region."""
@@ -157,9 +163,10 @@ class HubSpotStore(Portal):
         self.schema.change("contacts", field, at, label=f"Everyday {number}")
         return field
 
-    def live_deals(self) -> list[str]:
+    def live_deals(self) -> Ids:
         """See CrmStore."""
-        return [str(i) for i in self.records["deals"].live]
+        deals = self.records["deals"]
+        return deals.ids(deals.live)
 
     def deal_people(self, deal: str) -> list[str]:
         """See CrmStore."""

@@ -51,7 +51,12 @@ def close_date(day: date) -> str:
 def contact(record_id: int, person: PersonRecord, salesforce: Callable[[int], dict[str, str]]) -> Record:
     """A contact. `salesforce` gives the properties that name a Salesforce record."""
     properties = {
-        **{name: text_of(field, getattr(person, field)) for field, name in PERSON_FIELDS.items() if field != "company"},
+        "firstname": person.first_name,
+        "lastname": person.last_name,
+        "email": text_of("email", person.email),
+        "phone": person.phone,
+        "jobtitle": person.title,
+        "hs_lead_score": text_of("lead_score", person.lead_score),
         "company": person.company_name,
         "mobilephone": person.mobile,
         "city": person.city,
@@ -67,7 +72,8 @@ def contact(record_id: int, person: PersonRecord, salesforce: Callable[[int], di
     }
     record = Record(record_id, person.created, max(person.updated, person.created), properties=_set(properties))
     record.archived = person.fate_at if person.fate == "deleted" else None
-    record.history["lifecyclestage"] = _stages(person.lifecycle_stage, record.created, record.updated)
+    stage, created, updated = person.lifecycle_stage, record.created, record.updated
+    record.past = lambda name: _stages(stage, created, updated) if name == "lifecyclestage" else []
     return record
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -23,6 +23,15 @@ def value(store: HubSpotStore, kind: ObjectType, record: Record, name: str) -> s
     if (calculated := _EVERY.get(name) or _OF.get(kind.plural, {}).get(name)) is not None:
         return calculated(store, record)
     return record.properties.get(name)
+
+
+def readers(store: HubSpotStore, kind: ObjectType, names: Iterable[str]) -> list[tuple[str, Callable[[Record], str | None]]]:
+    """Each property's name, and what gives its text of a record: `value` for many records."""
+    return [(name, _reader(store, name, _EVERY.get(name) or _OF.get(kind.plural, {}).get(name))) for name in names]
+
+
+def _reader(store: HubSpotStore, name: str, calculated: Calculated | None) -> Callable[[Record], str | None]:
+    return (lambda record: record.properties.get(name)) if calculated is None else (lambda record: calculated(store, record))
 
 
 def history(store: HubSpotStore, kind: ObjectType, record: Record, name: str) -> list[Version]:

@@ -84,7 +84,7 @@ class WritesApi:
         if len(records.get(keep).merged) + len(records.get(lose).merged) + 1 > most:
             raise invalid(f"The {kind.singular} {keep} has been merged more than {most} times")
         survivor = self.store.merge(kind, keep, lose, clock.now(), mint=self.options.merge_mints_new_id, source=SOURCE)
-        return answer(self.objects.show(kind, records.get(survivor), [], [], [], request))
+        return answer(self.objects.shower(kind, [], [], [], request)(records.get(survivor)))
 
     async def gdpr_delete(self, request: Request) -> Response:
         """POST an id or an email: the record is erased. An unknown email is a success: HubSpot notes it so that it never comes back."""

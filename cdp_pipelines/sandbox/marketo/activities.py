@@ -6,7 +6,8 @@ Approximated: activities are never purged, and a deleted or merged lead's earlie
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -73,28 +74,34 @@ class ActivityLog:
         self._view, self._leads, self._deals = view, leads, deals
         self._later: list[tuple[int, Activity]] = []
         self._listeners = listeners
-        self._at, self._kind, self._record, self._part = _history(view)
+        self._size = sum(len(record) for _, _, record, _ in _events(view))
 
     def __len__(self) -> int:
-        return len(self._at) + len(self._later)
+        return self._size + len(self._later)
+
+    @cached_property
+    def _history(self) -> History:
+        """The past in order of time. Sorting millions takes seconds, which only who reads activities has to wait for."""
+        return _in_order(self._view)
 
     def place_of(self, at: float) -> int:
         """The place of the first activity at or after a moment."""
-        if len(self._at) and self._at[-1] >= at:
-            return int(np.searchsorted(self._at, int(at), side="left"))
-        return len(self._at) + next((n for n, (when, _) in enumerate(self._later) if when >= int(at)), len(self._later))
+        past = self._history.at
+        if len(past) and past[-1] >= at:
+            return int(np.searchsorted(past, int(at), side="left"))
+        return self._size + next((n for n, (when, _) in enumerate(self._later) if when >= int(at)), len(self._later))
 
     def scan(self, place: int, count: int, types: Iterable[int] | None = None) -> Iterator[tuple[int, Activity]]:
         """The activities of these types at the `count` places from `place` on, each with its place."""
         stop = min(place + count, len(self))
         wanted = set(types) if types is not None else None
-        base = min(stop, len(self._at))
-        kinds = self._kind[place:base]
+        base = min(stop, self._size)
+        kinds = self._history.kind[place:base]
         chosen = range(len(kinds)) if wanted is None else np.nonzero(np.isin(kinds, list(wanted)))[0]
         for offset in chosen:
             yield place + int(offset), self._past(place + int(offset))
-        for spot in range(max(place, len(self._at)), stop):
-            activity = self._later[spot - len(self._at)][1]
+        for spot in range(max(place, self._size), stop):
+            activity = self._later[spot - self._size][1]
             if wanted is None or activity["activityTypeId"] in wanted:
                 yield spot, activity
 
@@ -123,8 +130,7 @@ class ActivityLog:
         return made | {"attributes": [{"name": n, "value": v} for n, v in attributes.items()]}
 
     def _past(self, place: int) -> Activity:
-        at, kind = int(self._at[place]), int(self._kind[place])
-        number, part = int(self._record[place]), int(self._part[place])
+        at, kind, number, part = (column.item(place) for column in self._history)
         if kind in (34, 35, 36):
             return self._made(place, at, kind, *self._deal_event(kind, number, part))
         if kind in (6, 7, 10, 11, 104):
@@ -179,36 +185,58 @@ def changes_text(changes: Iterable[tuple[str, Any, Any]]) -> str:
     return orjson.dumps(list(parts)).decode()
 
 
-def _history(view: CrmView) -> list[Column]:
+class History(NamedTuple):
     """What the records imply, in order of time: seconds since 1970, type, record's number, part's place."""
+
+    at: Column
+    kind: Column
+    record: Column
+    part: Column
+
+
+# When the events of these records were, their type, the records, and their parts (None: all of them the first).
+_Events = tuple[Callable[[], Column], int, Column, Column | None]
+
+
+def _events(view: CrmView) -> Iterator[_Events]:
     people, deals = of_people(view.people), of_deals(view.deals)
-    created, updated = people.created // 1000, people.updated // 1000
-    everybody = np.arange(len(created))
-    scored = (updated > created) & (people.score > 0)
-    deleted, merged = people.fate == DELETED, people.fate == MERGED
-    events = [
-        _events(created, 12, everybody), *(_events(updated[scored], kind, everybody[scored]) for kind in (22, 13)),
-        *(_events(people.fate_at[gone] // 1000, kind, everybody[gone]) for gone, kind in ((deleted, 37), (merged, 32))),
-    ]  # fmt: skip
-    begun = (deals.created // 1000)[deals.part_deal]
-    ended = np.maximum(begun, (deals.updated // 1000)[deals.part_deal])
+    scored = np.flatnonzero((people.updated // 1000 > people.created // 1000) & (people.score > 0))
+    yield partial(_seconds, people.created), 12, np.arange(len(people.created)), None
+    for kind in (22, 13):
+        yield partial(_seconds, people.updated, scored), kind, scored, None
+    for fate, kind in ((DELETED, 37), (MERGED, 32)):
+        gone = np.flatnonzero(people.fate == fate)
+        yield partial(_seconds, people.fate_at, gone), kind, gone, None
+    begun, ended = deals.created // 1000, np.maximum(deals.created // 1000, deals.updated // 1000)
+    yield partial(begun.take, deals.part_deal), 34, deals.part_deal, deals.part_place
     lost = deals.deleted[deals.part_deal]
-    edited = ~lost & (ended > begun)
-    events.append(_events(begun, 34, deals.part_deal, deals.part_place))
-    for chosen, kind in ((lost, 35), (edited, 36)):
-        events.append(_events(ended[chosen], kind, deals.part_deal[chosen], deals.part_place[chosen]))
+    for chosen, kind in ((lost, 35), (~lost & (ended > begun)[deals.part_deal], 36)):
+        yield partial(ended.take, deals.part_deal[chosen]), kind, deals.part_deal[chosen], deals.part_place[chosen]
     for campaign in view.campaigns:
         members = of_members(campaign)
-        places, joined = np.arange(len(members.created)), members.created // 1000
-        answered = members.responded.astype(bool)
-        events += [_events(joined, kind, np.full_like(places, campaign.number), places) for kind in (104, 6, 7)]
-        events += [_events(joined[answered], kind, np.full_like(places[answered], campaign.number), places[answered]) for kind in (10, 11)]
-    columns = [np.concatenate(column) for column in zip(*events, strict=True)]
+        places = np.arange(len(members.created), dtype=np.int32)
+        answered = np.flatnonzero(members.responded)
+        for some, kinds in ((places, (104, 6, 7)), (answered, (10, 11))):
+            for kind in kinds:
+                yield partial(_seconds, members.created, some), kind, np.full(len(some), campaign.number, dtype=np.int32), some
+
+
+def _seconds(milliseconds: Column, places: Column | None = None) -> Column:
+    return (milliseconds if places is None else milliseconds[places]) // 1000
+
+
+def _in_order(view: CrmView) -> History:
+    found = [
+        (
+            at(),
+            np.full(len(record), kind, dtype=np.int16),
+            record.astype(np.int32),
+            np.zeros(len(record), np.int32) if part is None else part,
+        )
+        for at, kind, record, part in _events(view)
+    ]
+    at, kind, record, part = (np.concatenate(column) for column in zip(*found, strict=True))
+    del found
     # Of one moment, a record's events stay in the order above: a score's change comes before the one of its value.
-    order = np.argsort((columns[0] << 24) + columns[2], kind="stable")
-    sizes = (np.int64, np.int16, np.int32, np.int32)
-    return [column[order].astype(size) for column, size in zip(columns, sizes, strict=True)]
-
-
-def _events(at: Column, kind: int, record: Column, part: Column | None = None) -> tuple[Column, Column, Column, Column]:
-    return at, np.full(len(at), kind, dtype=np.int16), record, np.zeros_like(record) if part is None else part
+    order = np.argsort((at.astype(np.int64) << 24) + record, kind="stable").astype(np.int32)
+    return History(at[order].astype(np.int64), kind[order], record[order], part[order].astype(np.int32))

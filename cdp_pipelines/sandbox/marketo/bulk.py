@@ -228,7 +228,7 @@ class Exports:
         if job.kind == "leads":
             leads = self.store.leads
             for identifier in leads.between(name, start, end) if name in _RANGES else self.store.lists.members(self._list(job.filter)):
-                lead = dirtied(leads.get(identifier), job.fields, self.options.csv_dirt)
+                lead = dirtied(leads.get(identifier, job.fields), job.fields, self.options.csv_dirt)
                 yield [lead[f] for f in job.fields]
         else:
             for activity in self._activities(job.filter, start, end):

@@ -17,6 +17,12 @@ def company_key(number: int) -> str:
     return f"CO-{number + 1:06d}"
 
 
+def company_number(key: str) -> int | None:
+    """The number of the world's company in an `externalCompanyId`; None when it is none of those."""
+    digits = whole(key.removeprefix("CO-"))
+    return digits - 1 if digits and company_key(digits - 1) == key else None
+
+
 def sales_person(owner: int) -> str:
     """The `externalSalesPersonId` of a representative."""
     return f"SP-{owner + 1:03d}"
@@ -31,6 +37,13 @@ def inherited(record: CompanyRecord) -> dict[str, Any]:
         "annualRevenue": float(record.annual_revenue) if record.annual_revenue is not None else None, "numberOfEmployees": record.employees,
         "externalSalesPersonId": sales_person(record.owner),
     }  # fmt: skip
+
+
+# What a lead shows of its company only; its company's name is mostly its own.
+INHERITED = frozenset({
+    "contactCompany", "site", "billingStreet", "billingCity", "billingState", "billingCountry", "billingPostalCode", "website", "mainPhone",
+    "industry", "annualRevenue", "numberOfEmployees",
+})  # fmt: skip
 
 
 class Companies:

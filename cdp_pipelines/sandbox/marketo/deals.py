@@ -72,8 +72,9 @@ class Deals:
     def _of_lead(self) -> dict[int, set[int]]:
         """Lead -> the opportunities in which it may have a part."""
         found: dict[int, set[int]] = defaultdict(set)
-        for number, person in zip(self._columns.part_deal.tolist(), self._columns.part_person.tolist(), strict=True):
-            found[self._leads.survivor(person)].add(number)
+        leads = self._leads.survivors_of(self._columns.part_person) if len(self._columns.part_person) else np.zeros(0, dtype=np.int64)
+        for number, lead in zip(self._columns.part_deal.tolist(), leads.tolist(), strict=True):
+            found[lead].add(number)
         return found
 
     def __len__(self) -> int:
@@ -91,6 +92,10 @@ class Deals:
         """All fields of an opportunity, also of one that is gone."""
         base = _opportunity(self._view.deals[number]) if number < len(self._view.deals) else {}
         return {**base, **self._values.get(number, {})}
+
+    def key(self, number: int) -> str:
+        """The `externalOpportunityId` of an opportunity."""
+        return self._values.get(number, {}).get("externalOpportunityId") or opportunity_key(number)
 
     def roles(self, number: int) -> list[Role]:
         """The roles of an opportunity, in order of their making."""
@@ -183,7 +188,7 @@ class Deals:
         self._made += 1
         made = _role(
             number,
-            self.get(number)["externalOpportunityId"],
+            self.key(number),
             0x1000 + self._made,
             lead,
             role,

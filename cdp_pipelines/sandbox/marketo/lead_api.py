@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from starlette.requests import Request
@@ -26,7 +26,7 @@ class LeadApi:
     def lead(self, params: Params, request: Request) -> Response:
         """`lead/{id}.json`."""
         fields = asked_fields(params, self.store.fields.by_name, LEAD_DEFAULTS)
-        lead = self.store.leads.get(self.known(request.path_params["id"]))
+        lead = self.store.leads.get(self.known(request.path_params["id"]), fields)
         return success([{f: lead[f] for f in fields}])
 
     def known(self, text: str) -> int:
@@ -47,10 +47,10 @@ class LeadApi:
             raise ApiError(1003, "Too many results match the filter")
         return self.listed(params, found, fields)
 
-    def listed(self, params: Params, found: list[int], fields: Iterable[str]) -> Response:
+    def listed(self, params: Params, found: list[int], fields: Collection[str]) -> Response:
         """One page of these leads."""
         identifiers, token = page(params, found, self.options.short_pages)
-        leads = (self.store.leads.get(identifier) for identifier in identifiers)
+        leads = (self.store.leads.get(identifier, fields) for identifier in identifiers)
         return success([{f: lead[f] for f in fields} for lead in leads], nextPageToken=token)
 
     def of_program(self, params: Params, request: Request) -> Response:
@@ -68,7 +68,10 @@ class LeadApi:
             if number == program["id"] and self.store.leads.is_alive(lead):
                 members[lead] = members.get(lead, membership(status, False, 0)) | {"progressionStatus": status}
         identifiers, token = page(params, sorted(members), self.options.short_pages)
-        rows = [{f: self.store.leads.get(i)[f] for f in fields} | {"membership": members[i]} for i in identifiers]
+        rows = [
+            {f: lead[f] for f in fields} | {"membership": members[i]}
+            for i in identifiers for lead in (self.store.leads.get(i, fields),)
+        ]  # fmt: skip
         return success(rows, nextPageToken=token)
 
     def partitions(self, params: Params, request: Request) -> Response:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from array import array
 from bisect import insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from cdp_pipelines.sandbox.columns import ALIVE, CONVERTED, Column, of_people
-from cdp_pipelines.sandbox.marketo.companies import Companies, company_key
+from cdp_pipelines.sandbox.columns import ALIVE, CONVERTED, Column, candidates, of_people
+from cdp_pipelines.sandbox.marketo.companies import INHERITED, Companies, company_key, company_number
 from cdp_pipelines.sandbox.marketo.envelope import whole
 from cdp_pipelines.sandbox.marketo.lead_records import blank, lead_of, salesforce_ids
 from cdp_pipelines.sandbox.marketo.moments import iso
@@ -76,7 +76,7 @@ class Leads:
 
     def ids(self) -> Iterator[int]:
         """Ids of the leads that exist, oldest first."""
-        return (n + 1 for n, alive in enumerate(self.alive) if alive)
+        return iter((np.flatnonzero(np.frombuffer(bytes(self.alive), dtype=np.uint8)) + 1).tolist())
 
     def company_keys(self) -> set[str]:
         """The `externalCompanyId`s of the leads that exist."""
@@ -87,14 +87,18 @@ class Leads:
         keys |= {key for key in changed if key}
         return keys if self._companies.untouched else {key for key in keys if self._companies.id_of(key)}
 
-    def get(self, identifier: int) -> dict[str, Any]:
-        """All fields of a lead, also of one that is gone."""
+    def get(self, identifier: int, fields: Collection[str] | None = None) -> dict[str, Any]:
+        """The fields of a lead, also of one that is gone: all, or these and some others. What a company gives its leads takes longest."""
         changed = self._values.get(identifier, {})
         if identifier > len(self._numbers):
             return {**self._added, **changed, **self._companies.overlay(changed, None)}
         person = self._view.people[self._numbers[identifier - 1]]
-        company = self._view.companies[person.company] if person.company is not None else None
+        company = None
+        if person.company is not None and (fields is None or not person.company_name or not INHERITED.isdisjoint(fields)):
+            company = self._view.companies[person.company]
         lead = lead_of(person, company)
+        if person.company is not None:
+            lead["externalCompanyId"] = company_key(person.company)
         own, number = lead["externalCompanyId"], person.salesforce_number
         lead["id"] = identifier
         if number is not None:
@@ -109,24 +113,38 @@ class Leads:
         if field == "id":
             numbers = dict.fromkeys(map(whole, wanted))
             return [n for n in numbers if n is not None and self.is_alive(n)]
+        world = {"email": self._with_email, "externalCompanyId": self._of_company}.get(field)
         index = self._indexes.get(field)
         if index is None:
             index = self._indexes[field] = {}
-            for identifier in self.ids():
+            for identifier in self.ids() if world is None else filter(self.is_alive, sorted(self._values)):
                 for text in self._text(identifier, field):
                     index.setdefault(text, []).append(identifier)
-        found = (identifier for value in wanted for identifier in index.get(value, []))
-        return list(dict.fromkeys(found))
+        found: dict[int, None] = {}
+        for value in wanted:
+            others = (i for i in world(value) if self.is_alive(i) and i not in self._values) if world else ()
+            found |= dict.fromkeys(sorted([*index.get(value, []), *others]))
+        return list(found)
+
+    def _with_email(self, text: str) -> list[int]:
+        """Ids of the leads whose address in the world is this text in lower case."""
+        people = self._view.people
+        return [
+            self.id_of(n)
+            for n in candidates(people, "email", text)
+            if (people[n].email or "").lower() == text and people[n].email is not None
+        ]
+
+    def _of_company(self, text: str) -> list[int]:
+        """Ids of the leads that the world put in the company with this key in lower case."""
+        number = company_number(text.upper())
+        if number is None or (not self._companies.untouched and self._companies.id_of(company_key(number)) is None):
+            return []
+        return self._ids[np.flatnonzero(self._columns.company == number)].tolist()
 
     def _text(self, identifier: int, field: str) -> list[str]:
         """What a lead is found by in a field: one text or none; of cookies, each."""
-        if field == "email" and identifier not in self._values:
-            value: Any = self._view.people[self._numbers[identifier - 1]].email
-        elif field == "externalCompanyId" and identifier not in self._values and self._companies.untouched:
-            company = int(self._columns.company[self._numbers[identifier - 1]])
-            value = company_key(company) if company >= 0 else None
-        else:
-            value = self.get(identifier).get(field)
+        value = self.get(identifier).get(field)
         if field == "cookies" and value:
             return value.lower().split(",")
         return [] if value is None else [str(value).lower()]
@@ -182,8 +200,8 @@ class Leads:
             old = before.get(field, [])
             new = self._text(identifier, field) if self.is_alive(identifier) else []
             for text in old:
-                if text not in new:
+                if text not in new and identifier in index.get(text, ()):
                     index[text].remove(identifier)
             for text in new:
-                if text not in old:
-                    insort(index.setdefault(text, []), identifier)
+                if identifier not in (found := index.setdefault(text, [])):
+                    insort(found, identifier)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 def iso(seconds: float) -> str:
     """A moment as Marketo writes it: whole seconds, UTC."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{datetime.fromtimestamp(int(seconds), UTC).isoformat()[:19]}Z"
 
 
 def asset_time(seconds: float) -> str:

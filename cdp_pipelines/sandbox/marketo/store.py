@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from cdp_pipelines.config import Kind
+from cdp_pipelines.sandbox.ids import Ids
 from cdp_pipelines.sandbox.marketo.activities import Activity, ActivityLog, changes_text
 from cdp_pipelines.sandbox.marketo.assets import Assets
 from cdp_pipelines.sandbox.marketo.companies import Companies, sales_person
 from cdp_pipelines.sandbox.marketo.deals import Deals, closing, stage_fields
+from cdp_pipelines.sandbox.marketo.envelope import whole
 from cdp_pipelines.sandbox.marketo.lead_fields import LeadFields
 from cdp_pipelines.sandbox.marketo.leads import Leads
 from cdp_pipelines.sandbox.marketo.lists import StaticLists
@@ -86,9 +90,9 @@ class MarketoStore:
         """The id of the world's company record with this number."""
         return str(self.leads.id_of(number))
 
-    def live_people(self) -> list[str]:
+    def live_people(self) -> Ids:
         """See CrmStore."""
-        return [str(i) for i in self.leads.ids()]
+        return _numbers(self.leads.ids())
 
     def deleted_people(self) -> list[str]:
         """See CrmStore: Marketo has no way back."""
@@ -110,9 +114,9 @@ class MarketoStore:
         self.fields.change(field, label=f"Everyday {number}")
         return field
 
-    def live_deals(self) -> list[str]:
+    def live_deals(self) -> Ids:
         """See CrmStore."""
-        return [self.deals.get(n)["externalOpportunityId"] for n in self.deals.numbers()]
+        return Ids(np.fromiter(self.deals.numbers(), dtype=np.int64), self.deals.key, self.deals.with_key)
 
     def deal_people(self, deal: str) -> list[str]:
         """See CrmStore."""
@@ -179,9 +183,9 @@ class MarketoStore:
         merged = {"Master_Updated": updated, "Merge_IDs": list(losers), "Merge_Source": "leaddb"}
         self.log.add(when, 32, winner, (winner, name), **merged)
 
-    def live_companies(self) -> list[str]:
+    def live_companies(self) -> Ids:
         """See KeepsCompanies."""
-        return [str(i) for i in self.companies.ids()]
+        return _numbers(self.companies.ids())
 
     def edit_company(self, company: str, fields: dict[str, Any], at: datetime) -> dict[str, Any]:
         """See KeepsCompanies."""
@@ -222,7 +226,7 @@ class MarketoStore:
     def create_deal(self, fields: dict[str, Any], people: list[str], at: datetime) -> str:
         """See CrmStore."""
         number = self.deals.add(_deal_values(fields), epoch(at))
-        deal = self.deals.get(number)["externalOpportunityId"]
+        deal = self.deals.key(number)
         for person in people:
             self.link(deal, person, at)
         return deal
@@ -292,6 +296,10 @@ def _deal_values(fields: dict[str, Any]) -> dict[str, Any]:
         else:
             values[name] = float(value) if name == "amount" and value is not None else value
     return values
+
+
+def _numbers(ids: Iterable[int]) -> Ids:
+    return Ids(np.fromiter(ids, dtype=np.int64), str, whole)
 
 
 def _text(value: Any) -> str | None:

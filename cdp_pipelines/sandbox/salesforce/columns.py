@@ -36,8 +36,14 @@ class Column:
         return ".".join([*(h.relationship or "" for h in self.hops), self.field.name])
 
     @cached_property
-    def _default(self) -> Any:
-        """Booleans are never null, nor are counted fields."""
+    def key(self) -> str | None:
+        """The field's name, when its value is one that the record itself keeps; a value that is absent is `default`."""
+        plain = not self.hops and self.field.type not in COMPOUND_TYPES and self.field.name not in _FORMULAS
+        return self.field.name if plain else None
+
+    @cached_property
+    def default(self) -> Any:
+        """What stands for no value. Booleans are never null, nor are counted fields."""
         if self.field.type == "boolean":
             return False
         return 0 if self.field.type == "int" and "n" not in self.field.flags else None
@@ -54,7 +60,7 @@ class Column:
         if (formula := _FORMULAS.get(self.field.name)) is not None:
             return formula(store, record)
         value = record.get(self.field.name)
-        return self._default if value is None else value
+        return self.default if value is None else value
 
 
 def resolve(schema: dict[str, ObjectSpec], spec: ObjectSpec, path: Path, text: str) -> Column:

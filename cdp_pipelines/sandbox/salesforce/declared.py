@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from cdp_pipelines.sandbox import columns
-from cdp_pipelines.sandbox.columns import Column, moment
+from cdp_pipelines.sandbox.columns import Column, candidates, moment
 from cdp_pipelines.sandbox.salesforce.ids import read_id
 from cdp_pipelines.sandbox.salesforce.stamps import Stamps
-from cdp_pipelines.sandbox.salesforce.translate import ROLES_PER_DEAL, Translation
+from cdp_pipelines.sandbox.salesforce.translate import ROLES_PER_DEAL, Translation, text
 
 Finder = Callable[[Any], Iterable[int]]
 Declared = tuple[Stamps, dict[int, datetime], dict[str, Finder]]
@@ -27,7 +27,7 @@ def world(made: Translation) -> dict[str, Declared]:
     campaign = np.repeat(np.arange(len(members)), [len(m.person) for m in members])
     contact = columns.of_people(view.people).contact
     return {
-        "Account": (Stamps(companies.updated // 1000), {}, {"ParentId": _nobody}),
+        "Account": (Stamps(companies.updated // 1000), {}, {"ParentId": _nobody, "Name": lambda name: _having(view.companies, "name", name)}),
         **_people(made),
         **_deals(made),
         "Campaign": (Stamps(np.array([int(c.updated.timestamp()) for c in view.campaigns], dtype=np.int64)), {}, {"ParentId": _nobody}),
@@ -44,11 +44,15 @@ def _people(made: Translation) -> dict[str, Declared]:
     stamps = np.maximum(people.updated, people.fate_at) // 1000
     gone = (people.fate == columns.DELETED) | (people.fate == columns.MERGED)
     account = _where("001", people.company, lambda found: people.contact[found])
+
+    def with_email(is_contact: bool) -> Finder:
+        return lambda value: [n for n in _having(made.view.people, "email", value) if people.contact[n] == is_contact]
+
     return {
         name: (
             Stamps(np.where(people.contact == is_contact, stamps, -1)),
             _moments(gone & (people.contact == is_contact), people.fate_at),
-            finders,
+            {**finders, "Email": with_email(is_contact)},
         )
         for name, is_contact, finders in (("Contact", True, {"AccountId": account, "ReportsToId": _nobody}), ("Lead", False, {}))
     }
@@ -103,6 +107,13 @@ def _where(prefix: str, column: Column, fits: Callable[[Column], Column] | None 
         return (found if fits is None else found[fits(found)]).tolist()
 
     return find
+
+
+def _having(records: Sequence[Any], field: str, value: Any) -> list[int]:
+    """Numbers of the world's records whose field, as Salesforce keeps it, is this text in lower case."""
+    if not isinstance(value, str):
+        return [n for n, record in enumerate(records) if text(getattr(record, field)) == value]
+    return [n for n in candidates(records, field, value) if (text(getattr(records[n], field)) or "").lower() == value]
 
 
 def _nobody(value: Any) -> tuple[int, ...]:

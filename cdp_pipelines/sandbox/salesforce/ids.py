@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from functools import lru_cache
+from functools import cache
 
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _CHECK = string.ascii_uppercase + "012345"
@@ -21,14 +21,28 @@ def with_checksum(id15: str) -> str:
     return f"{id15}{check(capitals[:5], '')}{check(capitals[5:10], '')}{check(capitals[10:], '')}"
 
 
-@lru_cache(16_384)
+# Every two digits, and which of them are capitals (the first one is bit 0); the same of one digit.
+_PAIRS = [a + b for a in _DIGITS for b in _DIGITS]
+_PAIR_CAPITALS = [a.isupper() + 2 * b.isupper() for a in _DIGITS for b in _DIGITS]
+_DIGIT_CAPITALS = [a.isupper() for a in _DIGITS]
+_SQUARE, _LAST_FIVE = len(_DIGITS) ** 2, len(_DIGITS) ** 5
+
+
 def make_id(prefix: str, number: int) -> str:
     """The id of an object's record; ids sort as their numbers do, and numbers 26 apart often differ in case only."""
-    digits = ""
-    while number:
-        number, digit = divmod(number, len(_DIGITS))
-        digits = _DIGITS[digit] + digits
-    return with_checksum(prefix + _ORG + digits.rjust(9, _DIGITS[0]))
+    head, last = divmod(number, _LAST_FIVE)
+    first, last = divmod(last, _SQUARE * _SQUARE)
+    second, third = divmod(last, _SQUARE)
+    capitals = _DIGIT_CAPITALS[first] + 2 * _PAIR_CAPITALS[second] + 8 * _PAIR_CAPITALS[third]
+    start, checks = _start(prefix, head)
+    return f"{start}{_DIGITS[first]}{_PAIRS[second]}{_PAIRS[third]}{checks}{_CHECK[capitals]}"
+
+
+@cache
+def _start(prefix: str, head: int) -> tuple[str, str]:
+    """An id up to its last five digits, and the characters that say which of those are capitals."""
+    digits = _PAIRS[head // _SQUARE] + _PAIRS[head % _SQUARE]
+    return (start := prefix + _ORG + digits), with_checksum(f"{start}00000")[15:17]
 
 
 def well_formed(text: str, prefix: str = "") -> bool:

@@ -62,7 +62,9 @@ class Plan:
         return Child(CHILD_RELATIONSHIPS[f"{spec.name}.{reference.name}"][0], reference, plan)
 
     def _add(self, condition: Condition) -> None:
-        """Take up one of the conditions that all must hold. Bounds on SystemModstamp, and given ids, are looked up and not searched for."""
+        """Take up one of the conditions that all must hold. Bounds on SystemModstamp, given ids and addresses are looked up and not
+        searched for.
+        """
         test = compile_condition(self.store, self.spec, condition, self.query.text)
         if isinstance(condition, Comparison) and len(condition.path.parts) == 1:
             name, moment = condition.path.parts[0].lower(), condition.values[0].value
@@ -75,6 +77,10 @@ class Plan:
             if name == "id" and condition.operator in ("=", "in"):
                 found = {self.records.number(v.value) for v in condition.values if v.value}
                 self._ids = sorted(n for n in found if n is not None)
+            elif (field := self.spec.fields.get(name)) and self.records.finds(field.name) and condition.operator in ("=", "in"):
+                texts = [v.value for v in condition.values]
+                if self._ids is None and all(texts):
+                    self._ids = sorted({n for text in texts for n in self.records.having(field.name, text)})
         self._tests.append(test)
 
     def _sorting(self, path: Path) -> Column:
@@ -166,24 +172,25 @@ class Result:
     def json_rows(self, numbers: Iterable[int], version: str) -> list[dict[str, Any]]:
         """Records as REST gives them, `attributes` first, parents and children nested. A record purged meanwhile is left out."""
         rows = []
-        for number in self._there(numbers):
-            record = self._record(number)
+        for record in self._records(numbers):
             row = _json_row(self.store, self.spec, self.columns, record, version)
-            rows.append(row | {child.name: child.json(record["Id"], version) for child in self.children})
+            for child in self.children:
+                row[child.name] = child.json(record["Id"], version)
+            rows.append(row)
         return rows
 
     def csv_rows(self, numbers: Iterable[int]) -> Iterator[list[str]]:
         """Records as Bulk API 2.0 gives them: text, empty for null."""
-        for number in self._there(numbers):
-            record = self._record(number)
-            yield [csv_text(c.value(self.store, record)) for c in self.columns]
+        for record in self._records(numbers):
+            row = []
+            for column in self.columns:
+                value = record.get(column.key) if column.key else column.value(self.store, record)
+                row.append(value if type(value) is str else csv_text(column.default if value is None else value))
+            yield row
 
-    def _there(self, numbers: Iterable[int]) -> Iterator[int]:
-        stamps = self.store.records[self.spec.name].stamps
-        return (n for n in numbers if n in stamps)
-
-    def _record(self, number: int) -> Record:
-        return self.store.records[self.spec.name].get(number)
+    def _records(self, numbers: Iterable[int]) -> Iterator[Record]:
+        records = self.store.records[self.spec.name]
+        return (records.get(n) for n in numbers if n in records.stamps)
 
 
 def run(store: SalesforceStore, text: str, *, include_deleted: bool, seen_before: float | None = None) -> Result:
@@ -213,7 +220,7 @@ def json_value(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+        return f"{value.isoformat()[:19]}.000+0000"
     return value.isoformat() if isinstance(value, date) else value
 
 
@@ -224,7 +231,7 @@ def csv_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        return f"{value.isoformat()[:19]}.000Z"
     return value if isinstance(value, str) else str(value)
 
 
@@ -243,6 +250,10 @@ def _json_row(store: SalesforceStore, spec: ObjectSpec, columns: list[Column], r
         "attributes": {"type": spec.name, "url": f"/services/data/v{version}/sobjects/{spec.name}/{record['Id']}"}
     }  # fmt: skip
     for column in columns:
+        if key := column.key:
+            value = record.get(key)
+            row[key] = value if type(value) is str else json_value(column.default if value is None else value)
+            continue
         if not column.hops:
             row[column.field.name] = json_value(column.value(store, record))
             continue

@@ -17,7 +17,7 @@ Record = dict[str, Any]
 
 def whole_seconds(moment: datetime) -> datetime:
     """Salesforce stamps its records with whole seconds."""
-    return moment.astimezone(UTC).replace(microsecond=0)
+    return moment if moment.tzinfo is UTC and not moment.microsecond else moment.astimezone(UTC).replace(microsecond=0)
 
 
 class Records:
@@ -96,6 +96,10 @@ class Records:
             return kept.get(field)
         quick = self._quick.get(field) if number not in self._others else None
         return quick(number) if quick else self._made(number).get(field)
+
+    def finds(self, field: str) -> bool:
+        """Whether the records with a text in this field can be found without reading all."""
+        return field in self._finders and not self._by_case(field)
 
     def having(self, field: str, value: Any) -> list[int]:
         """Numbers of the records, deleted ones too, whose field has this value (text without regard to case, ids with it), in order."""

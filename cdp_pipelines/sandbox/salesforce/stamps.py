@@ -70,6 +70,13 @@ class Stamps(MutableMapping[int, int]):
         )
         return [*np.flatnonzero(there).tolist(), *later]
 
+    def have(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these numbers have a stamp."""
+        there = np.zeros(max(self.end, int(numbers.max(initial=-1)) + 1), dtype=bool)
+        there[: len(self._world)] = self._world != _NONE
+        there[list(self._later)] = True
+        return there[numbers]
+
     def in_order(self, numbers: Iterable[int], *, descending: bool = False) -> list[int]:
         """These numbers by stamp; equal stamps stay in the order given."""
         given = np.fromiter(numbers, dtype=np.int64)

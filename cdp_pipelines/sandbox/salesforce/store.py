@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from cdp_pipelines.config import Kind
+from cdp_pipelines.sandbox.columns import Column
+from cdp_pipelines.sandbox.ids import Ids
 from cdp_pipelines.sandbox.people import CrmView, Owner
+from cdp_pipelines.sandbox.salesforce.ids import read_id
 from cdp_pipelines.sandbox.salesforce.org_records import OrgRecords
 from cdp_pipelines.sandbox.salesforce.records import Record, Records
 from cdp_pipelines.sandbox.salesforce.translate import NOT_PROVIDED, STAGES, deal_values, text
@@ -36,25 +41,37 @@ class SalesforceStore(OrgRecords):
         """The id of the account with this number in the world."""
         return self.records["Account"].id(number)
 
-    def live_people(self) -> list[str]:
+    def live_people(self) -> Ids:
         """See CrmStore."""
-        return [self.person_id(n) for n in sorted(self._people()) if n not in self._person_records(n).deleted and n not in self._converted]
+        there = np.zeros(self._next["Contact"], dtype=bool)
+        for name in ("Contact", "Lead"):
+            there[list(self.records[name].listed(include_deleted=False))] = True
+        there[list(self._converted)] = False
+        return self._person_ids(np.flatnonzero(there))
 
-    def deleted_people(self) -> list[str]:
+    def deleted_people(self) -> Ids:
         """See CrmStore. Merge losers cannot come back."""
-        return [person for person in self.purgeable_people() if self.value(person, "MasterRecordId") is None]
+        binned = self._binned()
+        return self._person_ids(np.array([n for n in binned if self._person_records(n).value(n, "MasterRecordId") is None], dtype=np.int64))
 
-    def purgeable_people(self) -> list[str]:
+    def purgeable_people(self) -> Ids:
         """See Purges: all contacts and leads in the recycle bin, merged ones too."""
-        return [self.person_id(n) for n in sorted({**self.records["Contact"].deleted, **self.records["Lead"].deleted})]
+        return self._person_ids(np.array(self._binned(), dtype=np.int64))
+
+    def _binned(self) -> list[int]:
+        return sorted({**self.records["Contact"].deleted, **self.records["Lead"].deleted})
+
+    def _person_ids(self, numbers: Column) -> Ids:
+        contacts, prefix = self.records["Contact"], self.records["Contact"].spec.prefix
+        return Ids(numbers, self.person_id, _person_number, lambda some, start: contacts.stamps.have(some) == (start == prefix))
 
     def purge_record(self, record: str, at: datetime) -> None:
         """See Purges. Remove any record in the recycle bin for good. Raises KeyError when it is not there."""
         self.purge(record)
 
-    def live_deals(self) -> list[str]:
+    def live_deals(self) -> Ids:
         """See CrmStore."""
-        return [self.records["Opportunity"].id(n) for n in self.records["Opportunity"].listed(include_deleted=False)]
+        return _listed(self.records["Opportunity"])
 
     def deal_people(self, deal: str) -> list[str]:
         """See CrmStore."""
@@ -160,10 +177,9 @@ class SalesforceStore(OrgRecords):
             if role["ContactId"] == person:
                 self.delete(role["Id"], at)
 
-    def live_companies(self) -> list[str]:
+    def live_companies(self) -> Ids:
         """See KeepsCompanies."""
-        accounts = self.records["Account"]
-        return [accounts.id(n) for n in accounts.listed(include_deleted=False)]
+        return _listed(self.records["Account"])
 
     def edit_company(self, company: str, fields: dict[str, Any], at: datetime) -> dict[str, Any]:
         """See KeepsCompanies. The region is what a formula field of the account's contacts shows."""
@@ -205,10 +221,6 @@ class SalesforceStore(OrgRecords):
         """See CrmStore."""
         return {name: len(r.stamps) - len(r.deleted) for name, r in self.records.items()}
 
-    def _people(self) -> Iterator[int]:
-        yield from self.records["Contact"].stamps
-        yield from self.records["Lead"].stamps
-
     def _person_records(self, number: int) -> Records:
         contacts = self.records["Contact"]
         return contacts if number in contacts.stamps or number in contacts.purged else self.records["Lead"]
@@ -238,3 +250,11 @@ class SalesforceStore(OrgRecords):
 
     def _create_account(self, name: str, at: datetime) -> str:
         return self.insert("Account", {"Name": name}, at)
+
+
+def _listed(records: Records) -> Ids:
+    return Ids(np.array(records.listed(include_deleted=False), dtype=np.int64), records.id, records.number)
+
+
+def _person_number(text: str) -> int | None:
+    return read_id(text, text[:3]) if text[:3] in ("003", "00Q") else None
