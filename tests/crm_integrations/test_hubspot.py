@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+import pyarrow as pa
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -23,6 +24,7 @@ from cdp_pipelines.crm_integrations.base_crm import (
     Unreachable,
 )
 from cdp_pipelines.crm_integrations.hubspot import HubSpot
+from cdp_pipelines.crm_integrations.hubspot_pages import RecordPage
 from cdp_pipelines.sandbox import credentials
 from tests.sandbox.hubspot_portal import Portal, after
 
@@ -45,10 +47,21 @@ def ask(url: str, question: Callable[[HubSpot], Any], **settings: Any) -> Any:
         async with HubSpot(connection(url, **settings)) as client:
             answer = question(client)
             if isinstance(answer, AsyncIterator):
-                return [item async for page in answer for item in (page.items() if isinstance(page, dict) else page)]
+                return [item async for page in answer for item in items(page)]
             return await answer
 
     return asyncio.run(run())
+
+
+def items(page: Any) -> list[Any]:
+    """What is on a page: rows, each with its versions if there are any, or records as HubSpot gives them."""
+    if isinstance(page, RecordPage):
+        rows = page.records.to_pylist()
+        if page.versions is not None:
+            versions = page.versions.to_pylist()
+            rows = [row | {"versions": [v for v in versions if v["id"] == row["id"]]} for row in rows]
+        return rows
+    return page.to_pylist() if isinstance(page, pa.Table) else page
 
 
 def answering(*answers: Any) -> tuple[Starlette, list[dict[str, Any]]]:
@@ -72,7 +85,7 @@ def test_a_list_is_read_to_its_end_with_all_properties(serve: Serve) -> None:
     portal = Portal(serve)
     records = ask(portal.url, lambda c: c.list_objects("contacts", ["email", "phone"]))
     assert [r["id"] for r in records] == portal.store.live_people()
-    assert {"email", "phone"} <= records[0]["properties"].keys()
+    assert {"email", "phone"} <= records[0].keys()
 
 
 def test_archived_records_are_listed_apart(serve: Serve) -> None:
@@ -88,8 +101,8 @@ def test_more_properties_than_a_url_holds_are_read_in_batches(serve: Serve, hist
     wide = ["email", *(f"a_custom_property_with_a_long_name_{n}" for n in range(500))]
     records = ask(portal.url, lambda c: c.list_objects("contacts", wide, history=history))
     assert [r["id"] for r in records] == portal.store.live_people()
-    assert "email" in records[0]["properties"]
-    assert all("lifecyclestage" in r["propertiesWithHistory"] for r in records) if history else "propertiesWithHistory" not in records[0]
+    assert "email" in records[0]
+    assert all(r["versions"][0]["property"] == "lifecyclestage" for r in records) if history else "versions" not in records[0]
 
 
 def test_a_search_reads_more_than_the_cap_of_one_query(serve: Serve) -> None:
@@ -144,16 +157,21 @@ def test_records_are_read_by_id_in_batches_and_missing_ones_left_out(serve: Serv
     people = portal.store.live_people()[:120]
     records = ask(portal.url, lambda c: c.batch_read("contacts", [*people, "12"], ["email"], history=["lifecyclestage"]))
     assert [r["id"] for r in records] == people
-    assert all(r["propertiesWithHistory"]["lifecyclestage"] for r in records)
+    assert all(r["versions"][0]["value"] for r in records)
 
 
 def test_associations_come_for_every_id_also_for_those_that_have_none(serve: Serve) -> None:
     portal = Portal(serve, association_page=1, association_inputs=100)
     lonely = portal.store.create_deal({"name": "Nobody's"}, [], after(1))
     deals = portal.store.live_deals()
-    found = dict(ask(portal.url, lambda c: c.associations("deals", "contacts", deals)))
-    assert {d: [str(t["toObjectId"]) for t in to] for d, to in found.items()} == {d: portal.store.deal_people(d) for d in deals}
-    assert found[lonely] == []
+    found: dict[str, list[str]] = {d: [] for d in deals}
+    rows = ask(portal.url, lambda c: c.associations("deals", "contacts", deals))
+    for row in rows:
+        found[row["from_id"]] += {row["to_id"]} - {None, *found[row["from_id"]]}
+    assert found == {d: portal.store.deal_people(d) for d in deals}
+    assert [r for r in rows if r["from_id"] == lonely] == [
+        {"from_id": lonely, "to_id": None, "type_id": None, "category": None, "label": None}
+    ]
     assert max(map(len, found.values())) > 1  # so that pages were followed
 
 
@@ -252,4 +270,4 @@ def test_refusals_are_final_and_hide_addresses(serve: Serve) -> None:
 
 def test_numbers_with_a_fraction_keep_their_text(serve: Serve) -> None:
     app, _ = answering({"results": [{"id": "1", "properties": {"x": 0.1}}]})
-    assert ask(serve(app), lambda c: c.list_objects("contacts"))[0]["properties"]["x"] == "0.1"
+    assert ask(serve(app), lambda c: c.list_objects("contacts"))[0]["x"] == "0.1"

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -246,6 +247,10 @@ class Rows:
         fit = [row for row in rows if all(as_text(row.get(k)) == v for k, v in (where or {}).items())]
         yield from sorted({row[field] for row in fit if row.get(field) is not None})
 
+    def pairs(self, table: str, field: str, other: str) -> Iterator[tuple[str, str]]:
+        rows = [row for rows in self.tables[table].values() for row in rows]
+        yield from sorted({(row[field], row[other]) for row in rows if row.get(field) and row.get(other)})
+
     async def read(self, connection: HubSpotConnection, start: datetime | None, end: datetime) -> None:
         """One sync of all tables."""
         reader = HubSpotReader(connection, self)
@@ -253,8 +258,7 @@ class Rows:
             for table in TABLES:
                 found: dict[Any, list[dict[str, Any]]] = {}
                 async for batch in reader.read(table, Span("incremental" if start else "full", start, end)):
-                    for row in batch.rows:
-                        assert isinstance(row, dict)
+                    for row in batch.rows.to_pylist() if isinstance(batch.rows, pa.Table) else batch.rows:
                         key = tuple(as_text(row.get(k)) for k in table.replace_by or table.key)
                         found[key] = [*found.get(key, []), row] if table.replace_by else [row]
                 self.tables[table.name] |= found
