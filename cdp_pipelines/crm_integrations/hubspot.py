@@ -6,6 +6,7 @@ issue is named beside the rule.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
@@ -154,7 +155,7 @@ class HubSpot(BaseCRM):
 
         listed = RangedList(
             fetch,
-            lambda: self._highest_id(object_name),
+            functools.partial(self._highest_id, object_name, counted=not archived),
             connection=self.connection.name,
             what=f"{'archived ' if archived else ''}{object_name}",
             most=self._settings.concurrent_calls,
@@ -163,11 +164,11 @@ class HubSpot(BaseCRM):
         async for page in listed.pages():
             yield page
 
-    async def _highest_id(self, object_name: str) -> tuple[int | None, int | None]:
-        """The newest live record that a search knows, and how many there are."""
+    async def _highest_id(self, object_name: str, *, counted: bool) -> tuple[int | None, int | None]:
+        """The newest live record that a search knows, and how many live ones there are."""
         query = {"sorts": [{"propertyName": "hs_object_id", "direction": "DESCENDING"}], "limit": 1}
         body = await self._json("POST", f"/crm/v3/objects/{object_name}/search", call="search", json=query)
-        return next((int(r["id"]) for r in body["results"]), None), body.get("total")
+        return next((int(r["id"]) for r in body["results"]), None), body.get("total") if counted else None
 
     async def search_modified(
         self, object_name: str, properties: Sequence[str], start: datetime, end: datetime

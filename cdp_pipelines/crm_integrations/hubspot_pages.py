@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import httpx2
@@ -47,7 +47,7 @@ class RecordPage:
     def __len__(self) -> int:
         return self.records.num_rows
 
-    @property
+    @cached_property
     def ids(self) -> np.ndarray:
         """The records' ids."""
         return pc.cast(self.records["id"], pa.int64()).to_numpy()

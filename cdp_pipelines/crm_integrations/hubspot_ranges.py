@@ -19,7 +19,9 @@ from cdp_pipelines.crm_integrations.hubspot_pages import Ranges, RecordPage
 # Pages that are read one after the other before it is worth a search to find where the list ends.
 PAGES_BEFORE_SPLIT = 5
 # A range with fewer pages left is not split: the new range costs a call for the page that both have a part of.
-SMALLEST_SPLIT = 10
+SMALLEST_SPLIT = 20
+# A range more for so many pages of the list, so that ids in clusters, whose ranges are misjudged again and again, cost few calls.
+PAGES_PER_SPLIT = 20
 
 Fetch = Callable[[str | None], Awaitable[tuple[RecordPage, str | None]]]
 
@@ -68,7 +70,7 @@ class RangedList:
         self._top: int | None = None
         self._total: int | None = None
         self._looked = False
-        self._read = 0
+        self._read, self._page_size, self._splits = 0, 1, 0
 
     async def pages(self) -> AsyncIterator[RecordPage]:
         """The pages, in order within each range and in any order between them. Raises IncompleteRead."""
@@ -110,7 +112,7 @@ class RangedList:
             if not alone:
                 raise self._lost(f"a list of {self._what} is not in order of id")
             self._by_id = False
-        self._read += 1
+        self._read, self._page_size = self._read + 1, max(self._page_size, len(page))
         if not self._by_id:
             part.cursor = following
             if following is None:
@@ -135,6 +137,8 @@ class RangedList:
     def _split(self, idle: int) -> list[_Range]:
         """New ranges for those who have nothing to do, each the second half of the largest one."""
         made: list[_Range] = []
+        pages = self._total / self._page_size if self._total else self._read
+        idle = min(idle, int(pages / PAGES_PER_SPLIT) + 1 - self._splits)
         while self._by_id and self._top is not None and len(made) < idle and self._open:
             top = self._top
             largest = max(self._open, key=lambda part: part.pages_left(top))
@@ -147,6 +151,7 @@ class RangedList:
             largest.end = middle
             self._open.append(half)
             made.append(half)
+            self._splits += 1
         return made
 
     def _lost(self, problem: str) -> IncompleteRead:

@@ -88,7 +88,7 @@ class HubSpotReader(Reader):
         self.known = known
         self._seen: dict[str, Seen] = {}
         self._properties: dict[str, list[str]] = {}
-        self._filled: dict[str, set[str]] = {}
+        self._empty: dict[str, set[str]] = {}
         self._stages: StageFile | None = None
         self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -125,7 +125,7 @@ class HubSpotReader(Reader):
             there = {*TOP_LEVEL, *map(field_of, self._properties[feed.table])}
             for name, source in feed.fields.items():
                 fields = {r for r in source.references if "." not in r and r not in mapping.BOOKKEEPING}
-                absent, empty = fields - there, feed.table in self._filled and not fields & self._filled[feed.table]
+                absent, empty = fields - there, fields <= self._empty.get(feed.table, set())
                 if absent and (absent == set(source.references) or (empty and fields == set(source.references))):
                     wanted = " or ".join(source.references)
                     found.append(f"HubSpot's {feed.table} have no property {wanted} with a value, so {entity}.{name} stays empty.")
@@ -158,10 +158,10 @@ class HubSpotReader(Reader):
         return [STAGE] if whole and wanted and STAGE in properties else []
 
     def _note_filled(self, name: str, rows: pa.Table) -> None:
-        filled = self._filled.setdefault(name, set())
-        for wanted in (set(mapping.load().raw_fields("hubspot", name)) - filled) & set(rows.column_names):
-            if any(has_value(rows[wanted]).to_pylist()):
-                filled.add(wanted)
+        if name not in self._empty:
+            self._empty[name] = set(mapping.load().raw_fields("hubspot", name))
+        there = self._empty[name].intersection(rows.column_names)
+        self._empty[name] -= {wanted for wanted in there if any(has_value(rows[wanted]).to_pylist())}
 
     async def _changed(
         self, name: str, span: Span, properties: list[str], history: list[str] | None = None
