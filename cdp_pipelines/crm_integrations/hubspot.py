@@ -34,7 +34,7 @@ from cdp_pipelines.crm_integrations.hubspot_answers import body_of, judge, quick
 from cdp_pipelines.crm_integrations.hubspot_budget import DailyBudget
 from cdp_pipelines.crm_integrations.hubspot_pages import Ranges, RecordPage, joined, links_of, page_of
 from cdp_pipelines.crm_integrations.hubspot_ranges import RangedList
-from cdp_pipelines.crm_integrations.hubspot_search import Window
+from cdp_pipelines.crm_integrations.hubspot_search import Window, modified_property
 from cdp_pipelines.crm_integrations.together import together
 
 Record = dict[str, Any]
@@ -44,14 +44,7 @@ PAGE, HISTORY_PAGE, BATCH, HISTORY_BATCH, OWNER_PAGE = 100, 50, 100, 50, 500
 ASSOCIATION_BATCH = 100
 # HubSpot answers 414 from about 16,200 characters on (PostHog/posthog PR 31617).
 LONGEST_URL = 15_000
-# A property that says when a record last changed: contacts have their own.
-MODIFIED = {"contacts": "lastmodifieddate"}
 NO_ASSOCIATIONS = "crm.associations.NO_ASSOCIATIONS_FOUND"
-
-
-def modified_property(object_name: str) -> str:
-    """The property by which changed records of an object are found."""
-    return MODIFIED.get(object_name, "hs_lastmodifieddate")
 
 
 class HubSpot(BaseCRM):

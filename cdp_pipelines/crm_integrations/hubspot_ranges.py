@@ -103,13 +103,11 @@ class RangedList:
 
     def _taken(self, part: _Range, page: RecordPage, following: str | None) -> RecordPage:
         """The part of a page that belongs to the range; the range goes on behind it, or is over."""
-        ids, alone = page.ids, len(self._open) == 1 and part.end is None
-        ascending = bool(np.all(ids[1:] > ids[:-1])) and (not len(ids) or part.cursor is None or ids[0] >= int(part.cursor))
-        boundary = following is None or (following.isdigit() and (not len(ids) or int(following) >= ids[-1]))
+        ids = page.ids
         if following is not None and following == part.cursor:
             raise self._lost(f"pages of {self._what} lead to themselves")
-        if self._by_id and not (ascending and boundary):
-            if not alone:
+        if self._by_id and not _in_order(ids, part.cursor, following):
+            if len(self._open) > 1 or part.end is not None:
                 raise self._lost(f"a list of {self._what} is not in order of id")
             self._by_id = False
         self._read, self._page_size = self._read + 1, max(self._page_size, len(page))
@@ -156,6 +154,12 @@ class RangedList:
 
     def _lost(self, problem: str) -> IncompleteRead:
         return IncompleteRead(self._connection, f"{problem}.", "Run it again.")
+
+
+def _in_order(ids: np.ndarray, cursor: str | None, following: str | None) -> bool:
+    """Whether ids ascend, from the cursor on, and the next cursor is an id behind them."""
+    cursor_is_id = following is None or (following.isdigit() and (not len(ids) or int(following) >= ids[-1]))
+    return cursor_is_id and bool(np.all(ids[1:] > ids[:-1])) and (not len(ids) or cursor is None or bool(ids[0] >= int(cursor)))
 
 
 def _range(low: int, high: int | None) -> _Range:

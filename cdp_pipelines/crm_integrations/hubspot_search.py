@@ -12,7 +12,14 @@ import numpy as np
 from cdp_pipelines.crm_integrations.hubspot_pages import RecordPage
 
 SEARCH_PAGE = 200
+# A property that says when a record last changed: contacts have their own.
+MODIFIED = {"contacts": "lastmodifieddate"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def modified_property(object_name: str) -> str:
+    """The property by which changed records of an object are found."""
+    return MODIFIED.get(object_name, "hs_lastmodifieddate")
 
 
 @dataclass(frozen=True)
