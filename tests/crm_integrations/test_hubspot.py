@@ -4,13 +4,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -247,6 +249,16 @@ def test_the_daily_limit_ends_the_run_without_more_tries(serve: Serve) -> None:
         ask(portal.url, lambda c: c.list_objects("contacts"))
 
 
+def test_the_reserve_of_the_day_is_kept_and_the_error_says_until_when(serve: Serve) -> None:
+    portal = Portal(serve, calls_per_10_seconds=190, calls_per_day=2)
+    with pytest.raises(QuotaExhausted, match=r"only 1 of the portal's 2 API calls .* 60% are kept .*US/Eastern") as caught:
+        ask(portal.url, lambda c: c.batch_read("contacts", portal.store.live_people()), daily_call_reserve=0.6, concurrent_calls=1)
+    midnight = caught.value.resets_at
+    assert midnight is not None
+    assert midnight.astimezone(ZoneInfo("US/Eastern")).time() == time_of_day(0)
+    assert timedelta(0) < midnight - datetime.now(UTC) <= timedelta(days=1)
+
+
 @pytest.mark.parametrize("status", [423, 477, 502, 504, 521])
 def test_what_passes_is_tried_again(serve: Serve, status: int) -> None:
     app, asked = answering((status, {"message": "busy"}, {"Retry-After": "0.01"}), {"results": [contact(1)]})
@@ -266,6 +278,35 @@ def test_refusals_are_final_and_hide_addresses(serve: Serve) -> None:
         ask(serve(app), lambda c: c.list_objects("contacts"))
     assert caught.value.code == "VALIDATION_ERROR"
     assert "ann@" not in str(caught.value)
+
+
+def test_values_that_are_no_text_are_kept_as_they_were_sent(serve: Serve) -> None:
+    raw = r"""{"results": [
+        {"id": "1", "properties": {"a": 0.10, "b": 12345678901234567890123, "c": true, "d": {"x": [1]}, "e": "cut \ud83d"}, "archived": false},
+        {"id": "2", "properties": {"a": "1", "id": "own"}, "archived": true, "archivedAt": "2026-01-01T00:00:00Z"}
+    ]}"""
+    app = Starlette(routes=[Route("/{path:path}", lambda request: Response(raw, media_type="application/json"))])
+    first, second = ask(serve(app), lambda c: c.list_objects("contacts"))
+    assert [first[n] for n in "abcde"] == ["0.10", "12345678901234567890123", "true", '{"x":[1]}', "cut \N{REPLACEMENT CHARACTER}"]
+    assert (first["archived"], second["archived"], second["archivedAt"]) == ("false", "true", "2026-01-01T00:00:00Z")
+    assert (second["id"], second["properties.id"], second["b"]) == ("2", "own", None)
+
+
+def test_links_whose_ids_are_text_are_links_too(serve: Serve) -> None:
+    kinds = [{"category": "USER_DEFINED", "typeId": "7", "label": "Boss"}, {"category": "HUBSPOT_DEFINED", "typeId": 3, "label": None}]
+    app, _ = answering({"results": [{"from": {"id": "1"}, "to": [{"toObjectId": "5", "associationTypes": kinds}]}]})
+    rows = ask(serve(app), lambda c: c.associations("deals", "contacts", ["1"]))
+    assert [(r["to_id"], r["type_id"], r["category"], r["label"]) for r in rows] == [
+        ("5", "7", "USER_DEFINED", "Boss"), ("5", "3", "HUBSPOT_DEFINED", None),
+    ]  # fmt: skip
+
+
+def test_a_list_can_be_entered_at_any_id(serve: Serve) -> None:
+    portal = Portal(serve)
+    people = portal.store.live_people()
+    low, high = int(people[50]), int(people[170])
+    records = ask(portal.url, lambda c: c.list_objects("contacts", ["email"], ranges=[[high, None], [low, low + 1]]))
+    assert sorted(int(r["id"]) for r in records) == [low, *map(int, people[170:])]
 
 
 def test_numbers_with_a_fraction_keep_their_text(serve: Serve) -> None:
