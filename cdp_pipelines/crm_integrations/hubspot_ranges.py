@@ -17,7 +17,7 @@ from cdp_pipelines.crm_integrations.base_crm import IncompleteRead, PermissionDe
 from cdp_pipelines.crm_integrations.hubspot_pages import Ranges, RecordPage
 
 # Pages that are read one after the other before it is worth a search to find where the list ends.
-PAGES_BEFORE_SPLIT = 5
+PAGES_BEFORE_SPLIT = 10
 # A range with fewer pages left is not split: the new range costs a call for the page that both have a part of.
 SMALLEST_SPLIT = 20
 # A range more for so many pages of the list, so that ids in clusters, whose ranges are misjudged again and again, cost few calls.

@@ -301,6 +301,33 @@ def test_links_whose_ids_are_text_are_links_too(serve: Serve) -> None:
     ]  # fmt: skip
 
 
+def test_a_long_list_is_read_by_as_many_calls_at_once_as_the_setting_allows(serve: Serve) -> None:
+    under_way, most = 0, 0
+    ids = range(1000, 7000)
+
+    async def answer(request: Request) -> JSONResponse:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.05)
+        under_way -= 1
+        if request.method == "POST":
+            return JSONResponse({"total": len(ids), "results": [contact(ids[-1])]})
+        start = max(int(request.query_params.get("after", 0)), ids[0])
+        following = {"paging": {"next": {"after": str(start + 100)}}} if start + 100 <= ids[-1] else {}
+        return JSONResponse({"results": [contact(i) for i in ids if start <= i < start + 100], **following})
+
+    async def read(client: HubSpot) -> tuple[list[int], int]:
+        found = [i async for page in client.list_objects("contacts", ["email"]) for i in page.ids.tolist()]
+        return sorted(found), client.calls.total()
+
+    url = serve(Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])]))
+    found, calls = ask(url, read, concurrent_calls=3)
+    assert found == list(ids)
+    assert most == 3
+    assert calls <= 60 + 60 / 10
+
+
 def test_a_list_can_be_entered_at_any_id(serve: Serve) -> None:
     portal = Portal(serve)
     people = portal.store.live_people()
