@@ -274,7 +274,7 @@ class HubSpot(BaseCRM):
         except QuotaExhausted as error:
             if error.remedy:
                 raise
-            raise await self._budget.with_time(error) from error
+            raise self._budget.with_time(error) from error
 
     async def _details_in_any_case(self) -> dict[str, Any]:
         """The account's details, also when only the reserve is left."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -37,17 +38,19 @@ class DailyBudget:
         reserve, most, left = self._connection.daily_call_reserve, self.calls_allowed, self.calls_left
         if most and left is not None and left < most * reserve:
             problem = f"only {left} of the portal's {most} API calls of this day are left, and {reserve:.0%} are kept for others (daily_call_reserve)."
-            raise await self.with_time(QuotaExhausted(self._connection.name, problem))
+            await self._find_zone()
+            raise self.with_time(QuotaExhausted(self._connection.name, problem))
 
-    async def with_time(self, error: QuotaExhausted) -> QuotaExhausted:
-        """The same error, saying when the day's calls start anew. The portal's day begins at midnight in its own time zone."""
+    async def _find_zone(self) -> None:
         async with self._asking:
             if not self._asked:
                 self._asked = True
-                try:
+                # A zone that this machine does not know, or a call that fails, is no reason to say nothing.
+                with contextlib.suppress(CRMError, KeyError, ValueError, ZoneInfoNotFoundError):
                     self._zone = ZoneInfo((await self._details())["timeZone"])
-                except (CRMError, KeyError, ValueError, ZoneInfoNotFoundError):
-                    self._zone = None  # no call is left even for this, or it is a zone that this machine does not know
+
+    def with_time(self, error: QuotaExhausted) -> QuotaExhausted:
+        """The same error, saying when the day's calls start anew: at midnight in the portal's own time zone, if that is known."""
         if self._zone is None:
             return QuotaExhausted(error.connection, error.problem, f"They start anew at midnight in the portal's time zone; {REMEDY}")
         tomorrow = datetime.now(self._zone) + timedelta(days=1)
