@@ -179,7 +179,10 @@ class HubSpotReader(Reader):
                 stages.write(page)
             yield page, resume
         seen.end()
-        self._seen[name], self._stages = seen, stages or self._stages
+        before = self._seen.get(name)
+        # A full read that was gone on with is followed by what changed since it was begun.
+        self._seen[name] = before.then(seen) if before and before.start is None and span.start else seen
+        self._stages = stages or self._stages
 
     async def _everything(
         self, name: str, properties: list[str], history: list[str], span: Span, seen: Seen

@@ -86,6 +86,14 @@ class Seen:
         self._parts.clear()
         self.live = np.setdiff1d(live, _array(self.gone))
 
+    def then(self, later: Seen) -> Seen:
+        """What this read and a later one of the same object saw together."""
+        archived = (self.archived - set(later.live.tolist())) | later.archived
+        both = Seen(self.start, np.concatenate([self.live, later.live]), archived, self.missing | later.missing, later.back)
+        both.losers = self.losers | later.losers
+        both.end()
+        return both
+
     @property
     def gone(self) -> set[int]:
         """Records that lists do not show."""

@@ -13,6 +13,7 @@ from cdp_pipelines.sandbox.marketo.api import app
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
 from cdp_pipelines.sandbox.people import World, build_world
+from tests.sandbox.listed_faults import shows
 from tests.sandbox.marketo_calls import Caller
 
 BASE = "/bulk/v1/leads/export"
@@ -77,6 +78,7 @@ def test_a_file_is_given_in_ranges(call: Caller):
     assert call.http.get(path, headers={"Range": f"bytes={len(whole) - 3}-"}).content == whole[-3:]
 
 
+@shows("Marketo: 1029 for a full queue")
 def test_only_two_run_and_ten_wait(serve: Callable, store: MarketoStore):
     call = Caller(serve(app(store, MarketoOptions(export_seconds=3600))))
     jobs = [create(call)["exportId"] for _ in range(11)]
@@ -91,6 +93,7 @@ def test_only_two_run_and_ten_wait(serve: Callable, store: MarketoStore):
     assert {j["exportId"] for j in call.get(f"{BASE}.json", status="Cancelled,Created")["result"]} == {jobs[0]}
 
 
+@shows("Marketo: 1029 for the day's bytes")
 def test_the_daily_allowance_counts_file_bytes(serve: Callable, store: MarketoStore):
     call = Caller(serve(app(store, MarketoOptions(export_bytes_a_day=1))))
     waiting = create(call)
@@ -99,6 +102,7 @@ def test_the_daily_allowance_counts_file_bytes(serve: Callable, store: MarketoSt
     assert "quota" in call.post(f"{BASE}/{waiting['exportId']}/enqueue.json")["errors"][0]["message"]
 
 
+@shows("Marketo: 1035 for the filter by change")
 def test_wrong_requests_are_refused(call: Caller, serve: Callable, store: MarketoStore):
     assert create(call, fields=["id", "nonsense"])["message"] == "Invalid fields [nonsense]"
     body = {"fields": ["id"], "filter": {"createdAt": {"startAt": "2026-05-01T00:00:00Z", "endAt": "2026-06-30T00:00:00Z"}}}
@@ -120,3 +124,21 @@ def test_activities_are_exported_without_deletions(call: Caller):
     rows = list(csv.DictReader(io.StringIO(call.http.get(f"{base}/{job['exportId']}/file.json").text, newline="")))
     assert {row["activityTypeId"] for row in rows} >= {"12", "104"} and "37" not in {row["activityTypeId"] for row in rows}
     assert '"New Status":' in next(row["attributes"] for row in rows if row["activityTypeId"] == "104")
+
+
+@pytest.mark.parametrize(("separator", "between"), [("semicolon", ";"), ("space", " ")])
+def test_the_format_ssv_has_the_separator_that_the_options_say(serve: Callable, store: MarketoStore, separator: str, between: str):
+    call = Caller(serve(app(store, MarketoOptions(ssv_separator=separator))))  # ty: ignore[invalid-argument-type]
+    wish = {"fields": ["id", "email"], "format": "SSV", "filter": {"createdAt": JUNE}}
+    job = call.post(f"{BASE}/create.json", wish)["result"][0]["exportId"]
+    call.post(f"{BASE}/{job}/enqueue.json")
+    assert call.get(f"{BASE}/{job}/status.json")["result"][0]["status"] == "Completed"
+    lines = call.http.get(f"{BASE}/{job}/file.json").text.splitlines()
+    assert lines[0] == f"id{between}email"
+    assert all(line.split(between)[0].isdigit() for line in lines[1:])
+    rows = f"email{between}title\nssv@new.example{between}CTO\n"
+    sent = call.http.post("/bulk/v1/leads.json", params={"format": "ssv"}, files={"file": ("leads.ssv", rows, "text/csv")}).json()
+    assert sent["success"]
+    assert call.get("/rest/v1/leads.json", filterType="email", filterValues="ssv@new.example", fields="title")["result"] == [
+        {"title": "CTO"}
+    ]

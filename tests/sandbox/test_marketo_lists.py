@@ -11,6 +11,7 @@ from cdp_pipelines.sandbox.marketo.api import app
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
 from cdp_pipelines.sandbox.people import World, build_world
+from tests.sandbox.listed_faults import shows
 from tests.sandbox.marketo_calls import Caller
 
 
@@ -125,6 +126,7 @@ def test_usage_and_errors_are_counted_by_day(call: Caller):
         assert {"errorCode": "1004", "count": 3} in call.get(f"/rest/v1/stats/errors{path}.json")["result"][0]["errors"]
 
 
+@shows("Marketo: a list too large to filter by", "Marketo: changes of fields nobody asked for")
 def test_activities_are_filtered_by_list_lead_and_asset(serve: Callable, store: MarketoStore):
     options = MarketoOptions()
     call = Caller(serve(app(store, options)))
@@ -155,6 +157,7 @@ def test_activities_are_filtered_by_list_lead_and_asset(serve: Callable, store: 
     assert names() <= {"email"}
 
 
+@shows("Marketo: short pages")
 def test_short_pages_hold_less_than_was_asked_and_lose_nothing(serve: Callable, store: MarketoStore):
     call = Caller(serve(app(store, MarketoOptions(short_pages=True))))
     token, sizes = "", []
@@ -163,3 +166,14 @@ def test_short_pages_hold_less_than_was_asked_and_lose_nothing(serve: Callable, 
         token = page.get("nextPageToken")
         sizes.append(len(page["result"]))
     assert sizes == [5, 5, 2]
+
+
+def test_a_lead_tells_in_which_lists_it_is(call: Caller):
+    lead = call.post("/rest/v1/leads.json", {"input": [{"email": "member@new.example"}]})["result"][0]["id"]
+    path = f"/rest/v1/leads/{lead}/listMembership.json"
+    assert call.get(path)["result"] == []
+    first, second = call.get("/rest/v1/lists.json")["result"][:2]
+    for each in (first, second):
+        assert call.post(f"/rest/v1/lists/{each['id']}/leads.json", {"input": [{"id": lead}]})["result"][0]["status"] == "added"
+    assert call.get(path)["result"] == [{"listId": each["id"], "name": each["name"]} for each in (first, second)]
+    assert call.error("/rest/v1/leads/999999/listMembership.json") == "1004"

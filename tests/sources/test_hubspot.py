@@ -16,8 +16,8 @@ from starlette.types import ASGIApp
 
 from cdp_pipelines.sandbox.change import apply_changes
 from tests.conftest import served
-from tests.sandbox.hubspot_portal import new_store
 from tests.sources.hubspot_synced import Rows, Synced
+from tests.sources.known_failures import known_failure
 
 Serve = Callable[[ASGIApp], str]
 
@@ -41,6 +41,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+@known_failure("singer-io/tap-hubspot#224", "airbytehq/airbyte#27799")
 def test_a_full_read_holds_every_record_and_link(synced: Synced) -> None:
     store, counts = synced.store, synced.store.counts()
     for table in ("contacts", "companies", "deals"):
@@ -77,6 +78,7 @@ def test_the_history_of_stages_comes_with_the_contacts_list_and_costs_no_call(se
     assert [v for v, _ in versions] == [v.value for v in reversed(kept)]
 
 
+@known_failure("singer-io/tap-hubspot#34", "dlt-hub/verified-sources#662")
 def test_a_second_sync_costs_only_the_fixed_calls(synced: Synced) -> None:
     report = synced.sync()
     assert report.complete
@@ -87,6 +89,14 @@ def test_a_second_sync_costs_only_the_fixed_calls(synced: Synced) -> None:
     assert sum(t.rows_read for t in report.tables if t.table not in ("owners", "pipeline_stages")) == 0
 
 
+@known_failure(
+    "airbytehq/airbyte#34446",
+    "airbytehq/airbyte#40591",
+    "singer-io/tap-hubspot#49",
+    "fivetran/dbt_hubspot#46",
+    "airbytehq/airbyte#14390",
+    "airbytehq/airbyte#14639",
+)
 def test_everything_that_happens_in_a_portal_reaches_the_tables(synced: Synced) -> None:
     store = synced.store
     deal = next(d for d in store.live_deals() if len(store.deal_people(d)) > 1)
@@ -129,8 +139,9 @@ def test_everything_that_happens_in_a_portal_reaches_the_tables(synced: Synced) 
     assert synced.differences() == {}
 
 
+@known_failure("airbytehq/airbyte#35017", "airbytehq/airbyte#19838")
 def test_archiving_is_noticed_also_where_it_bumps_no_deal(serve: Serve, tmp_path: Path, first_sync: Path) -> None:
-    made = Synced(serve, shutil.copytree(first_sync, tmp_path / "copy"), new_store(association_changes_bump=False))
+    made = Synced(serve, shutil.copytree(first_sync, tmp_path / "copy"), association_changes_bump=False)
     deal = next(d for d in made.store.live_deals() if made.store.deal_people(d))
     person = made.store.deal_people(deal)[0]
     links = f"select count(*) from raw_hubspot.deal_contact_associations where from_id = '{deal}' and to_id = '{person}'"
@@ -156,6 +167,7 @@ def test_links_and_history_can_be_read_without_the_tables_that_they_come_after(s
         assert made.rows(name, "main") == made.rows(name, "fresh")
 
 
+@known_failure("airbytehq/airbyte#60881")
 def test_a_missing_scope_leaves_the_other_tables_complete(serve: Serve, tmp_path: Path) -> None:
     made = Synced(serve, tmp_path, withheld_scopes=frozenset({"crm.objects.owners.read"}))
     report = made.sync(tables=["owners", "deals"])
@@ -171,6 +183,7 @@ def test_a_portal_without_a_lead_score_is_told_of(serve: Serve, tmp_path: Path) 
     assert made.query("select count(*) from raw_hubspot.contacts where hs_lead_score is not null") == [(0,)]
 
 
+@known_failure("airbytehq/airbyte#25991", "airbytehq/airbyte#40591")
 def test_a_day_of_changes_gives_the_same_tables_as_one_full_read(synced: Synced) -> None:
     apply_changes({"hubspot": synced.store}, 3, now(), 60)
     assert synced.sync().complete

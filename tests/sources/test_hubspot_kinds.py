@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,17 +122,21 @@ def unchanging() -> Iterator[Synced]:
         yield Synced(lambda app: stack.enter_context(served(app)), Path("nowhere"), new_store())
 
 
-async def read_in_two(made: Synced, rows: Rows, batches: int) -> dict[str, Any] | None:
+async def read_in_two(made: Synced, rows: Rows, batches: int, between: Callable[[], None] | None = None) -> dict[str, Any] | None:
     """Read everything, but be stopped after so many batches of contacts, and let another process go on."""
     contacts = next(t for t in TABLES if t.name == "contacts")
     end = now()
     stopped = HubSpotReader(made.connection, rows)
     async with stopped.client:
         resume = await rows.read_table(stopped, contacts, Span("full", None, end), batches=batches)
+    if between:
+        between()
     reader = HubSpotReader(made.connection, rows)
     async with reader.client:
         for table in TABLES:
             await rows.read_table(reader, table, _span(table, end, resume))
+            if between and table == contacts:
+                await rows.read_table(reader, table, Span("incremental", end, now()))
     return resume
 
 
@@ -146,4 +150,19 @@ def test_a_full_read_that_was_stopped_goes_on_and_ends_in_the_same_rows(unchangi
     resume = asyncio.run(read_in_two(unchanging, rows, batches))
     assert resume is not None
     asyncio.run(whole.read(unchanging.connection, None, now()))
+    assert rows.content() == whole.content()
+
+
+def test_what_happens_between_the_parts_of_a_full_read_is_read_too(serve: Serve, tmp_path: Path) -> None:
+    made, rows, whole = Synced(serve, tmp_path), Rows(), Rows()
+    edited, archived, winner, loser = made.store.live_people()[:4]
+
+    def happen() -> None:
+        made.store.edit_person(edited, {"title": "Baker"}, now())
+        made.store.delete_person(archived, now())
+        made.store.merge_people(winner, loser, now())
+        made.store.create_person({"first_name": "Ann", "email": "ann@tea.example"}, now())
+
+    assert asyncio.run(read_in_two(made, rows, 3, happen)) is not None
+    asyncio.run(whole.read(made.connection, None, now()))
     assert rows.content() == whole.content()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from cdp_pipelines.sandbox.hubspot.associations import Links, Types, no_links, primary, unlabelled
 from cdp_pipelines.sandbox.hubspot.events import Happening, Listener, What
+from cdp_pipelines.sandbox.hubspot.pipelines import Pipelines
 from cdp_pipelines.sandbox.hubspot.properties import COMPANIES, CONTACTS, DEALS, LIFECYCLE_STAGES, ObjectType
 from cdp_pipelines.sandbox.hubspot.records import Record, Records
 from cdp_pipelines.sandbox.hubspot.schema import Schema
@@ -20,18 +21,18 @@ MORE_EMAILS = "hs_additional_emails"
 
 
 class Portal:
-    """Records by type, the links between them, the definitions of their properties.
+    """Records by type, the links between them, the definitions of their properties, their pipelines.
 
-    Everything that changes a record goes through here, is stamped with its moment and told to the `listeners`. With
-    `association_changes_bump`, a record whose number of associated records changes counts as modified, because HubSpot writes that number
-    on the record. Approximated: whether every portal does so is not documented.
+    Everything that changes a record goes through here, is stamped with its moment and told to the `listeners`. While
+    `association_changes_bump` says so, a record whose number of associated records changes counts as modified, because HubSpot writes that
+    number on the record. Approximated: whether every portal does so is not documented.
     """
 
-    def __init__(self, *, association_changes_bump: bool = True):
-        self.association_changes_bump = association_changes_bump
+    def __init__(self) -> None:
+        self.association_changes_bump: Callable[[], bool] = lambda: True
         self.records: dict[str, Records] = {}
         self.links: list[Links] = no_links()
-        self.schema = Schema()
+        self.schema, self.pipelines = Schema(), Pipelines()
         # Records that were merged away -> the record that stands for them now; by type, because ids of two types may be equal.
         self.merges: dict[str, dict[int, int]] = {}
         self.listeners: list[Listener] = []
@@ -245,7 +246,7 @@ class Portal:
         for (kind, record_id), numbers in before.items():
             records = self.records[kind.plural]
             records.version += 1
-            if self.association_changes_bump and records.is_live(record_id) and self._numbers(kind, record_id) != numbers:
+            if self.association_changes_bump() and records.is_live(record_id) and self._numbers(kind, record_id) != numbers:
                 records.change(record_id, at).updated = at
 
     def _numbers(self, kind: ObjectType, record_id: int) -> list[Any]:
@@ -273,9 +274,9 @@ _DEFAULTS = {
 
 
 def further(stage: str, than: str) -> bool:
-    """Whether a lifecycle stage is further down the funnel than another."""
+    """Whether a lifecycle stage is further down the funnel than another. A portal's own stages are nowhere on it: any move is taken."""
     order = list(LIFECYCLE_STAGES)
-    return stage in order and (than not in order or order.index(stage) > order.index(than))
+    return stage not in order or than not in order or order.index(stage) > order.index(than)
 
 
 def to_milliseconds(at: datetime) -> datetime:
