@@ -3,7 +3,7 @@
 Records are read by SystemModstamp, which moves with every change (LastModifiedDate can be set by integrations: mautic/mautic PR 5841),
 through `queryAll`, which shows the recycle bin. What was purged from the bin is in no query; getDeleted tells of it for 15 days, and once
 a day the deleted records that the warehouse knows are looked for. Calculated fields are as of the record's last change: they move without
-SystemModstamp (heroku/roadmap#319), so a full read refreshes them.
+SystemModstamp (heroku/roadmap#319), so a full read or a reconcile refreshes them.
 
     python -m cdp_pipelines.sources.salesforce [--full]
 """
@@ -174,7 +174,12 @@ class SalesforceReader(Reader):
         found: set[str] = set()
         async for rows in self._salesforce.query(f"SELECT Id FROM {table.object} WHERE Id IN ({wanted})", include_deleted=True):
             found |= {row["Id"] for row in rows}
-        return [{"Id": record_id, DELETED: True} for record_id in ids if record_id not in found]
+        gone = [record_id for record_id in ids if record_id not in found]
+        return [{"Id": record_id, DELETED: True, MERGED_INTO: self._survivor(table, record_id)} for record_id in gone]
+
+    def _survivor(self, table: RawTable, record_id: str) -> str | None:
+        """The record that one was merged into, as an earlier read saw it: Salesforce has forgotten."""
+        return next(self.known.values(table.name, MERGED_INTO, {"Id": record_id}), None) if "MasterRecordId" in table.fields else None
 
 
 def _where(span: Span) -> str:
@@ -191,16 +196,17 @@ def _soql(object_name: str, fields: list[str], where: str) -> str:
 
 def _queries(object_name: str, fields: list[str], where: str) -> list[str]:
     """One query for all fields, or as many as it takes to keep each within what a URL may hold."""
-    return [f"{_soql(object_name, part, where)} ORDER BY SystemModstamp, Id" for part in _parts(fields)]
+    room = MAX_QUERY_BYTES - 500 - len(quote(where))
+    return [f"{_soql(object_name, part, where)} ORDER BY SystemModstamp, Id" for part in _parts(fields, room)]
 
 
-def _parts(fields: list[str]) -> Iterator[list[str]]:
+def _parts(fields: list[str], room: int) -> Iterator[list[str]]:
     part, size = ["Id"], 0
     for field in fields:
         if field == "Id":
             continue
         length = len(quote(f"{field},"))
-        if size + length > MAX_QUERY_BYTES - 500 and len(part) > 1:
+        if size + length > room and len(part) > 1:
             yield part
             part, size = ["Id"], 0
         part.append(field)

@@ -111,9 +111,15 @@ class Rows:
         self.tables[table.name] |= found
         return resume
 
-    def content(self) -> dict[str, list[str]]:
-        """Every row as text, in order."""
-        return {name: sorted(_text(r) for rows in t.values() for r in rows) for name, t in self.tables.items()}
+    def merged_into(self, winners: set[str]) -> Iterator[str]:
+        """Contacts that were merged into one of these."""
+        yield from (i for winner in winners for i in self.values("contacts", "id", {"_merged_into": winner}))
+
+    def content(self, without: set[str] | None = None) -> dict[str, list[str]]:
+        """Every row as text, in order, but for the rows of some contacts."""
+        own, unwanted = ("id", "from_id", "contact_id"), without or set()
+        return {name: sorted(_text(r) for rows in t.values() for r in rows if not {r.get(k) for k in own} & unwanted)
+                for name, t in self.tables.items()}  # fmt: skip
 
 
 def _text(row: dict[str, Any]) -> str:

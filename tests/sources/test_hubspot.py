@@ -183,13 +183,6 @@ def test_a_portal_without_a_lead_score_is_told_of(serve: Serve, tmp_path: Path) 
     assert made.query("select count(*) from raw_hubspot.contacts where hs_lead_score is not null") == [(0,)]
 
 
-@known_failure("airbytehq/airbyte#25991", "airbytehq/airbyte#40591")
-def test_a_day_of_changes_gives_the_same_tables_as_one_full_read(synced: Synced) -> None:
-    apply_changes({"hubspot": synced.store}, 3, now(), 60)
-    assert synced.sync().complete
-    assert synced.differences() == {}
-
-
 @settings(max_examples=12, deadline=None)
 @given(seeds=st.lists(st.integers(0, 10_000), min_size=1, max_size=4))
 def test_any_history_of_changes_is_read_to_the_same_rows_as_one_full_read(seeds: list[int]) -> None:
@@ -197,9 +190,12 @@ def test_any_history_of_changes_is_read_to_the_same_rows_as_one_full_read(seeds:
         made, rows, fresh = Synced(lambda app: stack.enter_context(served(app)), Path(folder)), Rows(), Rows()
         cursor = now()
         asyncio.run(rows.read(made.connection, None, cursor))
+        erased: set[str] = set()
         for seed in seeds:
-            apply_changes({"hubspot": made.store}, seed, now(), 40)
+            erased |= {c["id"] for c in apply_changes({"hubspot": made.store}, seed, now(), 40) if c["op"] == "purge"}
             start, cursor = cursor, now()
             asyncio.run(rows.read(made.connection, start, cursor))
         asyncio.run(fresh.read(made.connection, None, now()))
-        assert rows.content() == fresh.content()
+        # Of a contact that was erased, and of those merged into it, no search tells: that is the reconcile's part.
+        erased |= set(rows.merged_into(erased))
+        assert rows.content(without=erased) == fresh.content(without=erased)

@@ -168,6 +168,18 @@ def test_a_record_that_was_deleted_earlier_and_purged_later_is_found_the_next_da
     assert rows(tmp_path, "contact")[binned]["last_name"] is None
 
 
+def test_a_merged_record_that_was_purged_still_says_into_which_one(serve: Serve, tmp_path: Path) -> None:
+    store = new_store()
+    made = connection(serve(app(store)))
+    winner, loser = live(store, "003")[:2]
+    store.merge_people(winner, loser, datetime.now(UTC) - timedelta(minutes=3))
+    complete(run(made, tmp_path, tables=["contact"]))
+    store.purge(loser)
+    complete(run(made, tmp_path, tables=["contact"]))
+    stub = {k: v for k, v in rows(tmp_path, "contact")[loser].items() if v is not None}
+    assert stub == {"connection": "salesforce", "id": loser, "_deleted": "true", "_merged_into": winner}
+
+
 @known_failure("airbytehq/airbyte#13088")
 def test_an_object_that_bulk_refuses_is_read_over_rest(serve: Serve, tmp_path: Path) -> None:
     store = new_store()

@@ -113,8 +113,12 @@ class HubSpotStore(Portal):
         """See CrmStore."""
         return [str(i) for i in self.records["contacts"].archived]
 
+    def purgeable_people(self) -> list[str]:
+        """See Purges: live and archived contacts."""
+        return self.live_people() + self.deleted_people()
+
     def purge_record(self, record: str, at: datetime) -> None:
-        """Erase a contact, live or archived. Raises KeyError when there is none."""
+        """See Purges. Erase a contact, live or archived. Raises KeyError when there is none."""
         contacts, contact = self.records["contacts"], int(record)
         if not contacts.is_live(contact) and not contacts.is_archived(contact):
             raise KeyError(record)
