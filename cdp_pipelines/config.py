@@ -132,6 +132,8 @@ class HubSpotConnection(Connection):
     base_url: BaseUrl = "https://api.hubapi.com"
     calls_per_10_seconds: int = Field(default=100, ge=1, description="190 for Professional and Enterprise.")
     searches_per_second: int = Field(default=4, ge=1)
+    concurrent_calls: int = Field(default=10, ge=1, le=50, description="Calls under way at a time; long lists are read in as many parts.")
+    daily_call_reserve: float = Field(default=0.1, ge=0, lt=1, description="Share of the portal's daily API calls left for others.")
     visibility_lag_seconds: int = Field(default=60, ge=0, description="Search shows new records only after some seconds.")
 
     @property

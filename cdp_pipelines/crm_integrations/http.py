@@ -11,14 +11,16 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import httpx2
-from pyrate_limiter import Limiter, Rate
+from pyrate_limiter import Rate
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from cdp_pipelines.config import Connection
 from cdp_pipelines.crm_integrations.base_crm import CRMError, Unreachable
+from cdp_pipelines.crm_integrations.pacing import Pace
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +31,14 @@ purpose: ContextVar[str] = ContextVar("purpose", default="")
 
 
 class TryAgain(Exception):
-    """The call failed in a way that passes. `error` is what to raise when the tries run out, `after` the seconds the answer asks to wait."""
+    """The call failed in a way that passes. `error` is what to raise when the tries run out, `after` the seconds the answer asks to wait.
 
-    def __init__(self, error: CRMError, after: float | None = None):
+    `limited` says that a limit of this class of call was reached: its other calls then wait too, and are slower for a while.
+    """
+
+    def __init__(self, error: CRMError, after: float | None = None, *, limited: bool = False):
         super().__init__(str(error))
-        self.error, self.after = error, after
+        self.error, self.after, self.limited = error, after, limited
 
 
 class SessionExpired(Exception):
@@ -52,7 +57,8 @@ class HttpClient:
 
     `judge(response)` returns for a good answer and otherwise raises a CRMError (final), TryAgain or SessionExpired.
     `authorize()` gives the headers that sign a request and `renew()` fetches a new token; both are called by this class only.
-    `limits` maps a class of call to its rates; a call waits until all of its class's rates allow it.
+    `limits` maps a class of call to its rates; a call waits until all of its class's rates allow it. `max_concurrent` calls are under
+    way at a time.
     """
 
     def __init__(
@@ -68,53 +74,65 @@ class HttpClient:
         self.connection = connection
         self.calls: Counter[str] = Counter()
         self._judge, self._authorize, self._renew = judge, authorize, renew
-        self._limiters = {name: Limiter(rates) for name, rates in (limits or {}).items()}
+        self._paces = {name: Pace(rates) for name, rates in (limits or {}).items()}
         self._slots = asyncio.Semaphore(max_concurrent)
         self._renewing = asyncio.Lock()
         self._token_age = 0
-        self._http = httpx2.AsyncClient(timeout=httpx2.Timeout(connection.timeout_seconds, connect=10), follow_redirects=False)
+        # A stream keeps its connection while the next calls are made, so that only those at rest are limited.
+        pool = httpx2.Limits(max_connections=None, max_keepalive_connections=max_concurrent, keepalive_expiry=30)
+        timeout = httpx2.Timeout(connection.timeout_seconds, connect=10)
+        self._http = httpx2.AsyncClient(timeout=timeout, limits=pool, follow_redirects=False)
 
     async def close(self) -> None:
         """Close the connections and stop the limiters."""
         await self._http.aclose()
-        for limiter in self._limiters.values():
-            limiter.close()
+        for pace in self._paces.values():
+            pace.close()
 
     async def request(
         self, method: str, url: str, *, call: str = "default", signed: bool = True, judge: Judge | None = None, **options: Any
     ) -> httpx2.Response:
         """The answer to one request, its body read. Retries what passes; raises a CRMError for what does not."""
-        async with self._sent(method, url, call, signed, judge, stream=False, **options) as response:
-            return response
+        return await self._answer(partial(self._once, method, url, call, signed, judge or self._judge, False, options))
 
     def stream(
         self, method: str, url: str, *, call: str = "default", judge: Judge | None = None, **options: Any
     ) -> AbstractAsyncContextManager[httpx2.Response]:
         """As `request`, but the body of a good answer is left for the caller to read, piece by piece."""
-        return self._sent(method, url, call, True, judge, stream=True, **options)
+        return self._streamed(partial(self._once, method, url, call, True, judge or self._judge, True, options))
 
     @asynccontextmanager
-    async def _sent(self, method: str, url: str, call: str, signed: bool, judge: Judge | None, *, stream: bool, **options: Any):
-        response: httpx2.Response | None = None
-        try:
-            retrying = AsyncRetrying(
-                retry=retry_if_exception_type(TryAgain),
-                stop=stop_after_attempt(self.connection.max_attempts),
-                wait=_wait,
-                before_sleep=self._say,
-                reraise=True,
-            )
-            async for attempt in retrying:
-                with attempt:
-                    response = await self._once(method, url, call, signed, judge or self._judge, stream, options)
-        except TryAgain as failure:
-            raise failure.error from failure
-        assert response is not None
+    async def _streamed(self, once: Callable[[], Awaitable[httpx2.Response]]):
+        response = await self._answer(once)
         try:
             yield response
         finally:
-            if stream:
-                await response.aclose()
+            await response.aclose()
+
+    async def _answer(self, once: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
+        try:
+            return await once()
+        except TryAgain as failure:
+            return await self._again(failure, once)
+
+    async def _again(self, first: TryAgain, once: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
+        """More tries after a first one; what they need is only made when one failed."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(TryAgain),
+            stop=stop_after_attempt(self.connection.max_attempts),
+            wait=_wait,
+            before_sleep=self._say,
+            reraise=True,
+        )
+        try:
+            async for attempt in retrying:
+                with attempt:
+                    if attempt.retry_state.attempt_number == 1:
+                        raise first
+                    return await once()
+        except TryAgain as failure:
+            raise failure.error from failure
+        raise AssertionError("unreachable")
 
     async def _once(
         self, method: str, url: str, call: str, signed: bool, judge: Judge, stream: bool, options: dict[str, Any]
@@ -122,8 +140,8 @@ class HttpClient:
         for fresh in (False, True):
             age = self._token_age
             given: dict[str, Any] = {**options, "headers": {**options.get("headers", {}), **(await self._authorize() if signed else {})}}
-            if limiter := self._limiters.get(call):
-                await limiter.try_acquire_async(call)
+            if pace := self._paces.get(call):
+                await pace.turn()
             async with self._slots:
                 self.calls[purpose.get()] += 1
                 try:
@@ -142,7 +160,9 @@ class HttpClient:
                     raise expired.error from None
                 await self._renew_once(age)
                 continue
-            except BaseException:
+            except BaseException as error:
+                if pace and isinstance(error, TryAgain) and error.limited:
+                    pace.refused(error.after or 1.0)
                 if stream:
                     await response.aclose()
                 raise

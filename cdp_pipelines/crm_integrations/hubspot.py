@@ -6,15 +6,16 @@ issue is named beside the rule.
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
 
 import httpx2
+import numpy as np
+import pyarrow as pa
 from pyrate_limiter import Rate
 
 from cdp_pipelines.config import HubSpotConnection
@@ -25,30 +26,25 @@ from cdp_pipelines.crm_integrations.base_crm import (
     CRMError,
     FieldInfo,
     IncompleteRead,
+    QuotaExhausted,
     RequestRejected,
 )
 from cdp_pipelines.crm_integrations.http import HttpClient
-from cdp_pipelines.crm_integrations.hubspot_answers import body_of, judge
+from cdp_pipelines.crm_integrations.hubspot_answers import body_of, judge, quick_body
+from cdp_pipelines.crm_integrations.hubspot_budget import DailyBudget
+from cdp_pipelines.crm_integrations.hubspot_pages import Ranges, RecordPage, joined, links_of, page_of
+from cdp_pipelines.crm_integrations.hubspot_ranges import RangedList
+from cdp_pipelines.crm_integrations.hubspot_search import Window, modified_property
+from cdp_pipelines.crm_integrations.together import together
 
-T = TypeVar("T")
 Record = dict[str, Any]
 
-PAGE, HISTORY_PAGE, SEARCH_PAGE, BATCH, HISTORY_BATCH, OWNER_PAGE = 100, 50, 200, 100, 50, 500
+PAGE, HISTORY_PAGE, BATCH, HISTORY_BATCH, OWNER_PAGE = 100, 50, 100, 50, 500
 # The documentation allows 1,000; a changelog quoted in airbytehq/airbyte#48834 announces 100.
 ASSOCIATION_BATCH = 100
 # HubSpot answers 414 from about 16,200 characters on (PostHog/posthog PR 31617).
 LONGEST_URL = 15_000
-# Calls of one kind under way at a time.
-TOGETHER = 4
-# A property that says when a record last changed: contacts have their own.
-MODIFIED = {"contacts": "lastmodifieddate"}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NO_ASSOCIATIONS = "crm.associations.NO_ASSOCIATIONS_FOUND"
-
-
-def modified_property(object_name: str) -> str:
-    """The property by which changed records of an object are found."""
-    return MODIFIED.get(object_name, "hs_lastmodifieddate")
 
 
 class HubSpot(BaseCRM):
@@ -56,12 +52,15 @@ class HubSpot(BaseCRM):
 
     def __init__(self, connection: HubSpotConnection):
         self.connection, self._settings = connection, connection
+        self._budget = DailyBudget(connection, self._details_in_any_case)
         # The portal measures when calls arrive, this client when they leave: a little slack keeps the two from disagreeing.
         limits = {
             "default": [Rate(connection.calls_per_10_seconds, 10_300)],
             "search": [Rate(connection.searches_per_second, 1_100)],
         }
-        self._http = HttpClient(connection, judge=functools.partial(judge, connection), authorize=self._authorize, limits=limits)
+        self._http = HttpClient(
+            connection, judge=self._judge, authorize=self._authorize, limits=limits, max_concurrent=connection.concurrent_calls
+        )
 
     async def close(self) -> None:
         """See BaseCRM."""
@@ -76,13 +75,12 @@ class HubSpot(BaseCRM):
         """See BaseCRM. One call: the account's details."""
         name, kind = self.connection.name, self.connection.kind
         try:
-            response = await self._send("GET", "/account-info/v3/details")
+            details = await self.account_info()
         except CRMError as error:
             return ConnectionTest(name, kind, ok=False, problem=error.problem, remedy=error.remedy)
-        most, left = (response.headers.get(f"X-HubSpot-RateLimit-Daily{suffix}", "") for suffix in ("", "-Remaining"))
-        used = int(most) - int(left) if most.isdigit() and left.isdigit() else None
-        account = f"portal {body_of(response).get('portalId')}"
-        return ConnectionTest(name, kind, ok=True, account=account, calls_used=used, calls_left=int(left) if left.isdigit() else None)
+        most, left = self._budget.calls_allowed, self._budget.calls_left
+        used = most - left if most is not None and left is not None else None
+        return ConnectionTest(name, kind, ok=True, account=f"portal {details.get('portalId')}", calls_used=used, calls_left=left)
 
     async def describe_fields(self, object_name: str) -> list[FieldInfo]:
         """See BaseCRM."""
@@ -116,26 +114,58 @@ class HubSpot(BaseCRM):
             yield page
 
     async def list_objects(
-        self, object_name: str, properties: Sequence[str] = (), *, history: Sequence[str] = (), archived: bool = False
-    ) -> AsyncIterator[list[Record]]:
-        """Pages of all records in order of id, live or archived ones, with these properties and the versions of those in `history`.
+        self,
+        object_name: str,
+        properties: Sequence[str] = (),
+        *,
+        history: Sequence[str] = (),
+        archived: bool = False,
+        ranges: Ranges | None = None,
+    ) -> AsyncIterator[RecordPage]:
+        """Pages of all records, live or archived ones, with these properties and the versions of those in `history`.
 
-        With more properties than a URL can hold, the list gives the ids and a batch read the rest.
+        A long list is read in several ranges of ids at once: pages are in order of id, and between ranges in any order. `ranges` are
+        what a page of an earlier read said to be `remaining`. With more properties than a URL can hold, the list gives the ids and a
+        batch read the rest. Raises IncompleteRead when a range does not come to its end in order of id.
         """
-        params: dict[str, Any] = {"limit": HISTORY_PAGE if history else PAGE, "archived": str(archived).lower()}
-        wide = params | {"properties": ",".join(properties)} | ({"propertiesWithHistory": ",".join(history)} if history else {})
         path = f"/crm/v3/objects/{object_name}"
-        if len(str(httpx2.URL(self._url(path), params=wide))) <= LONGEST_URL:
-            async for page in self._pages(path, wide):
-                yield page
-            return
-        async for page in self._pages(path, params | {"limit": PAGE}):
-            async for records in self.batch_read(object_name, [r["id"] for r in page], properties, history=history, archived=archived):
-                yield records
+        url = self._url(path)
+        params = {"limit": HISTORY_PAGE if history else PAGE, "archived": str(archived).lower()}
+        asked = params | {"properties": ",".join(properties)} | ({"propertiesWithHistory": ",".join(history)} if history else {})
+        wide = len(str(httpx2.URL(url, params=asked))) > LONGEST_URL
+        # Encoded once: thousands of characters of property names, the same for every page.
+        target = httpx2.URL(url, params=params | {"limit": PAGE} if wide else asked).raw_path
+
+        async def fetch(cursor: str | None) -> tuple[RecordPage, str | None]:
+            entered = target + f"&after={quote(cursor)}".encode() if cursor else target
+            response = await self._send("GET", path, extensions={"target": entered})
+            page, following = page_of(response, () if wide else history), _after(quick_body(response))
+            if wide and len(page):
+                ids = page.records["id"].to_pylist()
+                read = self.batch_read(object_name, ids, properties, history=history, archived=archived)
+                page = joined([some async for some in read]).in_order()
+            return page, following
+
+        listed = RangedList(
+            fetch,
+            functools.partial(self._highest_id, object_name, counted=not archived),
+            connection=self.connection.name,
+            what=f"{'archived ' if archived else ''}{object_name}",
+            most=self._settings.concurrent_calls,
+            ranges=ranges,
+        )
+        async for page in listed.pages():
+            yield page
+
+    async def _highest_id(self, object_name: str, *, counted: bool) -> tuple[int | None, int | None]:
+        """The newest live record that a search knows, and how many live ones there are."""
+        query = {"sorts": [{"propertyName": "hs_object_id", "direction": "DESCENDING"}], "limit": 1}
+        body = await self._json("POST", f"/crm/v3/objects/{object_name}/search", call="search", json=query)
+        return next((int(r["id"]) for r in body["results"]), None), body.get("total") if counted else None
 
     async def search_modified(
         self, object_name: str, properties: Sequence[str], start: datetime, end: datetime
-    ) -> AsyncIterator[list[Record]]:
+    ) -> AsyncIterator[RecordPage]:
         """Pages of live records that last changed in [start, end), in order of id.
 
         Every page asks for the ids beyond the last one seen, instead of following offsets: HubSpot serves no more than 10,000 results of
@@ -143,37 +173,25 @@ class HubSpot(BaseCRM):
         it. Rows outside the window occur (estuary/connectors PR 2210) and are dropped. Raises IncompleteRead when ids do not
         ascend or HubSpot sends fewer rows than it counts.
         """
-        by, low, high = modified_property(object_name), _milliseconds(start), _milliseconds(end)
-        window = [
-            # HubSpot fails on a filter from the epoch on.
-            {"propertyName": by, "operator": "GTE", "value": str(max(low, 1))},
-            {"propertyName": by, "operator": "LT", "value": str(high)},
-        ]
+        window = Window(modified_property(object_name), start, end)
         last, after, received = 0, "0", 0
         while True:
-            beyond = [{"propertyName": "hs_object_id", "operator": "GT", "value": str(last)}] if last else []
-            query = {
-                "filterGroups": [{"filters": window + beyond}],
-                "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
-                "properties": [*properties, *({by} - set(properties))],
-                "limit": SEARCH_PAGE,
-                "after": after,
-            }
-            body = await self._json("POST", f"/crm/v3/objects/{object_name}/search", call="search", json=query)
-            records = body["results"]
-            ids = [last, *(int(r["id"]) for r in records)]
-            if any(a >= b for a, b in itertools.pairwise(ids)):
+            query = window.query(properties, last, after)
+            response = await self._send("POST", f"/crm/v3/objects/{object_name}/search", call="search", json=query)
+            page, body = page_of(response), quick_body(response)
+            ids = page.ids
+            if len(ids) and (ids[0] <= last or np.any(ids[1:] <= ids[:-1])):
                 raise IncompleteRead(self.connection.name, f"a search of {object_name} is not in order of id.", "Run a full sync.")
-            if inside := [r for r in records if low <= _milliseconds(_moment(r, by)) < high]:
+            if len(inside := window.inside(page)):
                 yield inside
             # Short and even empty pages can have a next one (airbytehq/airbyte PR 80744).
-            following, received = _after(body), received + len(records)
+            following, received = _after(body), received + len(page)
             if following is None:
                 if received < body.get("total", 0):
                     problem = f"a search of {object_name} gave {received} of {body['total']} records."
                     raise IncompleteRead(self.connection.name, problem, "Run it again.")
                 return
-            last, after, received = (ids[-1], "0", 0) if records else (last, following, received)
+            last, after, received = (int(ids[-1]), "0", 0) if len(page) else (last, following, received)
 
     async def batch_read(
         self,
@@ -183,32 +201,35 @@ class HubSpot(BaseCRM):
         *,
         history: Sequence[str] = (),
         archived: bool = False,
-    ) -> AsyncIterator[list[Record]]:
+    ) -> AsyncIterator[RecordPage]:
         """Records by id, some at a time. Ids that do not exist (any more), or belong to a record that was merged away, are left out."""
 
-        async def read(some: list[str]) -> list[Record]:
+        async def read(some: list[str]) -> RecordPage:
             asked: dict[str, Any] = {"properties": list(properties), "inputs": [{"id": i} for i in some]}
             if history:
                 asked["propertiesWithHistory"] = list(history)
             params = {"archived": str(archived).lower()}
-            body = await self._json("POST", f"/crm/v3/objects/{object_name}/batch/read", params=params, json=asked)
-            self._only(body, "category", "OBJECT_NOT_FOUND")
-            return body["results"]
+            response = await self._send("POST", f"/crm/v3/objects/{object_name}/batch/read", params=params, json=asked)
+            self._only(quick_body(response), "category", "OBJECT_NOT_FOUND")
+            return page_of(response, history)
 
-        async for records in _together(ids, HISTORY_BATCH if history else BATCH, read):
-            yield records
+        async for page in together(ids, HISTORY_BATCH if history else BATCH, self._settings.concurrent_calls, read):
+            yield page
 
-    async def associations(self, start: str, end: str, ids: Iterable[str]) -> AsyncIterator[dict[str, list[Record]]]:
-        """For records of type `start`, what they are associated with of type `end`: id -> `toObjectId` with its `associationTypes`.
+    async def associations(self, start: str, end: str, ids: Iterable[str]) -> AsyncIterator[pa.Table]:
+        """For records of type `start`, what they are associated with of type `end`: a row for each type of each link, with `from_id`,
+        `to_id`, `type_id`, `category` and `label`.
 
-        Every id that was asked for is in the answer, with an empty list when it has none. Raises IncompleteRead when HubSpot loses one.
+        Every id that was asked for has all its rows in one table, with nothing but `from_id` when it has no links. Raises IncompleteRead
+        when HubSpot loses one.
         """
 
-        async def read(some: list[str]) -> dict[str, list[Record]]:
+        async def read(some: list[str]) -> pa.Table:
             found: dict[str, list[Record]] = {i: [] for i in some}
             inputs = [{"id": i} for i in some]
             while inputs:
-                body = await self._json("POST", f"/crm/v4/associations/{start}/{end}/batch/read", json={"inputs": inputs})
+                response = await self._send("POST", f"/crm/v4/associations/{start}/{end}/batch/read", json={"inputs": inputs})
+                body = quick_body(response)
                 # 207 is the everyday answer: having no association is an error to HubSpot.
                 self._only(body, "subCategory", NO_ASSOCIATIONS)
                 if len(body["results"]) + body.get("numErrors", 0) < len(inputs):
@@ -217,12 +238,20 @@ class HubSpot(BaseCRM):
                 for result in body["results"]:
                     found[str(result["from"]["id"])] += result["to"]
                 inputs = [{"id": r["from"]["id"], "after": after} for r in body["results"] if (after := _after(r)) is not None]
-            return found
+            return links_of(found)
 
-        async for answer in _together(ids, ASSOCIATION_BATCH, read):
-            yield answer
+        async for links in together(ids, ASSOCIATION_BATCH, self._settings.concurrent_calls, read):
+            yield links
+
+    def _judge(self, response: httpx2.Response) -> None:
+        self._budget.note(response)
+        judge(self._settings, response)
 
     async def _authorize(self) -> dict[str, str]:
+        await self._budget.check()
+        return self._signature()
+
+    def _signature(self) -> dict[str, str]:
         token = self._settings.access_token
         if token is None:
             raise AuthenticationError(self.connection.name, "there is no access token.", "Set the connection's access_token.")
@@ -240,7 +269,17 @@ class HubSpot(BaseCRM):
         return body_of(await self._send(method, path, **options))
 
     async def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        return await self._http.request(method, self._url(path), **options)
+        try:
+            return await self._http.request(method, self._url(path), **options)
+        except QuotaExhausted as error:
+            if error.remedy:
+                raise
+            raise self._budget.with_time(error) from error
+
+    async def _details_in_any_case(self) -> dict[str, Any]:
+        """The account's details, also when only the reserve is left."""
+        url = self._url("/account-info/v3/details")
+        return body_of(await self._http.request("GET", url, signed=False, headers=self._signature()))
 
     def _url(self, path: str) -> str:
         return f"{self._settings.base_url}{path}"
@@ -253,31 +292,5 @@ class HubSpot(BaseCRM):
                 raise RequestRejected(self.connection.name, f"HubSpot refused part of a batch ({code}).", "Run it again.", code)
 
 
-async def _together(ids: Iterable[str], size: int, read: Callable[[list[str]], Awaitable[T]]) -> AsyncIterator[T]:
-    """Read ids in batches, a few batches at a time, in order."""
-    waiting, batches = [], []
-    for record_id in ids:
-        waiting.append(record_id)
-        if len(waiting) == size:
-            batches.append(waiting)
-            waiting = []
-        if len(batches) == TOGETHER:
-            for answer in await asyncio.gather(*map(read, batches)):
-                yield answer
-            batches = []
-    for answer in await asyncio.gather(*map(read, [*batches, *([waiting] if waiting else [])])):
-        yield answer
-
-
 def _after(body: dict[str, Any]) -> str | None:
     return ((body.get("paging") or {}).get("next") or {}).get("after")
-
-
-def _milliseconds(moment: datetime) -> int:
-    # Rounded down, as HubSpot does: a change in the window's last millisecond then belongs to the next window.
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
-def _moment(record: Record, by: str) -> datetime:
-    text = record["properties"].get(by) or record["updatedAt"]
-    return datetime.fromtimestamp(int(text) / 1000, UTC) if text.isdigit() else datetime.fromisoformat(text)

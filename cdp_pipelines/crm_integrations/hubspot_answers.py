@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import httpx2
+import orjson
 
 from cdp_pipelines.config import HubSpotConnection
 from cdp_pipelines.crm_integrations.base_crm import (
@@ -26,14 +27,29 @@ PASSING = {423, 477, 500, 502, 503, 504, *range(520, 528)}
 _EMAIL = re.compile(r"[^\s\"'@]+@[^\s\"'@]+")
 
 
+def quick_body(response: httpx2.Response) -> dict[str, Any]:
+    """The answer's JSON object, parsed once and fast; empty when it is none. Its numbers are numbers, so that a fraction has lost its text."""
+    kept = response.extensions
+    if "quick" not in kept:
+        try:
+            kept["quick"] = orjson.loads(response.content)
+        except ValueError:  # half of an emoji, say, which orjson does not take
+            kept["quick"] = _exact(response)
+    return kept["quick"] if isinstance(kept["quick"], dict) else {}
+
+
+def _exact(response: httpx2.Response) -> Any:
+    try:
+        return json.loads(response.content, parse_float=str)
+    except ValueError:
+        return None
+
+
 def body_of(response: httpx2.Response) -> dict[str, Any]:
     """The answer's JSON object, numbers with a fraction as their text; empty when it is none."""
     kept = response.extensions
     if "body" not in kept:
-        try:
-            kept["body"] = json.loads(response.content, parse_float=str)
-        except ValueError:
-            kept["body"] = None
+        kept["body"] = _exact(response)
     return kept["body"] if isinstance(kept["body"], dict) else {}
 
 
@@ -67,8 +83,8 @@ def judge(connection: HubSpotConnection, response: httpx2.Response) -> None:
 
 
 def _is_object(response: httpx2.Response) -> bool:
-    body_of(response)
-    return isinstance(response.extensions["body"], dict)
+    quick_body(response)
+    return isinstance(response.extensions["quick"], dict)
 
 
 def missing_scopes(body: dict[str, Any]) -> list[str]:
@@ -92,14 +108,11 @@ def _denied(name: str, body: dict[str, Any], message: str) -> CRMError:
 def _too_many(connection: HubSpotConnection, response: httpx2.Response, body: dict[str, Any]) -> Exception:
     policy = str(body.get("policyName") or "")
     if policy == "DAILY":
-        return QuotaExhausted(
-            connection.name,
-            "HubSpot's daily limit of API calls is reached.",
-            "It starts anew at midnight in the portal's time zone; run this again then, it goes on where it stopped.",
-        )
+        return QuotaExhausted(connection.name, "HubSpot's daily limit of API calls is reached.")
     problem = f"HubSpot kept refusing calls for its {policy.lower() or 'rate'} limit."
     remedy = f"Lower {connection.variable('calls_per_10_seconds')}, or let other users of this app rest."
-    return TryAgain(Unreachable(connection.name, problem, remedy), _retry_after(response) or POLICY_WAITS.get(policy, 10.0))
+    wait = _retry_after(response) or POLICY_WAITS.get(policy, 10.0)
+    return TryAgain(Unreachable(connection.name, problem, remedy), wait, limited=True)
 
 
 def _retry_after(response: httpx2.Response) -> float | None:

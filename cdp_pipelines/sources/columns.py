@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any
 
-import orjson
 import pyarrow as pa
 from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+from cdp_pipelines.crm_integrations.json_text import as_text
+
+__all__ = ["arrow_schema", "as_text", "assign_columns", "column_name"]
 
 _naming = NamingConvention()
 
@@ -36,19 +38,6 @@ def assign_columns(fields: Iterable[str], taken: Mapping[str, str]) -> dict[str,
         used.add(column)
         columns[field] = column
     return columns
-
-
-def as_text(value: Any) -> str | None:
-    """A JSON value as text: strings as they are, numbers and booleans as JSON writes them, objects and lists as compact JSON."""
-    if value is None or isinstance(value, str):
-        return value
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
-    if isinstance(value, (dict, list)):
-        return orjson.dumps(value).decode()
-    return str(value)
 
 
 def arrow_schema(columns: Iterable[str], required: Iterable[str]) -> pa.Schema:

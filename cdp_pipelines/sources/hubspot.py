@@ -10,22 +10,27 @@ change without any such number changing (one company for another, say) are only 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
 
 from cdp_pipelines import mapping
 from cdp_pipelines.config import HubSpotConnection
 from cdp_pipelines.crm_integrations.hubspot import HubSpot
+from cdp_pipelines.crm_integrations.hubspot_pages import TOP_LEVEL, Ranges, RecordPage, field_of
 from cdp_pipelines.sources.hubspot_rows import (
     MERGED_IDS,
     STAGE,
-    TOP_LEVEL,
     Seen,
     StageFile,
-    field_of,
-    links_of,
-    row_of,
+    has_value,
+    keys_only,
+    row_table,
     stage_of,
     versions_of,
 )
@@ -83,8 +88,9 @@ class HubSpotReader(Reader):
         self.known = known
         self._seen: dict[str, Seen] = {}
         self._properties: dict[str, list[str]] = {}
-        self._filled: dict[str, set[str]] = {}
+        self._empty: dict[str, set[str]] = {}
         self._stages: StageFile | None = None
+        self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def fields(self, table: RawTable) -> list[str]:
         """See Reader. A property named like one of the record's own keys is `properties.<name>`."""
@@ -95,8 +101,10 @@ class HubSpotReader(Reader):
     async def read(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
         """See Reader."""
         if table.name in RECORDS:
-            rows = self._records(table.name, span)
-        elif table.replace_by == ("from_id",):
+            async for batch in self._records(table.name, span):
+                yield batch
+            return
+        if table.replace_by == ("from_id",):
             rows = self._associations(table, span)
         elif table.name == "lifecycle_stage_history":
             rows = self._stage_history(span)
@@ -117,7 +125,7 @@ class HubSpotReader(Reader):
             there = {*TOP_LEVEL, *map(field_of, self._properties[feed.table])}
             for name, source in feed.fields.items():
                 fields = {r for r in source.references if "." not in r and r not in mapping.BOOKKEEPING}
-                absent, empty = fields - there, feed.table in self._filled and not fields & self._filled[feed.table]
+                absent, empty = fields - there, fields <= self._empty.get(feed.table, set())
                 if absent and (absent == set(source.references) or (empty and fields == set(source.references))):
                     wanted = " or ".join(source.references)
                     found.append(f"HubSpot's {feed.table} have no property {wanted} with a value, so {entity}.{name} stays empty.")
@@ -128,101 +136,126 @@ class HubSpotReader(Reader):
             self._properties[name] = [f.name for f in await self._hubspot.describe_fields(name)]
         return self._properties[name]
 
-    async def _records(self, name: str, span: Span) -> AsyncIterator[list[Record]]:
+    async def _records(self, name: str, span: Span) -> AsyncIterator[Batch]:
         properties = await self._property_names(name)
-        # Of all contacts, the list gives their stages' history too, 50 a call instead of 100. That is two calls for 100 contacts; a list
-        # without it and a batch read of the history, which also takes 50 a call, would be three.
-        history = [STAGE] if name == "contacts" and span.mode == "full" and STAGE in properties else []
-        async for records in self._changed(name, span, properties, history):
-            rows = [row_of(r) for r in records]
+        async for page, resume in self._changed(name, span, properties, self._wanted_history(name, span, properties)):
+            rows = row_table(page)
             if span.mode == "full":
                 self._note_filled(name, rows)
-            yield rows
+            yield Batch(rows, resume, page.total)
         seen = self._seen[name]
-        yield [{"id": str(i), DELETED: True} for i in seen.missing - seen.losers.keys()]
-        yield [{"id": str(i), DELETED: True, MERGED_INTO: str(into)} for i, into in seen.losers.items()]
+        rows = keys_only("id", sorted(seen.missing - seen.losers.keys()))
+        yield Batch(rows.append_column(DELETED, pa.repeat("true", len(rows)).cast(pa.string())))
+        rows = keys_only("id", seen.losers.keys())
+        rows = rows.append_column(DELETED, pa.repeat("true", len(rows)).cast(pa.string()))
+        yield Batch(rows.append_column(MERGED_INTO, keys_only(MERGED_INTO, seen.losers.values())[MERGED_INTO]))
 
-    def _note_filled(self, name: str, rows: list[Record]) -> None:
-        filled = self._filled.setdefault(name, set())
-        for wanted in set(mapping.load().raw_fields("hubspot", name)) - filled:
-            if any(row.get(wanted) for row in rows):
-                filled.add(wanted)
+    def _wanted_history(self, name: str, span: Span, properties: list[str]) -> list[str]:
+        """Of all contacts, the list gives their stages' history too, 50 a call instead of 100. That is two calls for 100 contacts; a list
+        without it and a batch read of the history, which also takes 50 a call, would be three."""
+        wanted = self.chosen is None or "lifecycle_stage_history" in self.chosen
+        whole = name == "contacts" and span.mode == "full" and not span.resume
+        return [STAGE] if whole and wanted and STAGE in properties else []
 
-    async def _changed(self, name: str, span: Span, properties: list[str], history: list[str] | None = None) -> AsyncIterator[list[Record]]:
-        """Pages of the span's records, as HubSpot gives them; what was seen is kept once all of them came."""
+    def _note_filled(self, name: str, rows: pa.Table) -> None:
+        if name not in self._empty:
+            self._empty[name] = set(mapping.load().raw_fields("hubspot", name))
+        there = self._empty[name].intersection(rows.column_names)
+        self._empty[name] -= {wanted for wanted in there if any(has_value(rows[wanted]).to_pylist())}
+
+    async def _changed(
+        self, name: str, span: Span, properties: list[str], history: list[str] | None = None
+    ) -> AsyncIterator[tuple[RecordPage, dict[str, Any] | None]]:
+        """Pages of the span's records, and where to go on after them; what was seen is kept once all of them came."""
         seen, stages = Seen(span.start), StageFile() if history else None
-        pages = self._everything(name, properties, history or []) if span.start is None else self._since(name, span, properties, seen)
-        async for records in pages:
-            seen.note(records)
+        pages = (
+            self._everything(name, properties, history or [], span, seen)
+            if span.start is None
+            else self._since(name, span, properties, seen)
+        )
+        async for page, resume in pages:
+            seen.note(page)
             if stages:
-                stages.write(records)
-            yield records
+                stages.write(page)
+            yield page, resume
         seen.end()
-        self._seen[name], self._stages = seen, stages or self._stages
+        before = self._seen.get(name)
+        # A full read that was gone on with is followed by what changed since it was begun.
+        self._seen[name] = before.then(seen) if before and before.start is None and span.start else seen
+        self._stages = stages or self._stages
 
-    async def _everything(self, name: str, properties: list[str], history: list[str]) -> AsyncIterator[list[Record]]:
-        for archived in (False, True):
-            async for records in self._hubspot.list_objects(name, properties, history=history, archived=archived):
-                yield records
+    async def _everything(
+        self, name: str, properties: list[str], history: list[str], span: Span, seen: Seen
+    ) -> AsyncIterator[tuple[RecordPage, dict[str, Any] | None]]:
+        left: dict[str, Ranges | None] = {"live": None, "archived": None} | (span.resume or {})
+        if span.resume:
+            seen.note_known(name, self.known, left)
+        for part in ("live", "archived"):
+            listed = self._hubspot.list_objects(name, properties, history=history, archived=part == "archived", ranges=left[part])
+            async for page in listed:
+                left = left | {part: page.remaining}
+                yield page, left if page.remaining is not None else None
+            left = left | {part: []}
 
-    async def _since(self, name: str, span: Span, properties: list[str], seen: Seen) -> AsyncIterator[list[Record]]:
+    async def _since(self, name: str, span: Span, properties: list[str], seen: Seen) -> AsyncIterator[tuple[RecordPage, None]]:
         assert span.start is not None
-        async for records in self._hubspot.search_modified(name, properties, span.start, span.end):
-            yield records
+        async for page in self._hubspot.search_modified(name, properties, span.start, span.end):
+            yield page, None
         # Archiving moves no date that a search could look for (airbytehq/airbyte#19838), so that the whole list is looked through.
         start = span.start.replace(microsecond=span.start.microsecond // 1000 * 1000)
         archived: set[str] = set()
-        async for records in self._hubspot.list_objects(name, properties, archived=True):
-            archived |= {r["id"] for r in records}
-            yield [r for r in records if start <= datetime.fromisoformat(r["archivedAt"]) < span.end]
+        async for page in self._hubspot.list_objects(name, properties, archived=True):
+            archived.update(page.records["id"].to_pylist())
+            inside = [start <= datetime.fromisoformat(moment) < span.end for moment in page.records["archivedAt"].to_pylist()]
+            if any(inside):
+                yield page.only(np.array(inside)), None
         restored = [i for i in self.known.values(name, "id", {"archived": "true"}) if i not in archived]
         found: set[int] = set()
-        async for records in self._hubspot.batch_read(name, restored, properties):
-            found |= {int(r["id"]) for r in records}
-            yield records
+        async for page in self._hubspot.batch_read(name, restored, properties):
+            found.update(page.ids.tolist())
+            yield page, None
         seen.back |= found
         seen.missing |= {int(i) for i in restored} - found
 
-    async def _look(self, name: str, span: Span) -> Seen:
+    async def _look(self, name: str, span: Span, history: list[str] | None = None) -> Seen:
         """What changed of an object; from this run's read of its table where there was one."""
-        if name not in self._seen or not self._seen[name].covers(span):
-            async for _ in self._changed(name, span, [MERGED_IDS]):
-                pass
-        return self._seen[name]
+        async with self._looking[name]:
+            if name not in self._seen or not self._seen[name].covers(span):
+                async for _ in self._changed(name, span, [MERGED_IDS], history):
+                    pass
+            return self._seen[name]
 
-    async def _associations(self, table: RawTable, span: Span) -> AsyncIterator[list[Record]]:
+    async def _associations(self, table: RawTable, span: Span) -> AsyncIterator[pa.Table]:
         start, end = table.object.split("/")
         seen = await self._look(start, span)
-        yield [{"from_id": str(i)} for i in seen.gone]
-        ids: Iterable[str] = map(str, seen.live)
+        gone = seen.gone
+        yield keys_only("from_id", gone)
+        ids = seen.live.tolist()
         if span.start is not None:
-            ids = map(str, sorted({*seen.live, *await self._other_ends(table, await self._look(end, span))} - seen.gone))
-        async for answer in self._hubspot.associations(start, end, ids):
-            yield [row for record_id, links in answer.items() for row in links_of(record_id, links)]
+            ids = sorted({*ids, *await self._other_ends(table, await self._look(end, span))} - gone)
+        async for links in self._hubspot.associations(start, end, map(str, ids)):
+            yield links
 
     async def _other_ends(self, table: RawTable, ended: Seen) -> set[int]:
         """Records whose links changed because of what befell the record at the other end: it vanished, came back or took a merged one's place."""
         start, end = table.object.split("/")
         found = {int(i) for gone in ended.gone for i in self.known.values(table.name, "from_id", {"to_id": str(gone)})}
         returned = ended.back | set(ended.losers.values())
-        async for answer in self._hubspot.associations(end, start, map(str, sorted(returned - ended.gone))):
-            found |= {int(link["toObjectId"]) for links in answer.values() for link in links}
+        async for links in self._hubspot.associations(end, start, map(str, sorted(returned - ended.gone))):
+            found.update(map(int, links["to_id"].drop_null().to_pylist()))
         return found
 
-    async def _stage_history(self, span: Span) -> AsyncIterator[list[Record]]:
-        if self._stages is None and span.start is None:
-            async for _ in self._changed("contacts", span, [MERGED_IDS], [STAGE]):
-                pass
-        if self._stages is not None:
-            seen = self._seen["contacts"]
+    async def _stage_history(self, span: Span) -> AsyncIterator[pa.Table]:
+        seen = await self._look("contacts", span, [STAGE] if span.start is None else None)
+        if self._stages is not None and span.start is None:
             for rows in self._stages.read(seen):
                 yield rows
         else:
-            seen = await self._look("contacts", span)
-            for archived, ids in ((False, seen.live), (True, sorted(seen.archived - seen.losers.keys()))):
-                async for records in self._hubspot.batch_read("contacts", map(str, ids), history=[STAGE], archived=archived):
-                    yield versions_of(records)
-        yield [{"contact_id": str(i)} for i in seen.missing | seen.losers.keys()]
+            for archived, ids in ((False, seen.live.tolist()), (True, sorted(seen.archived - seen.losers.keys()))):
+                async for page in self._hubspot.batch_read("contacts", map(str, ids), history=[STAGE], archived=archived):
+                    assert page.versions is not None
+                    yield versions_of(page.versions)
+        yield keys_only("contact_id", seen.missing | seen.losers.keys())
 
     async def _owners(self) -> AsyncIterator[list[Record]]:
         for archived in (False, True):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 
-from cdp_pipelines.sources.hubspot import RECORDS, HubSpotReader, Record
-from cdp_pipelines.sources.hubspot_rows import MERGED_IDS, STAGE, links_of, row_of, versions_of
+import pyarrow as pa
+
+from cdp_pipelines.crm_integrations.hubspot_pages import TOP_LEVEL, RecordPage, field_of
+from cdp_pipelines.sources.hubspot import RECORDS, HubSpotReader
+from cdp_pipelines.sources.hubspot_rows import MERGED_IDS, STAGE, row_table, versions_of
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Batch, Glance, RawTable, Span
 
 # What HubSpot takes from a record's links, whether or not it calls the property calculated.
@@ -44,9 +47,8 @@ class HubSpotReconciler(HubSpotReader):
         described = await self._hubspot.properties(name)
         moving = [p["name"] for p in described if p.get("calculated") or p["name"].startswith(_FROM_LINKS)]
         wanted = list(dict.fromkeys([*moving, MERGED_IDS]))
-        async for records in self._changed(name, span, wanted):
-            given = ({**r, "properties": {p: r["properties"].get(p) for p in wanted}} for r in records)
-            yield Batch([{k: v for k, v in row_of(r).items() if k not in _CONSTANT} for r in given])
+        async for page, _ in self._changed(name, span, wanted):
+            yield Batch(_only(page.records, [f for f in TOP_LEVEL if f not in _CONSTANT], map(field_of, wanted)))
         losers = self._seen[name].losers
         yield Batch([{"id": str(i), DELETED: True, MERGED_INTO: str(into)} for i, into in losers.items()])
 
@@ -55,16 +57,16 @@ class HubSpotReconciler(HubSpotReader):
             self._reread_contacts |= set(ids)
         properties, missing = await self._property_names(name), dict.fromkeys(ids)
         for archived in (False, True):
-            async for records in self._hubspot.batch_read(name, list(missing), properties, archived=archived):
-                for record in records:
-                    missing.pop(record["id"], None)
-                yield Batch([row_of(r) for r in records])
+            async for page in self._hubspot.batch_read(name, list(missing), properties, archived=archived):
+                for record_id in page.records["id"].to_pylist():
+                    missing.pop(record_id, None)
+                yield Batch(row_table(page))
         yield Batch([{"id": record_id, DELETED: True} for record_id in missing])
 
     async def _links_of(self, table: RawTable, ids: Iterable[str]) -> AsyncIterator[Batch]:
         start, end = table.object.split("/")
-        async for answer in self._hubspot.associations(start, end, ids):
-            yield Batch([row for record_id, links in answer.items() for row in links_of(record_id, links)])
+        async for links in self._hubspot.associations(start, end, ids):
+            yield Batch(links)
 
     async def _histories(self, table: RawTable) -> AsyncIterator[Batch]:
         async for batch in self.reread(table, sorted(self._reread_contacts)):
@@ -73,13 +75,22 @@ class HubSpotReconciler(HubSpotReader):
     async def _histories_of(self, ids: list[str]) -> AsyncIterator[Batch]:
         missing = dict.fromkeys(ids)
         for archived in (False, True):
-            async for records in self._hubspot.batch_read("contacts", list(missing), history=[STAGE], archived=archived):
-                for record in records:
-                    missing.pop(record["id"], None)
-                yield Batch(versions_of(records))
+            async for page in self._hubspot.batch_read("contacts", list(missing), history=[STAGE], archived=archived):
+                for record_id in page.records["id"].to_pylist():
+                    missing.pop(record_id, None)
+                assert page.versions is not None
+                yield Batch(versions_of(page.versions))
         yield Batch([{"contact_id": contact} for contact in missing])
 
 
-async def _batches(pages: AsyncIterator[list[Record]]) -> AsyncIterator[Batch]:
+async def _batches(pages: AsyncIterator[pa.Table]) -> AsyncIterator[Batch]:
     async for rows in pages:
         yield Batch(rows)
+
+
+def _only(records: pa.Table, own: Iterable[str], properties: Iterable[str]) -> pa.Table:
+    """Some columns of a page, archived records marked; a property that no record of the page has is null."""
+    nothing = pa.nulls(len(records), pa.string())
+    there = set(records.column_names)
+    chosen = {name: records[name] if name in there else nothing for name in (*own, *properties)}
+    return row_table(RecordPage(pa.table(chosen)))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from cdp_pipelines.sources.reader import DELETED, Span
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cdp_pipelines.crm_integrations.hubspot_pages import Ranges, RecordPage
+from cdp_pipelines.sources.reader import DELETED, KnownRecords, Span
 
 Record = dict[str, Any]
 
-TOP_LEVEL = ("id", "createdAt", "updatedAt", "archived", "archivedAt", "url")
 MERGED_IDS, STAGE = "hs_merged_object_ids", "lifecyclestage"
+VERSION_FIELDS = {"id": "contact_id", "value": "value", "timestamp": "timestamp", "sourceType": "source_type", "sourceId": "source_id"}
+# Rows of the history that are looked through at a time.
+ROWS_AT_ONCE = 10_000
 
 
 @dataclass
@@ -23,30 +28,51 @@ class Seen:
     """What was read of an object in a span: ids of live records, of archived ones, and of those that are gone without a trace.
 
     `losers` maps a record that was merged away to the one it went into. `back` are live records that an earlier read had as archived.
+    `live` is in order once `end` was called.
     """
 
     start: datetime | None
-    live: array[int] = field(default_factory=lambda: array("q"))
+    live: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     archived: set[int] = field(default_factory=set)
     missing: set[int] = field(default_factory=set)
     back: set[int] = field(default_factory=set)
     losers: dict[int, int] = field(default_factory=dict)
+    _parts: list[np.ndarray] = field(default_factory=list)
 
     def covers(self, span: Span) -> bool:
         """Whether this holds everything that a read of the span would find."""
         return self.start is None or (span.start is not None and self.start <= span.start)
 
-    def note(self, records: Iterable[Record]) -> None:
+    def note(self, page: RecordPage) -> None:
         """Remember records, and what they say of those merged into them."""
-        for record in records:
-            record_id = int(record["id"])
-            if record.get("archived"):
-                self.archived.add(record_id)
+        archived = is_archived(page)
+        self._parts.append(page.ids[~archived])
+        self.archived.update(page.ids[archived].tolist())
+        if MERGED_IDS in page.records.column_names:
+            merged = page.records.select(["id", MERGED_IDS])
+            merged = merged.filter(has_value(merged[MERGED_IDS]))
+            self._note_merged(zip(merged["id"].to_pylist(), merged[MERGED_IDS].to_pylist(), strict=True))
+
+    def note_known(self, name: str, known: KnownRecords, remaining: dict[str, Ranges | None]) -> None:
+        """Remember what an earlier part of the same read has loaded: the warehouse's records outside the ranges (of `live` and `archived`
+        records; all where None) that are still to be read."""
+        for part, archived in (("live", "false"), ("archived", "true")):
+            if (ranges := remaining[part]) is None:
+                continue
+            ids = np.fromiter(map(int, known.values(name, "id", {"archived": archived})), np.int64)
+            for low, high in ranges:
+                ids = ids[(ids < (low or 0)) | (ids >= (high or np.iinfo(np.int64).max))]
+            if part == "live":
+                self._parts.append(ids)
             else:
-                self.live.append(record_id)
-            for loser in (record["properties"].get(MERGED_IDS) or "").split(";"):
-                if loser.strip().isdigit() and int(loser) != record_id:
-                    self.losers[int(loser)] = record_id
+                self.archived.update(ids.tolist())
+        self._note_merged(known.pairs(name, "id", MERGED_IDS))
+
+    def _note_merged(self, pairs: Iterable[tuple[str, str]]) -> None:
+        for survivor, merged in pairs:
+            for loser in merged.split(";"):
+                if loser.strip().isdigit() and int(loser) != int(survivor):
+                    self.losers[int(loser)] = int(survivor)
 
     def end(self) -> None:
         """Each id once, where it belongs, and merges of merges straight to the record that survived."""
@@ -56,7 +82,17 @@ class Seen:
                 passed.add(into)
                 into = further
             self.losers[loser] = into
-        self.live = array("q", sorted(set(self.live) - self.gone))
+        live = np.concatenate([self.live, *self._parts])
+        self._parts.clear()
+        self.live = np.setdiff1d(live, _array(self.gone))
+
+    def then(self, later: Seen) -> Seen:
+        """What this read and a later one of the same object saw together."""
+        archived = (self.archived - set(later.live.tolist())) | later.archived
+        both = Seen(self.start, np.concatenate([self.live, later.live]), archived, self.missing | later.missing, later.back)
+        both.losers = self.losers | later.losers
+        both.end()
+        return both
 
     @property
     def gone(self) -> set[int]:
@@ -68,66 +104,78 @@ class StageFile:
     """The history of contacts' lifecycle stages, on disk from the list of contacts until its own table is read."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed with the reader that holds it
+        self._file = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - closed with the reader that holds it
+        self._writer: pa.RecordBatchStreamWriter | None = None
 
-    def write(self, contacts: list[Record]) -> None:
-        """Keep the rows of some contacts, as the list gave them."""
-        for archived in (False, True):
-            if rows := versions_of([c for c in contacts if bool(c.get("archived")) is archived]):
-                self._file.write(json.dumps([archived, rows]) + "\n")
+    def write(self, page: RecordPage) -> None:
+        """Keep the versions of some contacts, as the list gave them."""
+        assert page.versions is not None
+        archived = np.isin(_numbers(page.versions["id"]), page.ids[is_archived(page)])
+        table = page.versions.append_column("archived", pa.array(archived))
+        if self._writer is None:
+            self._writer = pa.ipc.new_stream(self._file, table.schema)
+        self._writer.write_table(table.combine_chunks())
 
-    def read(self, seen: Seen) -> Iterator[list[Record]]:
+    def read(self, seen: Seen) -> Iterator[pa.Table]:
         """The rows of every contact once, also of one that was archived or merged away while the list was read."""
+        if self._writer is None:
+            return
+        self._writer.close()
         self._file.seek(0)
-        for archived, rows in map(json.loads, self._file):
-            past = seen.losers.keys() if archived else seen.gone
-            yield [row for row in rows if int(row["contact_id"]) not in past]
+        gone, losers = _array(seen.gone), _array(seen.losers.keys())
+        with pa.ipc.open_stream(self._file) as batches:
+            for table in _gathered(batches):
+                ids, archived = _numbers(table["id"]), np.asarray(table["archived"])
+                past = np.where(archived, np.isin(ids, losers), np.isin(ids, gone))
+                yield versions_of(table.filter(pa.array(~past)))
 
 
-def field_of(name: str) -> str:
-    """A property's name among a row's fields: its own, unless the record itself has a key of that name."""
-    return f"properties.{name}" if name in TOP_LEVEL else name
+def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= ROWS_AT_ONCE:
+            yield pa.Table.from_batches(waiting).combine_chunks()
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting).combine_chunks()
 
 
-def row_of(record: Record) -> Record:
-    """A record as a row: its own keys, then its properties."""
-    row = {name: record[name] for name in TOP_LEVEL if name in record}
-    row |= {field_of(name): value for name, value in record["properties"].items()}
-    return row | ({DELETED: True} if record.get("archived") else {})
+def is_archived(page: RecordPage) -> np.ndarray:
+    """Which records of a page are archived."""
+    archived = pc.call_function("equal", [page.records["archived"], pa.scalar("true")])
+    return np.asarray(archived.fill_null(False))
 
 
-def versions_of(records: list[Record]) -> list[Record]:
+def row_table(page: RecordPage) -> pa.Table:
+    """A page's records as rows; archived ones are marked as deleted."""
+    archived = is_archived(page)
+    if not archived.any():
+        return page.records
+    return page.records.append_column(DELETED, pa.array([True if a else None for a in archived.tolist()], pa.bool_()).cast(pa.string()))
+
+
+def has_value(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Where a column is neither null nor empty."""
+    return pc.call_function("not_equal", [column, pa.scalar("")])
+
+
+def versions_of(versions: pa.Table) -> pa.Table:
     """The stages' history of contacts: a row for each version, or one without for a contact that never had a stage."""
-    rows = []
-    for record in records:
-        versions = (record.get("propertiesWithHistory") or {}).get(STAGE) or []
-        rows += [
-            {
-                "contact_id": record["id"],
-                "value": v.get("value"),
-                "timestamp": v.get("timestamp"),
-                "source_type": v.get("sourceType"),
-                "source_id": v.get("sourceId"),
-            }
-            for v in versions
-        ] or [{"contact_id": record["id"]}]
-    return rows
+    return versions.select(list(VERSION_FIELDS)).rename_columns(list(VERSION_FIELDS.values()))
 
 
-def links_of(record_id: str, links: list[Record]) -> list[Record]:
-    """The associations of a record: a row for each type of each, or one without for a record that has none."""
-    rows = [
-        {
-            "from_id": record_id,
-            "to_id": str(link["toObjectId"]),
-            "type_id": kind.get("typeId"),
-            "category": kind.get("category"),
-            "label": kind.get("label"),
-        }
-        for link in links
-        for kind in link["associationTypes"]
-    ]
-    return rows or [{"from_id": record_id}]
+def keys_only(field_name: str, ids: Iterable[int]) -> pa.Table:
+    """Rows with nothing but one key."""
+    return pa.table({field_name: pc.cast(pa.array(ids, pa.int64()), pa.string())})
+
+
+def _array(ids: Iterable[int]) -> np.ndarray:
+    return np.fromiter(ids, np.int64)
+
+
+def _numbers(ids: pa.ChunkedArray) -> np.ndarray:
+    return pc.cast(ids, pa.int64()).to_numpy()
 
 
 def stage_of(pipeline: Record, stage: Record) -> Record:

@@ -91,13 +91,21 @@ class KnownRecords(Protocol):
         """Distinct values of a vendor field in a raw table, null ones left out; `where` compares fields with text for equality."""
         ...
 
+    def pairs(self, table: str, field: str, other: str) -> Iterator[tuple[str, str]]:
+        """Distinct pairs of the values of two vendor fields of one row, where neither is null or empty."""
+        ...
+
 
 class Reader(ABC):
-    """Reads the raw tables of one connection."""
+    """Reads the raw tables of one connection.
+
+    `chosen` names the tables that this run reads, so that nothing is fetched for another one; None when that is not known.
+    """
 
     tables: tuple[RawTable, ...]
     client: BaseCRM
     known: KnownRecords
+    chosen: frozenset[str] | None = None
 
     @abstractmethod
     async def fields(self, table: RawTable) -> list[str]:

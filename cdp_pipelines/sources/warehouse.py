@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -22,17 +23,26 @@ class Warehouse:
 
     def values(self, table: str, field: str, where: dict[str, str] | None = None) -> Iterator[str]:
         """See KnownRecords."""
-        if not self.path.exists():
-            return
         column = column_name(field)
         conditions = {CONNECTION: self.connection, **{column_name(k): v for k, v in (where or {}).items()}}
         tests = " and ".join(f'"{c}" = ?' for c in conditions)
         query = f'select distinct "{column}" from {self.schema}."{table}" where {tests} and "{column}" is not null order by 1'
+        yield from (value for (value,) in self._rows(query, conditions.values()))
+
+    def pairs(self, table: str, field: str, other: str) -> Iterator[tuple[str, str]]:
+        """See KnownRecords."""
+        first, second = column_name(field), column_name(other)
+        query = f'select distinct "{first}", "{second}" from {self.schema}."{table}" where {CONNECTION} = ? and "{first}" <> \'\' and "{second}" <> \'\''
+        yield from self._rows(query, [self.connection])
+
+    def _rows(self, query: str, values: Iterable[str]) -> Iterator[Any]:
+        if not self.path.exists():
+            return
         nothing_loaded_yet = contextlib.suppress(duckdb.CatalogException, duckdb.BinderException)
         with duckdb.connect(str(self.path)) as db, nothing_loaded_yet:
-            rows = db.execute(query, list(conditions.values()))
+            rows = db.execute(query, list(values))
             while some := rows.fetchmany(10_000):
-                yield from (row[0] for row in some)
+                yield from some
 
 
 def keep_newest(warehouse: Path, connection: Connection, tables: Iterable[RawTable]) -> None:

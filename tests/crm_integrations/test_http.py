@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -25,7 +26,7 @@ def judge(response: httpx2.Response) -> None:
     if response.status_code == 401:
         raise SessionExpired(AuthenticationError("hubspot", "the token is not accepted.", "Set a new one."))
     if response.status_code == 429:
-        raise TryAgain(RequestRejected("hubspot", "limit reached."), after=float(response.headers["Retry-After"]))
+        raise TryAgain(RequestRejected("hubspot", "limit reached."), after=float(response.headers["Retry-After"]), limited=True)
     if response.status_code >= 500:
         raise TryAgain(Unreachable("hubspot", f"answered {response.status_code}."))
     if response.status_code >= 400:
@@ -178,3 +179,51 @@ def test_a_stream_hands_over_the_body_in_pieces_and_retries_a_bad_start(serve):
 
     size, client = run(serve(server.app), read)
     assert (size, client.calls.total()) == (3000, 2)
+
+
+def test_a_refusal_for_the_limit_holds_the_other_calls_of_its_class_back_and_no_others(serve):
+    server = Server(Response(status_code=429, headers={"Retry-After": "0.5"}), ok())
+    ended = {}
+
+    async def timed(client: Client, call: str) -> None:
+        await client.request("GET", f"{client.base}/x", call=call)
+        ended[call] = time.monotonic()
+
+    async def several(client: Client):
+        first = asyncio.create_task(client.request("GET", f"{client.base}/x", call="search"))
+        await asyncio.sleep(0.2)
+        began = time.monotonic()
+        await asyncio.gather(timed(client, "search"), timed(client, "default"), first)
+        return began
+
+    limits = {"search": [Rate(1000, 1000)], "default": [Rate(1000, 1000)]}
+    began, client = run(serve(server.app), several, limits=limits)
+    assert ended["default"] - began < 0.25 < ended["search"] - began
+    assert client.calls.total() == 4
+
+
+def test_after_a_refusal_calls_keep_twice_their_usual_distance(serve):
+    server = Server(Response(status_code=429, headers={"Retry-After": "0.01"}), ok())
+
+    async def six(client: Client):
+        for _ in range(6):
+            await client.request("GET", f"{client.base}/x", call="search")
+
+    run(serve(server.app), six, limits={"search": [Rate(10, 1000)]})
+    gaps = [b - a for a, b in itertools.pairwise(server.asked[1:])]
+    assert len(gaps) == 5
+    assert sum(gaps) >= 5 * 0.2 - 0.05  # 10 a second would be 0.1 s each, or none for the first ten
+
+
+def test_many_calls_use_few_connections(serve):
+    ports = set()
+
+    async def answer(request: Request) -> Response:
+        ports.add(request.client and request.client.port)
+        return ok()
+
+    async def many(client: Client):
+        await asyncio.gather(*(client.request("GET", f"{client.base}/x") for _ in range(40)))
+
+    run(serve(Starlette(routes=[Route("/{path:path}", answer)])), many, max_concurrent=4)
+    assert len(ports) <= 4

@@ -4,12 +4,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -23,6 +26,7 @@ from cdp_pipelines.crm_integrations.base_crm import (
     Unreachable,
 )
 from cdp_pipelines.crm_integrations.hubspot import HubSpot
+from cdp_pipelines.crm_integrations.hubspot_pages import RecordPage
 from cdp_pipelines.sandbox import credentials
 from tests.sandbox.hubspot_portal import Portal, after
 from tests.sources.known_failures import known_failure
@@ -46,10 +50,21 @@ def ask(url: str, question: Callable[[HubSpot], Any], **settings: Any) -> Any:
         async with HubSpot(connection(url, **settings)) as client:
             answer = question(client)
             if isinstance(answer, AsyncIterator):
-                return [item async for page in answer for item in (page.items() if isinstance(page, dict) else page)]
+                return [item async for page in answer for item in items(page)]
             return await answer
 
     return asyncio.run(run())
+
+
+def items(page: Any) -> list[Any]:
+    """What is on a page: rows, each with its versions if there are any, or records as HubSpot gives them."""
+    if isinstance(page, RecordPage):
+        rows = page.records.to_pylist()
+        if page.versions is not None:
+            versions = page.versions.to_pylist()
+            rows = [row | {"versions": [v for v in versions if v["id"] == row["id"]]} for row in rows]
+        return rows
+    return page.to_pylist() if isinstance(page, pa.Table) else page
 
 
 def answering(*answers: Any) -> tuple[Starlette, list[dict[str, Any]]]:
@@ -73,7 +88,7 @@ def test_a_list_is_read_to_its_end_with_all_properties(serve: Serve) -> None:
     portal = Portal(serve)
     records = ask(portal.url, lambda c: c.list_objects("contacts", ["email", "phone"]))
     assert [r["id"] for r in records] == portal.store.live_people()
-    assert {"email", "phone"} <= records[0]["properties"].keys()
+    assert {"email", "phone"} <= records[0].keys()
 
 
 def test_archived_records_are_listed_apart(serve: Serve) -> None:
@@ -90,8 +105,8 @@ def test_more_properties_than_a_url_holds_are_read_in_batches(serve: Serve, hist
     wide = ["email", *(f"a_custom_property_with_a_long_name_{n}" for n in range(500))]
     records = ask(portal.url, lambda c: c.list_objects("contacts", wide, history=history))
     assert [r["id"] for r in records] == portal.store.live_people()
-    assert "email" in records[0]["properties"]
-    assert all("lifecyclestage" in r["propertiesWithHistory"] for r in records) if history else "propertiesWithHistory" not in records[0]
+    assert "email" in records[0]
+    assert all(r["versions"][0]["property"] == "lifecyclestage" for r in records) if history else "versions" not in records[0]
 
 
 @known_failure("airbytehq/airbyte#60858", "HubSpot/hubspot-api-nodejs#132")
@@ -150,7 +165,7 @@ def test_records_are_read_by_id_in_batches_and_missing_ones_left_out(serve: Serv
     people = portal.store.live_people()[:120]
     records = ask(portal.url, lambda c: c.batch_read("contacts", [*people, "12"], ["email"], history=["lifecyclestage"]))
     assert [r["id"] for r in records] == people
-    assert all(r["propertiesWithHistory"]["lifecyclestage"] for r in records)
+    assert all(r["versions"][0]["value"] for r in records)
 
 
 @known_failure("HubSpot/hubspot-api-python#135")
@@ -158,9 +173,14 @@ def test_associations_come_for_every_id_also_for_those_that_have_none(serve: Ser
     portal = Portal(serve, association_page=1, association_inputs=100)
     lonely = portal.store.create_deal({"name": "Nobody's"}, [], after(1))
     deals = portal.store.live_deals()
-    found = dict(ask(portal.url, lambda c: c.associations("deals", "contacts", deals)))
-    assert {d: [str(t["toObjectId"]) for t in to] for d, to in found.items()} == {d: portal.store.deal_people(d) for d in deals}
-    assert found[lonely] == []
+    found: dict[str, list[str]] = {d: [] for d in deals}
+    rows = ask(portal.url, lambda c: c.associations("deals", "contacts", deals))
+    for row in rows:
+        found[row["from_id"]] += {row["to_id"]} - {None, *found[row["from_id"]]}
+    assert found == {d: portal.store.deal_people(d) for d in deals}
+    assert [r for r in rows if r["from_id"] == lonely] == [
+        {"from_id": lonely, "to_id": None, "type_id": None, "category": None, "label": None}
+    ]
     assert max(map(len, found.values())) > 1  # so that pages were followed
 
 
@@ -238,6 +258,16 @@ def test_the_daily_limit_ends_the_run_without_more_tries(serve: Serve) -> None:
         ask(portal.url, lambda c: c.list_objects("contacts"))
 
 
+def test_the_reserve_of_the_day_is_kept_and_the_error_says_until_when(serve: Serve) -> None:
+    portal = Portal(serve, calls_per_10_seconds=190, calls_per_day=2)
+    with pytest.raises(QuotaExhausted, match=r"only 1 of the portal's 2 API calls .* 60% are kept .*US/Eastern") as caught:
+        ask(portal.url, lambda c: c.batch_read("contacts", portal.store.live_people()), daily_call_reserve=0.6, concurrent_calls=1)
+    midnight = caught.value.resets_at
+    assert midnight is not None
+    assert midnight.astimezone(ZoneInfo("US/Eastern")).time() == time_of_day(0)
+    assert timedelta(0) < midnight - datetime.now(UTC) <= timedelta(days=1)
+
+
 @pytest.mark.parametrize("status", [423, 477, 502, 504, 521])
 def test_what_passes_is_tried_again(serve: Serve, status: int) -> None:
     app, asked = answering((status, {"message": "busy"}, {"Retry-After": "0.01"}), {"results": [contact(1)]})
@@ -259,6 +289,62 @@ def test_refusals_are_final_and_hide_addresses(serve: Serve) -> None:
     assert "ann@" not in str(caught.value)
 
 
+def test_values_that_are_no_text_are_kept_as_they_were_sent(serve: Serve) -> None:
+    raw = r"""{"results": [
+        {"id": "1", "properties": {"a": 0.10, "b": 12345678901234567890123, "c": true, "d": {"x": [1]}, "e": "cut \ud83d"}, "archived": false},
+        {"id": "2", "properties": {"a": "1", "id": "own"}, "archived": true, "archivedAt": "2026-01-01T00:00:00Z"}
+    ]}"""
+    app = Starlette(routes=[Route("/{path:path}", lambda request: Response(raw, media_type="application/json"))])
+    first, second = ask(serve(app), lambda c: c.list_objects("contacts"))
+    assert [first[n] for n in "abcde"] == ["0.10", "12345678901234567890123", "true", '{"x":[1]}', "cut \N{REPLACEMENT CHARACTER}"]
+    assert (first["archived"], second["archived"], second["archivedAt"]) == ("false", "true", "2026-01-01T00:00:00Z")
+    assert (second["id"], second["properties.id"], second["b"]) == ("2", "own", None)
+
+
+def test_links_whose_ids_are_text_are_links_too(serve: Serve) -> None:
+    kinds = [{"category": "USER_DEFINED", "typeId": "7", "label": "Boss"}, {"category": "HUBSPOT_DEFINED", "typeId": 3, "label": None}]
+    app, _ = answering({"results": [{"from": {"id": "1"}, "to": [{"toObjectId": "5", "associationTypes": kinds}]}]})
+    rows = ask(serve(app), lambda c: c.associations("deals", "contacts", ["1"]))
+    assert [(r["to_id"], r["type_id"], r["category"], r["label"]) for r in rows] == [
+        ("5", "7", "USER_DEFINED", "Boss"), ("5", "3", "HUBSPOT_DEFINED", None),
+    ]  # fmt: skip
+
+
+def test_a_long_list_is_read_by_as_many_calls_at_once_as_the_setting_allows(serve: Serve) -> None:
+    under_way, most = 0, 0
+    ids = range(1000, 7000)
+
+    async def answer(request: Request) -> JSONResponse:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.05)
+        under_way -= 1
+        if request.method == "POST":
+            return JSONResponse({"total": len(ids), "results": [contact(ids[-1])]})
+        start = max(int(request.query_params.get("after", 0)), ids[0])
+        following = {"paging": {"next": {"after": str(start + 100)}}} if start + 100 <= ids[-1] else {}
+        return JSONResponse({"results": [contact(i) for i in ids if start <= i < start + 100], **following})
+
+    async def read(client: HubSpot) -> tuple[list[int], int]:
+        found = [i async for page in client.list_objects("contacts", ["email"]) for i in page.ids.tolist()]
+        return sorted(found), client.calls.total()
+
+    url = serve(Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])]))
+    found, calls = ask(url, read, concurrent_calls=3)
+    assert found == list(ids)
+    assert most == 3
+    assert calls <= 60 + 60 / 10
+
+
+def test_a_list_can_be_entered_at_any_id(serve: Serve) -> None:
+    portal = Portal(serve)
+    people = portal.store.live_people()
+    low, high = int(people[50]), int(people[170])
+    records = ask(portal.url, lambda c: c.list_objects("contacts", ["email"], ranges=[[high, None], [low, low + 1]]))
+    assert sorted(int(r["id"]) for r in records) == [low, *map(int, people[170:])]
+
+
 def test_numbers_with_a_fraction_keep_their_text(serve: Serve) -> None:
     app, _ = answering({"results": [{"id": "1", "properties": {"x": 0.1}}]})
-    assert ask(serve(app), lambda c: c.list_objects("contacts"))[0]["properties"]["x"] == "0.1"
+    assert ask(serve(app), lambda c: c.list_objects("contacts"))[0]["x"] == "0.1"

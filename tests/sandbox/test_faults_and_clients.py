@@ -277,7 +277,7 @@ def test_an_export_whose_queueing_was_not_confirmed_is_waited_for_all_the_same(s
 def test_a_search_past_its_cap_is_taken_up_again(sandbox: Faulty) -> None:
     async def modified(client: HubSpot) -> list[str]:
         start, end = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-        return [record["id"] async for page in client.search_modified("contacts", ["email"], start, end) for record in page]
+        return [i async for page in client.search_modified("contacts", ["email"], start, end) for i in page.records["id"].to_pylist()]
 
     whole = use(sandbox, "hubspot", modified)[0]
     sandbox.option("hubspot", searches_per_second=None)
