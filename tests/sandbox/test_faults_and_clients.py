@@ -276,7 +276,7 @@ def test_a_search_past_its_cap_is_taken_up_again(sandbox: Faulty) -> None:
 
 def test_a_bulk_result_without_its_end_is_never_taken_for_the_whole(sandbox: Faulty) -> None:
     async def contacts(client: Salesforce) -> int:
-        return sum([table.num_rows async for table in client.bulk_query("SELECT Id, Email FROM Contact")])
+        return sum([part.rows.num_rows async for part in client.bulk_query("SELECT Id, Email FROM Contact")])
 
     whole = use(sandbox, "salesforce", contacts)[0]
     sandbox.set("salesforce", "truncate", path="*/results*", count=1)
