@@ -168,6 +168,10 @@ class MarketoConnection(Connection):
     calls_per_20_seconds: int = Field(default=90, ge=1, description="The instance allows 100; the rest is for others.")
     bulk_poll_seconds: float = Field(default=10, gt=0, description="First pause between two looks at an export; doubles up to 60 s.")
     visibility_lag_seconds: int = Field(default=60, ge=0, description="Never read closer to now than this.")
+    daily_calls: int = Field(default=50_000, ge=1, description="API calls that the instance allows in a day (Admin > Web Services).")
+    daily_call_reserve: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of the instance's daily API calls left for others; 0 spares the look."
+    )
     activity_type_ids: list[int] = Field(
         default=[1, 2, 3, 6, 7, 8, 9, 10, 11, 12, 13, 22, 32, 34, 35, 36, 37, 46, 104],
         description="Activities to keep. 32, 34, 35, 36 and 37 are always read: they tell of merges, opportunity links and deletions.",

@@ -253,7 +253,7 @@ def test_a_cut_file_of_an_export_is_fetched_to_its_end(sandbox: Faulty) -> None:
     window = [(datetime(2000, 1, 1, tzinfo=UTC), datetime(2000, 1, 20, tzinfo=UTC))]
 
     async def header(client: Marketo) -> int:
-        return sum([table.num_rows async for table in client.export_leads("createdAt", window, ("id", "email"))])
+        return sum([part.rows.num_rows async for part in client.export_leads("createdAt", window, ("id", "email"))])
 
     whole = use(sandbox, "marketo", header)[0]
     sandbox.set("marketo", "truncate", path="*/file.json", count=1)
