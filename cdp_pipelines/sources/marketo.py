@@ -72,7 +72,7 @@ class MarketoReader(Reader):
             self._described[table.name] = list(dict.fromkeys([*table.key, *described]))
         return self._described[table.name]
 
-    def read(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
+    def read(self, table: RawTable, span: Span) -> AsyncGenerator[Batch]:
         """See Reader."""
         return getattr(self, f"_read_{table.name}")(table, span)
 
@@ -98,7 +98,7 @@ class MarketoReader(Reader):
         async for batch in self._deals.opportunities(await self.fields(table), span):
             yield batch
 
-    async def _read_companies(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
+    async def _read_companies(self, table: RawTable, span: Span) -> AsyncGenerator[Batch]:
         fields = await self.fields(table)
         wanted, since = set(self._leads.seen.companies), self._leads.seen.since
         # This run's leads name every company that is to be read, unless they were read for a shorter time than the companies are.
@@ -109,13 +109,13 @@ class MarketoReader(Reader):
         async for page in self._marketo.companies_by("externalCompanyId", sorted(wanted), fields):
             yield Batch(page)
 
-    def _read_campaigns(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
+    def _read_campaigns(self, table: RawTable, span: Span) -> AsyncGenerator[Batch]:
         return self._whole(table, span, self._marketo.campaigns())
 
-    def _read_programs(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
+    def _read_programs(self, table: RawTable, span: Span) -> AsyncGenerator[Batch]:
         return self._whole(table, span, self._marketo.programs())
 
-    async def _whole(self, table: RawTable, span: Span, pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[Batch]:
+    async def _whole(self, table: RawTable, span: Span, pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncGenerator[Batch]:
         """All records; the ones that were there before and are not now are gone."""
         seen: set[str] = set()
         async for page in pages:

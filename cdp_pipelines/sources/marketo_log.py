@@ -21,6 +21,7 @@ from cdp_pipelines.sources.arrow_rows import text_table
 # No instance is older than the company.
 EARLIEST = datetime(2006, 1, 1, tzinfo=UTC)
 PAGES_TO_LOOK_AT = 50
+ROWS_AT_ONCE = 5_000
 
 
 @dataclass
@@ -85,7 +86,7 @@ class ActivityLog:
         return self._tokens[start]
 
     async def _ask(self, types: Iterable[int], since: datetime) -> Told:
-        told, tables = Told(), []
+        told, tables, rows = Told(), [], []
         async for page in self.pages(types, since):
             for row in page:
                 lead = str(row["leadId"])
@@ -94,9 +95,11 @@ class ActivityLog:
                     told.deleted.append(lead)
                 elif row["activityTypeId"] == shapes.MERGE:
                     told.merges |= shapes.merged_leads(row)
-            # As Arrow: a large instance has very many.
-            tables.append(text_table([shapes.from_rest(row) for row in page], shapes.COLUMNS))
+                rows.append(shapes.from_rest(row))
+            if len(rows) >= ROWS_AT_ONCE:
+                # As Arrow: a large instance has very many.
+                tables.append(text_table(rows, shapes.COLUMNS))
+                rows = []
         told.touched |= told.gone
-        if tables:
-            told.rows = pa.concat_tables(tables)
+        told.rows = pa.concat_tables([*tables, text_table(rows, shapes.COLUMNS)])
         return told
