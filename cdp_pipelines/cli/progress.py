@@ -20,7 +20,7 @@ class Shown(Protocol):
     def stage(self, text: str) -> None:
         """A step begins, or something else that a person should know."""
 
-    def rows(self, connection: str, table: str, rows: int) -> None:
+    def rows(self, connection: str, table: str, rows: int, expected: int | None) -> None:
         """So many rows of a table have been read by now."""
 
 
@@ -48,7 +48,7 @@ class _Plain:
     def stage(self, text: str) -> None:
         self._console.print(text, markup=False)
 
-    def rows(self, connection: str, table: str, rows: int) -> None:
+    def rows(self, connection: str, table: str, rows: int, expected: int | None) -> None:
         now = time.monotonic()
         begun = self._begun.setdefault((connection, table), now)
         if now - self._said >= SECONDS_BETWEEN_LINES:
@@ -67,7 +67,7 @@ class _Live:
     def stage(self, text: str) -> None:
         self._begin(text)
 
-    def rows(self, connection: str, table: str, rows: int) -> None:
+    def rows(self, connection: str, table: str, rows: int, expected: int | None) -> None:
         if (connection, table) not in self._tables:
             self._tables[connection, table] = self._begin(f"  {connection}.{table}")
         task = self._tables[connection, table]

@@ -19,6 +19,8 @@ from cdp_pipelines.crm_integrations.base_crm import (
 )
 from cdp_pipelines.crm_integrations.http import SessionExpired, TryAgain
 
+# More than one client has under way at a time.
+CALLS_UNDER_WAY = 25
 _USAGE = re.compile(r"\bapi-usage=(\d+)/(\d+)")
 _EMAIL = re.compile(r"[^\s\"'@]+@[^\s\"'@]+")
 # 406 comes in bursts of describe calls (singer-io/tap-salesforce PR 184); 420 and 429 are short-term limits.
@@ -62,7 +64,7 @@ class Answers:
         self.calls_allowed: int | None = None
 
     def check_reserve(self) -> None:
-        """Raise QuotaExhausted when less of the day's calls is left than the connection's reserve."""
+        """Called before each call: raise QuotaExhausted when less of the day's calls is left than the connection's reserve."""
         if self.calls_used is None or not self.calls_allowed:
             return
         left, reserve = self.calls_allowed - self.calls_used, self._connection.daily_call_reserve
@@ -73,11 +75,15 @@ class Answers:
                 "(daily_call_reserve).",
                 _QUOTA_REMEDY,
             )
+        self.calls_used += 1
 
     def judge(self, response: httpx2.Response) -> None:
         """Return for a good answer of the REST API; else raise a CRMError, TryAgain or SessionExpired."""
         if usage := _USAGE.search(response.headers.get("Sforce-Limit-Info", "")):
-            self.calls_used, self.calls_allowed = int(usage[1]), int(usage[2])
+            used, self.calls_allowed = int(usage[1]), int(usage[2])
+            # An answer that counts somewhat less than we do was given before the calls that are under way now.
+            if self.calls_used is None or not 0 < self.calls_used - used <= CALLS_UNDER_WAY:
+                self.calls_used = used
         status = response.status_code
         if status < 300:
             if response.headers.get("Content-Type", "").startswith("text/html"):

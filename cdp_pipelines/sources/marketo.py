@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -60,7 +60,7 @@ class MarketoReader(Reader):
         self.client = self._marketo = Marketo(connection)
         self.known = known
         self._log = ActivityLog(self._marketo, {*connection.activity_type_ids, *log.ALWAYS})
-        self._leads = LeadReader(self._marketo, self._log, known, timedelta(seconds=connection.overlap_seconds))
+        self._leads = LeadReader(self._marketo, self._log, known)
         self._deals = DealReader(self._marketo, self._log, known, self._leads.seen)
         self._described: dict[str, list[str]] = {}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -56,8 +56,8 @@ class SeenLeads:
 class LeadReader:
     """Reads one instance's leads."""
 
-    def __init__(self, marketo: Marketo, log: ActivityLog, known: KnownRecords, overlap: timedelta):
-        self._marketo, self._log, self._known, self._overlap = marketo, log, known, overlap
+    def __init__(self, marketo: Marketo, log: ActivityLog, known: KnownRecords):
+        self._marketo, self._log, self._known = marketo, log, known
         self.seen = SeenLeads()
 
     async def read(self, fields: list[str], span: Span) -> AsyncGenerator[Batch]:
@@ -74,12 +74,10 @@ class LeadReader:
 
     async def _all(self, fields: list[str], span: Span) -> AsyncGenerator[Batch]:
         place: dict[str, Any] = span.resume or {}
-        began = datetime.fromisoformat(place["began"]) if place else span.end
-        kept = {"began": began.isoformat()}
         exported = False
         try:
             if "after_id" not in place:
-                async for batch in self._exported(fields, place, span.end, kept):
+                async for batch in self._exported(fields, place, span.end):
                     exported = True
                     yield batch
         except (PermissionDenied, RequestRejected) as error:
@@ -87,29 +85,25 @@ class LeadReader:
                 raise
             place = {"after_id": 0}
         if "after_id" in place:
-            async for batch in self._by_id(fields, int(place["after_id"]), kept):
-                yield batch
-        if span.resume:
-            # What was read then may have changed since.
-            async for batch in self._changed(fields, began - self._overlap, span.end):
+            async for batch in self._by_id(fields, int(place["after_id"])):
                 yield batch
 
-    async def _exported(self, fields: list[str], place: dict[str, Any], end: datetime, kept: dict[str, str]) -> AsyncGenerator[Batch]:
+    async def _exported(self, fields: list[str], place: dict[str, Any], end: datetime) -> AsyncGenerator[Batch]:
         start = datetime.fromisoformat(place["until"]) if place else await self._first_lead(end)
         windows = split_windows(start, end)
         parts = self._marketo.export_leads("createdAt", windows, fields)
         async with aclosing(parts):
             async for part in parts:
                 until = windows[part.done - 1][1] if part.done else start
-                yield Batch(part.rows, {"until": until.isoformat(), **kept})
+                yield Batch(part.rows, {"until": until.isoformat()})
 
-    async def _by_id(self, fields: list[str], last: int, kept: dict[str, str]) -> AsyncGenerator[Batch]:
+    async def _by_id(self, fields: list[str], last: int) -> AsyncGenerator[Batch]:
         empty = 0
         while empty < IDS_WITHOUT_LEADS:
             found = 0
             async for page in self._marketo.leads_by("id", range(last + 1, last + 1 + IDS_AT_ONCE), fields):
                 found += len(page)
-                yield Batch(_as_exported(page, fields), {"after_id": last, **kept})
+                yield Batch(_as_exported(page, fields), {"after_id": last})
             last += IDS_AT_ONCE
             empty = 0 if found else empty + IDS_AT_ONCE
 

@@ -1,4 +1,7 @@
-"""The raw tables as dlt makes them: bookkeeping columns, then the vendor's fields as text, merged by (connection, key)."""
+"""The raw tables as dlt makes them: bookkeeping columns, then the vendor's fields as text, appended.
+
+dlt's own merge would write each row twice, to a staging table and from there, and sort whole rows; `warehouse.keep_newest` looks at keys alone.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltResource, DltSource
 
 from cdp_pipelines import mapping
@@ -57,19 +61,12 @@ def resource_of(table: RawTable, columns: Mapping[str, str], rows: Callable[[], 
         c: {"data_type": "text", "nullable": c not in required}
         for c in (CONNECTION, SYNCED_AT, DELETED, MERGED_INTO, *columns.values())
     }  # fmt: skip
-    keys: dict[str, Any]
-    if table.replace_by:
-        keys = {"merge_key": [CONNECTION, *map(column_name, table.replace_by)]}
-    else:
-        keys = {"primary_key": [CONNECTION, *map(column_name, table.key)]}
-        hints[SYNCED_AT]["dedup_sort"] = "desc"
+    key = [CONNECTION, *map(column_name, table.key)]
 
     def items() -> Iterator[pa.Table]:  # dlt takes a function's parameters for configuration, so this one has none
         yield from rows()
 
-    return dlt.resource(
-        items, name=table.name, write_disposition={"disposition": "merge", "strategy": "delete-insert"}, columns=hints, **keys
-    )
+    return dlt.resource(items, name=table.name, write_disposition="append", columns=hints, primary_key=key)
 
 
 def pipeline_of(kind: str, name: str, settings: Settings) -> dlt.Pipeline:
@@ -78,7 +75,8 @@ def pipeline_of(kind: str, name: str, settings: Settings) -> dlt.Pipeline:
         f"{kind}__{name}",
         pipelines_dir=str(settings.data_dir / "dlt"),
         dataset_name=f"raw_{kind}",
-        destination=dlt.destinations.duckdb(str(settings.warehouse)),
+        # One thread: two take a third more processor time for a load, and hold a row group of their own in memory each.
+        destination=dlt.destinations.duckdb(DuckDbCredentials(str(settings.warehouse), global_config={"threads": 1})),
     )
     pipeline.drop()
     return pipeline

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from cdp_pipelines.sources.reader import Mode
 
-Progress = Callable[[str, str, int], None]
-"""Called with (connection, table, rows read so far)."""
+Progress = Callable[[str, str, int, int | None], None]
+"""Called with (connection, table, rows read so far, rows to expect in all where that is known)."""
 
 
 @dataclass

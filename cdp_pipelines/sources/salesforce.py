@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -57,24 +56,12 @@ class SalesforceReader(Reader):
         return [f.name for f in await self._salesforce.describe_fields(table.object) if f.type not in UNREAD_TYPES]
 
     async def read(self, table: RawTable, span: Span) -> AsyncGenerator[Batch]:
-        """See Reader. A full read has no upper bound either: a record changed meanwhile would be in neither this read nor the last.
-
-        One that goes on where an earlier run stopped also reads what has changed since that run began.
-        """
+        """See Reader. A full read has no upper bound either: a record changed meanwhile would be in neither this read nor the last."""
         maybe_gone = await self._deletions.maybe_gone(table, span)
-        place = dict(span.resume or {})
-        began = datetime.fromisoformat(place.pop("began")) if place else span.end
-        async with aclosing(self._batches(table, span.start, span.end if span.start else None, place)) as batches:
+        async with aclosing(self._batches(table, span)) as batches:
             async for batch in batches:
                 maybe_gone -= _deleted_ids(batch.rows)
-                resume = {**batch.resume, "began": began.isoformat()} if batch.resume else None
-                yield Batch(_marked(batch.rows), resume, batch.expected)
-        if "job" in place:
-            # Its rows are of the moment when it began.
-            async with aclosing(self._batches(table, began - timedelta(seconds=self.connection.overlap_seconds), None, {})) as batches:
-                async for batch in batches:
-                    maybe_gone -= _deleted_ids(batch.rows)
-                    yield Batch(_marked(batch.rows))
+                yield Batch(_marked(batch.rows), batch.resume, batch.expected)
         async for batch in self._deletions.purged(table, maybe_gone):
             yield batch
 
@@ -93,13 +80,14 @@ class SalesforceReader(Reader):
             )
         return found
 
-    async def _batches(self, table: RawTable, start: datetime | None, end: datetime | None, place: dict) -> AsyncGenerator[Batch]:
+    async def _batches(self, table: RawTable, span: Span) -> AsyncGenerator[Batch]:
         """Records by the first field that Salesforce lets us filter; all of them where there is none (airbytehq/airbyte PR 68166)."""
         fields = tuple(await self.fields(table))
         for cursor in (*cursors(await self._salesforce.describe(table.object)), None):
-            wanted = Selection(table.object, fields, cursor, start if cursor else None, end if cursor else None)
+            start, end = (span.start, span.end) if span.start and cursor else (None, None)
+            wanted = Selection(table.object, fields, cursor, start, end)
             try:
-                async with aclosing(self._records.read(wanted, place or None)) as batches:
+                async with aclosing(self._records.read(wanted, span.resume)) as batches:
                     async for batch in batches:
                         yield batch
                 return

@@ -1,17 +1,19 @@
-"""Asynchronous reading behind a plain iterator: pages are fetched ahead, on one event loop in a thread, while dlt writes the last one."""
+"""Asynchronous reading behind a plain iterator: batches are fetched ahead, on one event loop in a thread, while dlt writes the last one."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
 
-PAGES_AHEAD = 4
+# What one stream holds of what nobody took yet. Many streams run at once, and memory is to stay flat.
+AHEAD_BYTES = 8 << 20
 _END = object()
 
 
@@ -34,9 +36,9 @@ class EventLoopThread:
         """The result of a coroutine, waited for."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-    def stream(self, source: Callable[[], AsyncIterator[T]]) -> Stream[T]:
-        """Begin to read `source` now; take the items whenever they are wanted."""
-        return Stream(self, source)
+    def stream(self, source: Callable[[], AsyncIterator[T]], size: Callable[[T], int]) -> Stream[T]:
+        """Begin to read `source` now; take the items whenever they are wanted. `size` gives an item's bytes, about."""
+        return Stream(self, source, size)
 
     async def _cancel_all(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -46,11 +48,13 @@ class EventLoopThread:
 
 
 class Stream(Generic[T]):
-    """Items of an asynchronous iterator, at most `PAGES_AHEAD` fetched before they are asked for. Raises what the iterator raised."""
+    """Items of an asynchronous iterator, some fetched before they are asked for. Raises what the iterator raised, once."""
 
-    def __init__(self, thread: EventLoopThread, source: Callable[[], AsyncIterator[T]]):
-        self._thread, self._source = thread, source
-        self._queue: asyncio.Queue[Any] = asyncio.Queue(maxsize=PAGES_AHEAD)
+    def __init__(self, thread: EventLoopThread, source: Callable[[], AsyncIterator[T]], size: Callable[[T], int]):
+        self._thread, self._source, self._size = thread, source, size
+        self._items: deque[Any] = deque()
+        self._bytes = 0
+        self._changed = asyncio.Condition()
         thread.run(self._start(contextvars.copy_context()))
 
     async def _start(self, context: contextvars.Context) -> None:
@@ -59,17 +63,37 @@ class Stream(Generic[T]):
     async def _fill(self) -> None:
         try:
             async for item in self._source():
-                await self._queue.put(item)
+                await self._put(item, self._size(item))
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever takes the items gets it
-            await self._queue.put(_Failure(error))
+            await self._put(_Failure(error), 0)
         else:
-            await self._queue.put(_END)
+            await self._put(_END, 0)
+
+    async def _put(self, item: Any, size: int) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._items or self._bytes + size <= AHEAD_BYTES)
+            self._items.append((item, size))
+            self._bytes += size
+            self._changed.notify_all()
+
+    async def _take(self) -> list[Any]:
+        """Everything that is there, at least one item."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: bool(self._items))
+            items = [item for item, _ in self._items]
+            self._items.clear()
+            self._bytes = 0
+            self._changed.notify_all()
+            return items
 
     def __iter__(self) -> Iterator[T]:
-        while (item := self._thread.run(self._queue.get())) is not _END:
-            if isinstance(item, _Failure):
-                raise item.error
-            yield item
+        while True:
+            for item in self._thread.run(self._take()):
+                if item is _END:
+                    return
+                if isinstance(item, _Failure):
+                    raise item.error
+                yield item
 
 
 class _Failure:

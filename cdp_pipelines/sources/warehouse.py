@@ -35,6 +35,31 @@ class Warehouse:
                 yield from (row[0] for row in some)
 
 
+def keep_newest(warehouse: Path, connection: Connection, tables: Iterable[RawTable]) -> None:
+    """Of each record only the newest version, of each set only its newest read: what the last load replaced goes, and what a stop left."""
+    with duckdb.connect(str(warehouse)) as db:
+        for table in tables:
+            relation = f'raw_{connection.kind}."{table.name}"'
+            if table.replace_by:
+                _remove_older(db, relation, connection.name, table.replace_by, f"found.{SYNCED_AT}")
+            _remove_older(db, relation, connection.name, table.key, f"{{'read': found.{SYNCED_AT}, 'row': found.rowid}}")
+
+
+def _remove_older(db: duckdb.DuckDBPyConnection, relation: str, connection: str, key: Iterable[str], version: str) -> None:
+    columns = [f'"{column_name(field)}"' for field in key]
+    db.execute(
+        f"create or replace temp table several as select {', '.join(columns)}, max({version}) as newest from {relation} as found "
+        f"where {CONNECTION} = ? group by all having min({version}) < max({version})",
+        [connection],
+    )
+    if db.execute("select count(*) from several").fetchall() != [(0,)]:
+        same = " and ".join(f"several.{c} is not distinct from found.{c}" for c in columns)
+        db.execute(
+            f"delete from {relation} as found using several where found.{CONNECTION} = ? and {same} and {version} < several.newest",
+            [connection],
+        )
+
+
 def remove_rows_of_older_full_reads(warehouse: Path, connection: Connection, full_since: Mapping[str, str]) -> None:
     """After a full read, what it did not see again is gone from the CRM. Done after every load, so that a stop in between mends itself."""
     with duckdb.connect(str(warehouse)) as db:

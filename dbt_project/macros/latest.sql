@@ -14,15 +14,15 @@ from (
 where version = 1
 {%- endmacro %}
 
-{# For tables whose rows are replaced together (all associations of a record): the rows that the newest load has for it. #}
+{# For tables whose rows are replaced together (all associations of a record): the rows of its newest read; all rows of a run have one time. #}
 {% macro latest_set(relation, key, replaced_by, columns) -%}
     {%- set wanted = ['connection', '_synced_at', '_deleted', '_merged_into'] + columns -%}
 select {{ wanted | join(', ') }}
 from (
     select {{ wanted | join(', ') }},
-        rank() over (partition by connection, {{ replaced_by | join(', ') }} order by _dlt_load_id desc nulls last) as set_version,
+        rank() over (partition by connection, {{ replaced_by | join(', ') }} order by _synced_at desc nulls last) as set_version,
         row_number() over (
-            partition by connection, {{ key | join(', ') }} order by _dlt_load_id desc nulls last, _synced_at desc nulls last
+            partition by connection, {{ key | join(', ') }} order by _synced_at desc nulls last, _dlt_load_id desc nulls last
         ) as version
     from {{ relation }}
 ) as versions

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cdp_pipelines.sandbox.hubspot.api import app
 from cdp_pipelines.sandbox.hubspot.options import HubSpotOptions
-from cdp_pipelines.sandbox.hubspot.properties import properties
+from cdp_pipelines.sandbox.hubspot.stock_properties import properties
 from tests.sandbox.hubspot_portal import UNLIMITED, new_store
 
 WORDS = [

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp
 
 from cdp_pipelines.sandbox.hubspot.options import HubSpotOptions
-from cdp_pipelines.sandbox.hubspot.properties import CONTACTS, properties
+from cdp_pipelines.sandbox.hubspot.properties import CONTACTS
 from cdp_pipelines.sandbox.hubspot.search import Search
+from cdp_pipelines.sandbox.hubspot.stock_properties import properties
 from cdp_pipelines.sandbox.hubspot.values import value
 from tests.sandbox.hubspot_portal import Portal, after, new_store
 

@@ -120,3 +120,21 @@ def test_activities_are_exported_without_deletions(call: Caller):
     rows = list(csv.DictReader(io.StringIO(call.http.get(f"{base}/{job['exportId']}/file.json").text, newline="")))
     assert {row["activityTypeId"] for row in rows} >= {"12", "104"} and "37" not in {row["activityTypeId"] for row in rows}
     assert '"New Status":' in next(row["attributes"] for row in rows if row["activityTypeId"] == "104")
+
+
+@pytest.mark.parametrize(("separator", "between"), [("semicolon", ";"), ("space", " ")])
+def test_the_format_ssv_has_the_separator_that_the_options_say(serve: Callable, store: MarketoStore, separator: str, between: str):
+    call = Caller(serve(app(store, MarketoOptions(ssv_separator=separator))))  # ty: ignore[invalid-argument-type]
+    wish = {"fields": ["id", "email"], "format": "SSV", "filter": {"createdAt": JUNE}}
+    job = call.post(f"{BASE}/create.json", wish)["result"][0]["exportId"]
+    call.post(f"{BASE}/{job}/enqueue.json")
+    assert call.get(f"{BASE}/{job}/status.json")["result"][0]["status"] == "Completed"
+    lines = call.http.get(f"{BASE}/{job}/file.json").text.splitlines()
+    assert lines[0] == f"id{between}email"
+    assert all(line.split(between)[0].isdigit() for line in lines[1:])
+    rows = f"email{between}title\nssv@new.example{between}CTO\n"
+    sent = call.http.post("/bulk/v1/leads.json", params={"format": "ssv"}, files={"file": ("leads.ssv", rows, "text/csv")}).json()
+    assert sent["success"]
+    assert call.get("/rest/v1/leads.json", filterType="email", filterValues="ssv@new.example", fields="title")["result"] == [
+        {"title": "CTO"}
+    ]

@@ -163,3 +163,14 @@ def test_short_pages_hold_less_than_was_asked_and_lose_nothing(serve: Callable, 
         token = page.get("nextPageToken")
         sizes.append(len(page["result"]))
     assert sizes == [5, 5, 2]
+
+
+def test_a_lead_tells_in_which_lists_it_is(call: Caller):
+    lead = call.post("/rest/v1/leads.json", {"input": [{"email": "member@new.example"}]})["result"][0]["id"]
+    path = f"/rest/v1/leads/{lead}/listMembership.json"
+    assert call.get(path)["result"] == []
+    first, second = call.get("/rest/v1/lists.json")["result"][:2]
+    for each in (first, second):
+        assert call.post(f"/rest/v1/lists/{each['id']}/leads.json", {"input": [{"id": lead}]})["result"][0]["status"] == "added"
+    assert call.get(path)["result"] == [{"listId": each["id"], "name": each["name"]} for each in (first, second)]
+    assert call.error("/rest/v1/leads/999999/listMembership.json") == "1004"

@@ -208,3 +208,9 @@ def test_an_unknown_object_reads_as_recorded(serve: Serve) -> None:
     recorded = fixture("recorded/unknown-object.json")
     answer = Caller(serve(app(new_store()))).get("query", q="SELECT Id,Name,BillingCity,IsDeleted FROM Accout")
     assert answer.json() == recorded
+
+
+def test_the_next_page_is_the_same_under_query_all(serve: Serve) -> None:
+    caller = Caller(serve(app(new_store(), SalesforceOptions(page_size=50))))
+    url = caller.get("queryAll", q="SELECT Id FROM Contact ORDER BY Id").json()["nextRecordsUrl"]
+    assert caller.http.get(url.replace("/query/", "/queryAll/")).json()["records"] == caller.http.get(url).json()["records"]

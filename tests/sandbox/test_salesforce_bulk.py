@@ -115,3 +115,31 @@ def test_results_are_read_with_the_version_that_made_the_job(serve: Serve) -> No
     url = serve(app(new_store()))
     job = create(Caller(url, "60.0"))["id"]
     assert Caller(url, "61.0").get(f"jobs/query/{job}/results").status_code == 409
+
+
+def test_pages_of_a_result_can_be_fetched_at_once(serve: Serve) -> None:
+    caller = Caller(serve(app(new_store(), SalesforceOptions(bulk_page_rows=7))))
+    job = create(caller)["id"]
+    path, pages, lists = f"/services/data/v62.0/jobs/query/{job}/resultPages", [], 0
+    while path:
+        body = caller.http.get(path).json()
+        assert 1 <= len(body["resultPages"]) <= 5
+        assert body["done"] is ("nextRecordsUrl" not in body)
+        pages += [page["resultUrl"] for page in body["resultPages"]]
+        path, lists = body.get("nextRecordsUrl"), lists + 1
+    assert lists > 1
+    rows = [row for page in pages for row in csv.DictReader(io.StringIO(caller.http.get(page).text, newline=""))]
+    assert rows == all_rows(caller, job, 7)
+
+
+def test_pages_of_a_result_come_since_version_58_and_from_a_finished_job(serve: Serve) -> None:
+    url = serve(app(new_store(), options := SalesforceOptions()))
+    job = create(Caller(url, "57.0"), "SELECT Id FROM Contact WHERE Name = 'nobody at all'")["id"]
+    assert Caller(url, "57.0").get(f"jobs/query/{job}/resultPages").status_code == 404
+    assert Caller(url, "62.0").get(f"jobs/query/{job}/resultPages").status_code == 409
+    caller = Caller(url)
+    job = create(caller, "SELECT Id FROM Contact WHERE Name = 'nobody at all'")["id"]
+    (page,) = caller.get(f"jobs/query/{job}/resultPages").json()["resultPages"]
+    assert caller.http.get(page["resultUrl"]).text == '"Id"\n'
+    options.bulk_hangs = True
+    assert caller.get(f"jobs/query/{job}/resultPages").status_code == 400

@@ -16,7 +16,7 @@ from cdp_pipelines.sandbox import credentials
 from cdp_pipelines.sandbox.salesforce import query
 from cdp_pipelines.sandbox.salesforce.api import app
 from cdp_pipelines.sandbox.salesforce.schema import objects
-from cdp_pipelines.sandbox.salesforce.soql import SoqlError
+from cdp_pipelines.sandbox.salesforce.soql_query import SoqlError
 from tests.sandbox.salesforce_org import new_store
 
 STORE = new_store()

@@ -198,3 +198,14 @@ def test_the_recycle_bin_gives_back_and_is_emptied(caller: Caller, store: Salesf
     )
     assert [e["success"] for e in emptied] == ["true", "false"]
     assert store.get(second) is None
+
+
+def test_calls_go_to_the_address_that_the_login_gave_too(caller: Caller) -> None:
+    (address,) = [e.text or "" for e in ElementTree.fromstring(login(caller).content).iter() if e.tag == f"{PARTNER}serverUrl"]
+    path = address.partition("/services/Soap/")[2]
+    assert path.startswith("u/59.0/00D")
+    made = caller.send("POST", "sobjects/Contact", {"LastName": "Lee"}).json()["id"]
+    assert caller.send("DELETE", f"sobjects/Contact/{made}").status_code == 204
+    (done,) = results(soap(caller, f"<urn:undelete><urn:ids>{made}</urn:ids></urn:undelete>", session_of(caller), path))
+    assert done["success"] == "true"
+    assert caller.get(f"sobjects/Contact/{made}").json()["LastName"] == "Lee"

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdp_pipelines.sandbox.salesforce import query
-from cdp_pipelines.sandbox.salesforce.soql import Comparison, SoqlError, parse
+from cdp_pipelines.sandbox.salesforce.soql import parse
+from cdp_pipelines.sandbox.salesforce.soql_query import Comparison, SoqlError
 from tests.sandbox.salesforce_org import new_store
 
 STORE = new_store()

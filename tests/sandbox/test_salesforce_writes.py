@@ -266,3 +266,19 @@ def test_a_campaign_member_names_its_person_once(caller: Caller) -> None:
 
 def test_users_cannot_be_deleted(caller: Caller, store: SalesforceStore) -> None:
     assert problem(caller.send("DELETE", f"sobjects/User/{store.me}"))["errorCode"] == "INVALID_TYPE_FOR_OPERATION"
+
+
+def test_ids_that_differ_only_in_case_are_two_records_in_every_call(caller: Caller) -> None:
+    seen: dict[str, str] = {}
+    ids = [row["Id"] for row in caller.query("SELECT Id FROM Contact")["records"]]
+    one, other = next((seen[key], i) for i in ids if seen.setdefault(key := i[:15].lower(), i) != i)
+    assert one[:15].lower() == other[:15].lower()
+    for long in (one, other):
+        assert caller.get(f"sobjects/Contact/{long[:15]}").json()["Id"] == long
+        assert caller.query(f"SELECT Id FROM Contact WHERE Id = '{long[:15]}'")["records"][0]["Id"] == long
+    before = caller.get(f"sobjects/Contact/{other}").json()
+    assert caller.send("PATCH", f"sobjects/Contact/{one[:15]}", {"Title": "Told apart"}).status_code == 204
+    assert caller.get(f"sobjects/Contact/{one}").json()["Title"] == "Told apart"
+    assert caller.send("DELETE", f"composite/sobjects?ids={one[:15]}").json()[0]["id"] == one
+    assert caller.get(f"sobjects/Contact/{one}").status_code == 404
+    assert caller.get(f"sobjects/Contact/{other}").json() == before

@@ -10,7 +10,7 @@ import pytest
 
 from cdp_pipelines.config import Settings
 from cdp_pipelines.crm_integrations.base_crm import AuthenticationError
-from cdp_pipelines.sources import extract
+from cdp_pipelines.sources import extract, warehouse
 from cdp_pipelines.sources.raw_tables import create_raw_tables
 from cdp_pipelines.sources.report import ExtractReport
 from cdp_pipelines.sources.warehouse import Warehouse
@@ -100,7 +100,7 @@ def test_a_full_read_that_fails_removes_nothing(settings):
 def test_rows_left_by_a_stop_after_a_full_load_go_with_the_next_run(settings, monkeypatch):
     run(settings, FakeReader({"contact": [[{"Id": "1"}, {"Id": "2"}]]}))
     with monkeypatch.context() as stopped, pytest.raises(KeyboardInterrupt):
-        stopped.setattr(extract, "remove_rows_of_older_full_reads", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        stopped.setattr(warehouse, "remove_rows_of_older_full_reads", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         run(settings, FakeReader({"contact": [[{"Id": "2"}]]}), full=True)
     assert len(query(settings, CONTACTS)) == 2
     run(settings, FakeReader({}))

@@ -114,16 +114,11 @@ def test_a_full_read_that_stops_goes_on_after_the_last_window(serve: Callable, t
     whole, _ = read(instance, table)
     exports = front.count("create.json")
     first, _ = read(instance, table, most=8)
-    changed = texts(first, key)[0]
-    if table == "leads":
-        store.edit_person(changed, {"phone": "+1 555 0155"}, instance.now())
     front.calls.clear()
     rest, error = read(instance, table, resume=first[-1].resume)
     assert error is None
     assert set(texts(first, key)) | set(texts(rest, key)) >= set(texts(whole, key))
     assert front.count("create.json") < exports - 4
-    if table == "leads":
-        assert "+1 555 0155" in texts(rest, "phone"), "what changed after it was read is read again"
 
 
 def test_a_full_read_by_ids_that_stops_goes_on_with_the_next_ones(

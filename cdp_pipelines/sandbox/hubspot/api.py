@@ -24,6 +24,7 @@ from cdp_pipelines.sandbox.hubspot.metadata_api import MetadataApi
 from cdp_pipelines.sandbox.hubspot.oauth_api import OAuthApi
 from cdp_pipelines.sandbox.hubspot.objects_api import ObjectsApi
 from cdp_pipelines.sandbox.hubspot.options import HubSpotOptions
+from cdp_pipelines.sandbox.hubspot.pipelines_api import PipelinesApi
 from cdp_pipelines.sandbox.hubspot.properties import object_type
 from cdp_pipelines.sandbox.hubspot.properties_api import PropertiesApi
 from cdp_pipelines.sandbox.hubspot.store import HubSpotStore
@@ -54,6 +55,7 @@ def app(store: HubSpotStore, options: HubSpotOptions | None = None) -> Starlette
         *gate.routes(("/crm/v4/associations", "/crm/associations/{version}"), _associations(objects, writes)),
         *gate.routes(("/crm/v3/associations",), _associations_v3(objects, writes)),
         *gate.routes(("/crm/v3/properties", "/crm/properties/{version}"), _properties(PropertiesApi(objects))),
+        *gate.routes(("/crm/v3/pipelines", "/crm/pipelines/{version}"), _pipelines(PipelinesApi(objects))),
         *gate.routes(("",), _around(objects, MetadataApi(objects, gate.limits))),
         *gate.routes(("",), _legacy(objects)),
         Route("/oauth/v1/token", oauth.token, methods=["POST"]),
@@ -125,24 +127,30 @@ def _properties(api: PropertiesApi) -> dict[str, list[Row]]:
     }  # fmt: skip
 
 
+def _pipelines(api: PipelinesApi) -> dict[str, list[Row]]:
+    one, stages, stage = "/{type}/{id}", "/{type}/{id}/stages", "/{type}/{id}/stages/{stage}"
+    return {
+        READ: [
+            ("GET", "/{type}", api.many), ("GET", one, api.one), ("GET", one + "/audit", api.audit), ("GET", stages, api.stages),
+            ("GET", stage, api.stage), ("GET", stage + "/audit", api.stage_audit),
+        ],
+        SCHEMA_WRITE: [
+            ("POST", "/{type}", api.create), ("PUT", one, api.replace), ("PATCH", one, api.update), ("DELETE", one, api.archive),
+            ("POST", stages, api.create_stage), ("PUT", stage, api.replace_stage), ("PATCH", stage, api.update_stage),
+            ("DELETE", stage, api.archive_stage),
+        ],
+    }  # fmt: skip
+
+
 def _around(objects: ObjectsApi, metadata: MetadataApi) -> dict[str, list[Row]]:
     schemas, links = PropertiesApi(objects), AssociationsApi(objects)
-    pipelines: list[Row] = []
-    for root in ("/crm/v3/pipelines/{type}", "/crm/pipelines/{version}/{type}"):
-        one = root + "/{id}"
-        pipelines += [
-            ("GET", root, metadata.pipelines), ("GET", one, metadata.pipeline), ("GET", one + "/audit", metadata.audit),
-            ("GET", one + "/stages", metadata.stages), ("GET", one + "/stages/{stage}", metadata.stage),
-            ("GET", one + "/stages/{stage}/audit", metadata.audit),
-        ]  # fmt: skip
     owners: list[Row] = []
     for root in ("/crm/v3/owners", "/crm/owners/{version}"):
         owners += [("GET", root, metadata.owners), ("GET", root + "/{id}", metadata.owner)]
-    custom = [f"{root}/schemas" for root in ("/crm/v3", "/crm-object-schemas/v3")]
+    custom = [f"{root}/schemas" for root in ("/crm/v3", "/crm-object-schemas/v3", "/crm-object-schemas/{version}")]
     usage = "/account-info/v3/api-usage/daily/private-apps"
     return {
         READ: [
-            *pipelines,
             ("GET", "/crm/v3/objects/{type}/{id}/associations/{end}", links.of_one_v3),
             ("GET", "/crm/v4/objects/{type}/{id}/associations/{end}", links.of_one),
             ("GET", "/crm/objects/{version}/{type}/{id}/associations/{end}", links.of_one),

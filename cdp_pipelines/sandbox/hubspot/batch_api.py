@@ -134,12 +134,13 @@ class BatchApi:
         Raises Refused.
         """
         owners, known, found = self._writes.owners(), self._objects.known(kind), []
+        places = self._store.pipelines.values(kind.plural)
         for given in batch_inputs(body, BATCH_MAX):
             trace = given.get("objectWriteTraceId")
             properties = given_properties(given)
             if keyed:
                 properties = {_id_property(given): text(given, "id"), **properties}
-            values, problems = check_values(known, properties, owners)
+            values, problems = check_values(known, properties, owners, places)
             found.append(_Input(given, None if trace is None else str(trace), values, problems))
         traces = [item.trace for item in found]
         for item in found:

@@ -11,15 +11,15 @@ from typing import Any
 from starlette.requests import Request
 
 from cdp_pipelines.sandbox.hubspot.errors import bad_input, invalid, wrong_values
-from cdp_pipelines.sandbox.hubspot.properties import DEAL_STAGES, Property
+from cdp_pipelines.sandbox.hubspot.properties import Property
 
 _EMAIL = re.compile(r"[^@\s,;<>()\[\]\\]+@[^@\s,;<>()\[\]\\.]+(\.[^@\s,;<>()\[\]\\.]+)+")
-# What a deal always has, and the values that there are.
-_NEVER_EMPTY: dict[str, dict[str, str]] = {"dealstage": dict.fromkeys(DEAL_STAGES, ""), "pipeline": {"default": ""}}
 _MOST_CHARACTERS = 65_536
 _LARGEST = 1e300
 
 Problem = dict[str, str]
+# Properties that a record always has, and the values that there are for them.
+Places = Mapping[str, Mapping[str, str]]
 
 
 async def json_body(request: Request) -> dict[str, Any]:
@@ -102,8 +102,10 @@ def given_properties(body: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def check_values(known: Mapping[str, Property], given: Mapping[str, Any], owners: set[str]) -> tuple[dict[str, str], list[Problem]]:
-    """Property values as HubSpot keeps them, and what is wrong with the others. `''` and null clear a property."""
+def check_values(
+    known: Mapping[str, Property], given: Mapping[str, Any], owners: set[str], places: Places
+) -> tuple[dict[str, str], list[Problem]]:
+    """Property values as HubSpot keeps them, and what is wrong with the others. `''` and null clear a property but those of `places`."""
     kept: dict[str, str] = {}
     problems: list[Problem] = []
     for name, sent in given.items():
@@ -112,15 +114,15 @@ def check_values(known: Mapping[str, Property], given: Mapping[str, Any], owners
                 raise _Wrong("PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist')
             if known[name].read_only:
                 raise _Wrong("READ_ONLY_VALUE", f'"{name}" is a read only property; its value cannot be set.')
-            kept[name] = _kept(known[name], _as_text(sent), owners)
+            kept[name] = _kept(known[name], _as_text(sent), owners, places)
         except _Wrong as wrong:
             problems.append({"name": name, "error": wrong.code, "message": str(wrong)})
     return kept, problems
 
 
-def checked_values(known: Mapping[str, Property], given: Mapping[str, Any], owners: set[str]) -> dict[str, str]:
+def checked_values(known: Mapping[str, Property], given: Mapping[str, Any], owners: set[str], places: Places) -> dict[str, str]:
     """Property values as HubSpot keeps them. Raises Refused."""
-    kept, problems = check_values(known, given, owners)
+    kept, problems = check_values(known, given, owners, places)
     if problems:
         raise wrong_values(problems)
     return kept
@@ -138,9 +140,9 @@ def _as_text(sent: Any) -> str:
     return "" if sent is None else str(sent)
 
 
-def _kept(of: Property, sent: str, owners: set[str]) -> str:
+def _kept(of: Property, sent: str, owners: set[str], places: Places) -> str:
     if sent == "":
-        if of.name in _NEVER_EMPTY:
+        if of.name in places:
             raise _Wrong("REQUIRED_FIELD", f"{of.name} cannot be empty")
         return ""
     if len(sent) > _MOST_CHARACTERS:
@@ -161,7 +163,7 @@ def _kept(of: Property, sent: str, owners: set[str]) -> str:
                 if sent not in owners:
                     raise _Wrong("INVALID_OWNER_ID", f"Owner {sent} does not exist")
                 return sent
-            allowed = _NEVER_EMPTY.get(of.name) or of.choices()
+            allowed = places.get(of.name) or of.choices()
             if of.field_type == "checkbox":
                 for part in filter(None, sent.split(";")):
                     _choice(of, part, allowed)

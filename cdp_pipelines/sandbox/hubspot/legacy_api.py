@@ -11,7 +11,8 @@ from starlette.responses import Response
 from cdp_pipelines.sandbox.hubspot.errors import answer, invalid, not_found
 from cdp_pipelines.sandbox.hubspot.inputs import names, whole
 from cdp_pipelines.sandbox.hubspot.objects_api import ObjectsApi
-from cdp_pipelines.sandbox.hubspot.properties import COMPANIES, CONTACTS, DEAL_STAGES, DEALS, ObjectType
+from cdp_pipelines.sandbox.hubspot.pipelines import Pipeline
+from cdp_pipelines.sandbox.hubspot.properties import COMPANIES, CONTACTS, DEALS, ObjectType
 from cdp_pipelines.sandbox.hubspot.records import Record, milliseconds, page
 from cdp_pipelines.sandbox.hubspot.values import history, value
 
@@ -61,26 +62,7 @@ class LegacyApi:
 
     async def pipelines(self, request: Request) -> Response:
         """GET the pipelines of deals: a bare list."""
-        stages = [
-            {
-                "stageId": key,
-                "label": label,
-                "probability": float(chance),
-                "active": True,
-                "displayOrder": n,
-                "closedWon": key == "closedwon",
-            }
-            for n, (key, (label, chance)) in enumerate(DEAL_STAGES.items())
-        ]
-        pipeline = {
-            "pipelineId": "default",
-            "stages": stages,
-            "label": "Sales Pipeline",
-            "active": True,
-            "displayOrder": 0,
-            "staticDefault": True,
-        }
-        return answer([pipeline])
+        return answer([_pipeline(p) for p in self._store.pipelines.all("deals").values()])
 
     def _page(self, request: Request, kind: ObjectType) -> tuple[list[Record], int | None]:
         limit = whole(request.query_params.get("limit", 100), "limit")
@@ -141,6 +123,22 @@ class LegacyApi:
                 "source": versions[0].source if versions else "CALCULATED", "sourceId": (versions[0].source_id if versions else None),
             }  # fmt: skip
         return shown
+
+
+def _pipeline(pipeline: Pipeline) -> dict[str, Any]:
+    stages = [
+        {
+            "stageId": s.id,
+            "label": s.label,
+            "probability": float(s.probability),
+            "active": True,
+            "displayOrder": s.order,
+            "closedWon": s.won,
+        }
+        for s in pipeline.in_order()
+    ]
+    about = {"pipelineId": pipeline.id, "stages": stages, "label": pipeline.label, "active": True, "displayOrder": pipeline.order}
+    return about | {"staticDefault": pipeline.id == "default"}
 
 
 def _as_milliseconds(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Calls on what surrounds the records: pipelines, owners, the account."""
+"""Calls on what surrounds the records: owners, the account."""
 
 from __future__ import annotations
 
@@ -12,49 +12,16 @@ from cdp_pipelines.sandbox.hubspot.errors import answer, invalid, not_found
 from cdp_pipelines.sandbox.hubspot.inputs import flag, whole
 from cdp_pipelines.sandbox.hubspot.limits import Limits
 from cdp_pipelines.sandbox.hubspot.objects_api import ObjectsApi
-from cdp_pipelines.sandbox.hubspot.properties import DEAL_STAGES, LIFECYCLE_STAGES
 from cdp_pipelines.sandbox.hubspot.records import timestamp
 from cdp_pipelines.sandbox.hubspot.translate import owner_id
 from cdp_pipelines.sandbox.people import Owner
 
-_SINCE = {"createdAt": "1970-01-01T00:00:00Z", "updatedAt": "1970-01-01T00:00:00Z"}
-
 
 class MetadataApi:
-    """Handlers for pipelines, owners and the account."""
+    """Handlers for owners and the account."""
 
     def __init__(self, objects: ObjectsApi, limits: Limits):
         self._objects, self._limits, self._options = objects, limits, objects.options
-
-    async def pipelines(self, request: Request) -> Response:
-        """GET the pipelines of a type."""
-        return answer({"results": _pipelines(self._objects.kind(request).plural)})
-
-    async def pipeline(self, request: Request) -> Response:
-        """GET one pipeline."""
-        return answer(self._pipeline(request))
-
-    async def stages(self, request: Request) -> Response:
-        """GET a pipeline's stages."""
-        return answer({"results": self._pipeline(request)["stages"]})
-
-    async def stage(self, request: Request) -> Response:
-        """GET one stage."""
-        for found in self._pipeline(request)["stages"]:
-            if found["id"] == request.path_params["stage"]:
-                return answer(found)
-        raise not_found(request.path_params["stage"])
-
-    async def audit(self, request: Request) -> Response:
-        """GET what was changed in a pipeline: nothing."""
-        self._pipeline(request)
-        return answer({"results": []})
-
-    def _pipeline(self, request: Request) -> dict[str, Any]:
-        for found in _pipelines(self._objects.kind(request).plural):
-            if found["id"] == request.path_params["id"]:
-                return found
-        raise not_found(request.path_params["id"])
 
     async def owners(self, request: Request) -> Response:
         """GET a page of owners."""
@@ -124,22 +91,3 @@ def _owner(owner: Owner) -> dict[str, Any]:
 
 def _user_id(owner: Owner) -> int:
     return 73_074_756 + owner.number
-
-
-def _pipelines(kind: str) -> list[dict[str, Any]]:
-    if kind == "deals":
-        stages = [
-            _stage(n, key, label, {"isClosed": "true" if key.startswith("closed") else "false", "probability": chance})
-            for n, (key, (label, chance)) in enumerate(DEAL_STAGES.items())
-        ]
-        return [{"label": "Sales Pipeline", "displayOrder": 0, "id": "default", "stages": stages, **_SINCE, "archived": False}]
-    if kind == "contacts":
-        stages = [_stage(n, *names, {"isClosed": "false", "state": "OPEN"}) for n, names in enumerate(LIFECYCLE_STAGES.items())]
-        label = "Lifecycle Stage Pipeline"
-        return [{"label": label, "displayOrder": 0, "id": "contacts-lifecycle-pipeline", "stages": stages, **_SINCE, "archived": False}]
-    return []
-
-
-def _stage(order: int, key: str, label: str, metadata: dict[str, str]) -> dict[str, Any]:
-    found = {"label": label, "displayOrder": order, "metadata": metadata, "id": key, **_SINCE}
-    return found | {"writePermissions": "CRM_PERMISSIONS_ENFORCEMENT", "archived": False}

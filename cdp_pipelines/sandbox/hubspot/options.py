@@ -24,22 +24,23 @@ class HubSpotOptions:
     and `time_zone` are the account's; its day ends at midnight there.
 
     Limits: `tier` (free, professional, enterprise) sets calls per ten seconds and per day unless these say something else; None lifts a
-    limit. `api_add_on` is HubSpot's paid extension of both. `retry_after` is whether a 429 says how long to wait (HubSpot does not promise
-    it), `rate_limit_category` whether its body has a category, as newer ones do, `secondly_headers` whether the deprecated headers come. `calls_per_10_seconds` and `calls_per_day` are a number, "tier" or None;
-    `searches_per_second` is apart from them. `max_url` is the length beyond which an address gets 414 (measured by others).
+    limit. `api_add_on` is HubSpot's paid extension of both. `retry_after` is whether a 429 says how long to wait (approximated: HubSpot does not
+    promise it), `rate_limit_category` whether its body has a category, as newer ones do, `secondly_headers` whether the deprecated headers come. `calls_per_10_seconds` and `calls_per_day` are a number, "tier" or None;
+    `searches_per_second` is apart from them. `max_url` is the length beyond which an address gets 414 (approximated: measured by others).
 
     Properties: `lead_score` is whether the portal has a property `hs_lead_score` (none has by nature), `legacy_score` whether it still has
     `hubspotscore` (HubSpot retired it on 2025-08-31).
 
     Reading: `search_lag_seconds` is how long search does not see a change (approximated: HubSpot says "a few moments"), `search_cap` the
-    number of results beyond which search does not page, `epoch_zero_fails` whether a search for the moment 0 fails with 500 (reported, not
-    documented). `association_inputs` is 1,000 in the documentation, 100 in a changelog. Pages of a search have at most
+    number of results beyond which search does not page, `epoch_zero_fails` whether a search for the moment 0 fails with 500 (approximated:
+    reported, not documented). `association_inputs` is approximated: 1,000 in the documentation, 100 in a changelog. Pages of a search have at most
     `search_page_most` records whatever was asked for, with a next page as long as there is more.
     `association_page` is the most that a page of associations holds, `inline_associations` the most that a record holds in itself.
 
     Writing: with `lifecycle_forward_only` setting an earlier lifecycle stage answers success and changes nothing, unless it was cleared
-    before (approximated: known of the older API). `merge_mints_new_id` gives the survivor of a merge a new id, as newer portals do.
-    `silent_malformed_upsert` answers 200 with no results to an upsert without `inputs`. `partial_validation_errors` lets a batch with trace
+    before (approximated: known of the older API). `merge_mints_new_id` gives the survivor of a merge a new id, as newer portals do
+    (approximated: which ones is not documented).
+    `silent_malformed_upsert` answers 200 with no results to an upsert without `inputs` (approximated: reported, not documented). `partial_validation_errors` lets a batch with trace
     ids succeed for its valid inputs (approximated: one recorded answer refuses them all). `app_id` is the integration that writes.
     `merges_at_most` is how many records one may take in.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from cdp_pipelines.sandbox.hubspot.associations import Links, Types, no_links, primary, unlabelled
 from cdp_pipelines.sandbox.hubspot.events import Happening, Listener, What
+from cdp_pipelines.sandbox.hubspot.pipelines import Pipelines
 from cdp_pipelines.sandbox.hubspot.properties import COMPANIES, CONTACTS, DEALS, LIFECYCLE_STAGES, ObjectType
 from cdp_pipelines.sandbox.hubspot.records import Record, Records
 from cdp_pipelines.sandbox.hubspot.schema import Schema
@@ -20,7 +21,7 @@ MORE_EMAILS = "hs_additional_emails"
 
 
 class Portal:
-    """Records by type, the links between them, the definitions of their properties.
+    """Records by type, the links between them, the definitions of their properties, their pipelines.
 
     Everything that changes a record goes through here, is stamped with its moment and told to the `listeners`. With
     `association_changes_bump`, a record whose number of associated records changes counts as modified, because HubSpot writes that number
@@ -31,7 +32,7 @@ class Portal:
         self.association_changes_bump = association_changes_bump
         self.records: dict[str, Records] = {}
         self.links: list[Links] = no_links()
-        self.schema = Schema()
+        self.schema, self.pipelines = Schema(), Pipelines()
         # Records that were merged away -> the record that stands for them now; by type, because ids of two types may be equal.
         self.merges: dict[str, dict[int, int]] = {}
         self.listeners: list[Listener] = []

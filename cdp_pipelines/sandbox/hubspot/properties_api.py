@@ -39,8 +39,10 @@ class PropertiesApi:
         self._objects, self._schema = objects, objects.store.schema
 
     async def many(self, request: Request) -> Response:
-        """GET all property definitions of a type, or the archived ones."""
+        """GET all property definitions of a type, or the archived ones. None of them holds sensitive data."""
         kind = self._objects.kind(request)
+        if request.query_params.get("dataSensitivity", "non_sensitive") != "non_sensitive":
+            return answer({"results": []})
         if flag(request, "archived"):
             gone = self._schema.archived(kind.plural).values()
             return answer({"results": [self._archived(p, order, at) for order, (p, at) in enumerate(gone)]})

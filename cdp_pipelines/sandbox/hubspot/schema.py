@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from cdp_pipelines.sandbox.hubspot.properties import Property, properties
+from cdp_pipelines.sandbox.hubspot.properties import Property
+from cdp_pipelines.sandbox.hubspot.stock_properties import properties
 
 GROUPS = {"contacts": "contactinformation", "companies": "companyinformation", "deals": "dealinformation"}
 

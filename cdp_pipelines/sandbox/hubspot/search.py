@@ -1,48 +1,27 @@
-"""Search: filters, sorts and pages over the live records of a type.
-
-Where the documentation is silent, approximated: a record without a value matches NEQ, NOT_IN and NOT_CONTAINS_TOKEN and no other
-comparison; it sorts last; a token is a run of letters and digits, and `*` stands for anything within a token or the whole value.
-"""
+"""Search: filters, sorts and pages over the live records of a type. A record without a value sorts last (approximated)."""
 
 from __future__ import annotations
 
 import json
-import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
 from cdp_pipelines.sandbox import clock
-from cdp_pipelines.sandbox.hubspot.errors import Refused, bad_input, invalid, unknown_property
+from cdp_pipelines.sandbox.hubspot.errors import bad_input, invalid, unknown_property
+from cdp_pipelines.sandbox.hubspot.filters import EVER, Filter, association_test, comparable, compile_filter, span_of
 from cdp_pipelines.sandbox.hubspot.inputs import objects, text, whole
 from cdp_pipelines.sandbox.hubspot.options import HubSpotOptions
 from cdp_pipelines.sandbox.hubspot.properties import ObjectType, Property, object_type
-from cdp_pipelines.sandbox.hubspot.records import Record, milliseconds
+from cdp_pipelines.sandbox.hubspot.records import Record
 from cdp_pipelines.sandbox.hubspot.store import HubSpotStore
 from cdp_pipelines.sandbox.hubspot.values import value
 
 MAX_GROUPS, MAX_FILTERS, MAX_ALL_FILTERS = 5, 6, 18
-_TOKEN = re.compile(r"[^\W_]+")
 MAX_QUERY = 3_000
-_EVER = 2**62  # milliseconds
 _BOUNDS = {"GT", "GTE", "LT", "LTE"}
-
-Test = Callable[[str | None], bool]
-
-
-@dataclass(frozen=True)
-class Filter:
-    """A condition on one property. `span` is the same as the first and the last millisecond that match, where it can be said so."""
-
-    property: str
-    operator: str
-    test: Test
-    span: tuple[int, int] | None = None
 
 
 class Search:
@@ -97,7 +76,8 @@ class Search:
         return _cut(ids, bounds, descending, known)
 
     def _versions(self) -> list[int]:
-        return [*(records.version for records in self.store.records.values()), self.store.schema.version, self._options.epoch_zero_fails]
+        changed = [self.store.schema.version, self.store.pipelines.version]
+        return [*(records.version for records in self.store.records.values()), *changed, self._options.epoch_zero_fails]
 
     def _matching(
         self, kind: ObjectType, known: dict[str, Property], groups: list[Any], query: str, stale: dict[int, Record | None]
@@ -129,7 +109,7 @@ class Search:
         for group in groups:
             inside = np.ones(len(ids), dtype=bool)
             for condition in group:
-                first, last = condition.span or (-_EVER, _EVER)
+                first, last = condition.span or (-EVER, EVER)
                 moments = created if condition.property == "createdate" else updated
                 inside &= (moments >= first) & (moments <= last)
             found |= inside
@@ -160,106 +140,12 @@ class Search:
     def _compile(self, kind: ObjectType, known: dict[str, Property], given: dict[str, Any]) -> Filter:
         name, operator = given["propertyName"], given["operator"]
         if name.startswith("associations.") and object_type(name.partition(".")[2]):
-            return Filter(name, operator, _association_test(operator, given))
+            return Filter(name, operator, association_test(operator, given))
         if name not in known:
             raise unknown_property(name)
         test = compile_filter(known[name], operator, given, epoch_zero_fails=self._options.epoch_zero_fails)
-        span = _span(known[name], operator, given) if name in ("createdate", kind.modified) else None
+        span = span_of(known[name], operator, given) if name in ("createdate", kind.modified) else None
         return Filter(name, operator, test, span)
-
-
-def _span(of: Property, operator: str, given: dict[str, Any]) -> tuple[int, int] | None:
-    if operator not in ("GT", "GTE", "LT", "LTE", "EQ", "BETWEEN"):
-        return None
-    bound = max(-_EVER, min(comparable(of, str(given["value"])), _EVER))
-    if operator == "BETWEEN":
-        return bound, max(-_EVER, min(comparable(of, str(given["highValue"])), _EVER))
-    first = {"GT": bound + 1, "GTE": bound, "EQ": bound}.get(operator, -_EVER)
-    return first, {"LT": bound - 1, "LTE": bound, "EQ": bound}.get(operator, _EVER)
-
-
-def _association_test(operator: str, given: dict[str, Any]) -> Test:
-    if operator in ("HAS_PROPERTY", "NOT_HAS_PROPERTY"):
-        return (lambda text: bool(text)) if operator == "HAS_PROPERTY" else (lambda text: not text)
-    values = given.get("values") if operator in ("IN", "NOT_IN") else [given.get("value")]
-    if operator not in ("EQ", "NEQ", "IN", "NOT_IN") or not isinstance(values, list):
-        raise bad_input(f"{operator} is not a valid operator for associations, or its values are missing")
-    wanted = set(map(str, values))
-    inside = operator in ("EQ", "IN")
-    return lambda text: bool(wanted & set((text or "").split(";"))) is inside
-
-
-def compile_filter(of: Property, operator: str, given: dict[str, Any], *, epoch_zero_fails: bool = True) -> Test:
-    """A function that tells whether a property's text matches. Raises Refused for an operator or a value that does not fit."""
-    if operator in ("HAS_PROPERTY", "NOT_HAS_PROPERTY"):
-        return (lambda text: bool(text)) if operator == "HAS_PROPERTY" else (lambda text: not text)
-    if operator in ("IN", "NOT_IN"):
-        values = given.get("values")
-        if not isinstance(values, list) or not values:
-            raise invalid(f"Filter on {of.name}: {operator} needs values")
-        # For text HubSpot compares its lower-cased value with what was sent, so that capitals in `values` never match.
-        wanted = set(map(str, values)) if of.type in ("string", "enumeration") else {comparable(of, str(v)) for v in values}
-
-        def inside(text: str | None) -> bool:
-            return bool(text) and (text.lower() if of.type == "string" else comparable(of, text)) in wanted
-
-        return inside if operator == "IN" else lambda text: not inside(text)
-    if "value" not in given:
-        raise invalid(f"Filter on {of.name}: {operator or 'the operator'} needs a value")
-    if operator in ("CONTAINS_TOKEN", "NOT_CONTAINS_TOKEN"):
-        pattern = str(given["value"]).lower()
-
-        def holds(text: str | None) -> bool:
-            return bool(text) and _has_token(text.lower(), pattern)
-
-        return holds if operator == "CONTAINS_TOKEN" else lambda text: not holds(text)
-    if epoch_zero_fails and of.type in ("datetime", "date") and str(given["value"]) == "0":
-        raise Refused(500, "internal error")
-    bound = comparable(of, str(given["value"]))
-    if operator == "BETWEEN":
-        if "highValue" not in given:
-            raise invalid(f"Filter on {of.name}: BETWEEN needs highValue")
-        high = comparable(of, str(given["highValue"]))
-        return lambda text: bool(text) and bound <= comparable(of, text) <= high
-    comparisons: dict[str, Test] = {
-        "EQ": lambda text: bool(text) and comparable(of, text) == bound,
-        "NEQ": lambda text: not text or comparable(of, text) != bound,
-        "LT": lambda text: bool(text) and comparable(of, text) < bound,
-        "LTE": lambda text: bool(text) and comparable(of, text) <= bound,
-        "GT": lambda text: bool(text) and comparable(of, text) > bound,
-        "GTE": lambda text: bool(text) and comparable(of, text) >= bound,
-    }
-    if operator not in comparisons:
-        raise invalid(f"Invalid input JSON: {operator} is not a valid operator")
-    return comparisons[operator]
-
-
-def comparable(of: Property, text: str) -> Any:
-    """A property's text as something that compares as its type does. Raises Refused when it is not of that type."""
-    try:
-        match of.type:
-            case "number":
-                return int(text) if text.lstrip("-").isdigit() else float(text)
-            case "datetime" | "date":
-                return int(text) if text.lstrip("-").isdigit() else milliseconds(_aware(datetime.fromisoformat(text)))
-            case "enumeration":
-                return text
-            case _:
-                return text.lower()
-    except (ValueError, OverflowError):
-        raise invalid(f"There was a problem with the request: {of.name} is a {of.type}") from None
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _has_token(text: str, pattern: str) -> bool:
-    pattern = pattern.replace("[", "[[]").replace("?", "[?]")  # only the star stands for something
-    if fnmatchcase(text, pattern):
-        return True
-    wanted, tokens = pattern.split(), _TOKEN.findall(text)
-    return all(any(fnmatchcase(token, word) for token in tokens) for word in wanted)
 
 
 def _filters(given: dict[str, Any]) -> list[dict[str, Any]]:

@@ -201,7 +201,9 @@ class HubSpotStore(Portal):
 
     def edit_deal(self, deal: str, fields: dict[str, Any], at: datetime) -> None:
         """See CrmStore. HubSpot moves the contacts of a deal that is won on to the stage Customer."""
-        self.set_properties(DEALS, int(deal), {translate.DEAL_FIELDS[f]: translate.text_of(f, v) for f, v in fields.items()}, at)
+        record = self.records["deals"].get(int(deal))
+        texts = {translate.DEAL_FIELDS[f]: translate.text_of(f, v) for f, v in fields.items()}
+        self.set_properties(DEALS, record.id, self.pipelines.completed("deals", texts, record.properties), at)
         if fields.get("stage") is not None:
             self.advance_contacts(self.records["deals"].get(int(deal)), at)
 
@@ -219,9 +221,11 @@ class HubSpotStore(Portal):
 
     def advance_contacts(self, deal: Record, at: datetime) -> None:
         """Move a deal's contacts on: to the stage Customer when it is won, to Opportunity while it is not lost."""
-        stage = deal.properties["dealstage"]
-        reached = "customer" if stage == "closedwon" else "opportunity"
-        for contact in self.associated(DEALS, deal.id, CONTACTS) if stage != "closedlost" else ():
+        stage = self.pipelines.stage("deals", deal.properties["dealstage"])
+        if stage is None or (stage.closed and not stage.won):
+            return
+        reached = "customer" if stage.won else "opportunity"
+        for contact in self.associated(DEALS, deal.id, CONTACTS):
             if further(reached, self.records["contacts"].get(contact).properties.get("lifecyclestage", "")):
                 self.set_properties(CONTACTS, contact, {"lifecyclestage": reached}, at, "DEALS")
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from cdp_pipelines.sandbox.hubspot.properties import COMPANIES, CONTACTS, DEAL_STAGES, DEALS, ObjectType
+from cdp_pipelines.sandbox.hubspot.pipelines import Stage
+from cdp_pipelines.sandbox.hubspot.properties import COMPANIES, CONTACTS, DEALS, ObjectType
 from cdp_pipelines.sandbox.hubspot.records import Record, Version, milliseconds, timestamp
 
 if TYPE_CHECKING:
@@ -47,10 +48,9 @@ def _became_lead(store: HubSpotStore, record: Record) -> str | None:
     return str(milliseconds(moments[-1])) if moments else None
 
 
-def probability(record: Record) -> Decimal:
+def probability(store: HubSpotStore, record: Record) -> Decimal:
     """The chance of a deal's stage, with the digits of a binary double, as HubSpot gives them."""
-    _, chance = DEAL_STAGES[record.properties["dealstage"]]
-    return Decimal(float(chance))
+    return Decimal(float(_stage(store, record).probability))
 
 
 def _in_home_currency(record: Record) -> Decimal | None:
@@ -66,8 +66,10 @@ def _flag(truth: bool) -> str:
     return "true" if truth else "false"
 
 
-def _is_closed(record: Record) -> bool:
-    return record.properties["dealstage"] in ("closedwon", "closedlost")
+def _stage(store: HubSpotStore, record: Record) -> Stage:
+    found = store.pipelines.stage("deals", record.properties["dealstage"])
+    assert found is not None, f"there is no stage {record.properties['dealstage']}"
+    return found
 
 
 def _days_to_close(store: HubSpotStore, record: Record) -> str | None:
@@ -77,7 +79,7 @@ def _days_to_close(store: HubSpotStore, record: Record) -> str | None:
 
 def _weighted(store: HubSpotStore, record: Record) -> str | None:
     home = _in_home_currency(record)
-    return None if home is None else f"{home * probability(record):f}"
+    return None if home is None else f"{home * probability(store, record):f}"
 
 
 def _modified(store: HubSpotStore, record: Record) -> str:
@@ -120,13 +122,13 @@ _OF: dict[str, dict[str, Calculated]] = {
     "deals": {
         "amount_in_home_currency": lambda store, r: _plain(_in_home_currency(r)),
         "hs_exchange_rate": lambda store, r: _plain(RATES.get(r.properties.get("deal_currency_code", "USD"))),
-        "hs_deal_stage_probability": lambda store, r: f"{probability(r):f}",
+        "hs_deal_stage_probability": lambda store, r: f"{probability(store, r):f}",
         "hs_projected_amount": _weighted,
-        "hs_is_closed": lambda store, r: _flag(_is_closed(r)),
-        "hs_is_closed_won": lambda store, r: _flag(r.properties["dealstage"] == "closedwon"),
-        "hs_is_closed_lost": lambda store, r: _flag(r.properties["dealstage"] == "closedlost"),
+        "hs_is_closed": lambda store, r: _flag(_stage(store, r).closed),
+        "hs_is_closed_won": lambda store, r: _flag(_stage(store, r).won),
+        "hs_is_closed_lost": lambda store, r: _flag(_stage(store, r).closed and not _stage(store, r).won),
         "days_to_close": _days_to_close,
-        "hs_open_deal_create_date": lambda store, r: str(0 if _is_closed(r) else milliseconds(r.created)),
+        "hs_open_deal_create_date": lambda store, r: str(0 if _stage(store, r).closed else milliseconds(r.created)),
         "num_associated_contacts": lambda store, r: str(store.count(DEALS, r.id, CONTACTS)),
     },
 }

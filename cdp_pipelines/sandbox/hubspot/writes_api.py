@@ -103,7 +103,7 @@ class WritesApi:
 
     def values(self, kind: ObjectType, given: dict[str, Any]) -> dict[str, str]:
         """Property values as they are kept. Raises Refused."""
-        return checked_values(self.objects.known(kind), given, self.owners())
+        return checked_values(self.objects.known(kind), given, self.owners(), self.store.pipelines.values(kind.plural))
 
     def owners(self) -> set[str]:
         """The ids of the owners that a record can have."""
@@ -125,6 +125,7 @@ class WritesApi:
 
     def make(self, kind: ObjectType, values: dict[str, str], links: list[Link], at: datetime) -> Record:
         """A new record of checked values, linked."""
+        values = self.store.pipelines.completed(kind.plural, values, {})
         record = self.store.create(kind, {"hs_object_source_id": str(self.options.app_id), **values}, at, SOURCE)
         for link in links:
             self.connect(link.links, kind, record.id, link.other, link.types, at)
@@ -139,6 +140,7 @@ class WritesApi:
         stage, old = kept.get("lifecyclestage"), record.properties.get("lifecyclestage", "")
         if stage and old and self.options.lifecycle_forward_only and not further(stage, old):
             del kept["lifecyclestage"]
+        kept = self.store.pipelines.completed(kind.plural, kept, record.properties)
         self.store.set_properties(kind, found, kept, at, SOURCE)
         if kind is DEALS and kept.get("dealstage"):
             self.store.advance_contacts(self.store.records[kind.plural].get(found), at)

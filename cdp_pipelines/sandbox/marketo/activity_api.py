@@ -22,12 +22,11 @@ from cdp_pipelines.sandbox.marketo.envelope import (
     success,
     whole,
 )
-from cdp_pipelines.sandbox.marketo.fields import LEAD_LABELS, REST_FIELDS
+from cdp_pipelines.sandbox.marketo.lead_fields import LeadFields
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
 
 MOST_TYPES, MOST_LEADS = 10, 30
-_NAMES = {number: name for name, (number, _) in LEAD_LABELS.items()}
 
 
 class ActivityApi:
@@ -63,10 +62,10 @@ class ActivityApi:
         """`leadchanges.json`. As in the real one, changes of other fields than the asked ones come too, unless the options say no."""
         params.need("fields")
         fields, wanted = params.many("fields"), self._leads(params)
-        if unknown := next((f for f in fields if f not in REST_FIELDS), None):
+        if unknown := next((f for f in fields if f not in self.store.fields.by_name), None):
             raise ApiError(1006, f"Field '{unknown}' not found")
         found, more, token = self._block(params, (12, 13))
-        changes = [_lead_change(a) for a in found if wanted is None or a["leadId"] in wanted]
+        changes = [_lead_change(a, self.store.fields) for a in found if wanted is None or a["leadId"] in wanted]
         if not self.options.lead_changes_of_other_fields:
             changes = [c for c in changes if not c["fields"] or c["fields"][0]["name"] in fields]
         return _page(changes, more, token)
@@ -119,12 +118,13 @@ def _page(found: list[dict[str, Any]], more: bool, token: str) -> Response:
     return reply({"requestId": request_id(), "result": found, "success": True, "nextPageToken": token, "moreResult": more})
 
 
-def _lead_change(activity: Activity) -> dict[str, Any]:
+def _lead_change(activity: Activity, known: LeadFields) -> dict[str, Any]:
     attributes = {a["name"]: a["value"] for a in activity["attributes"]}
     fields = []
     if activity["activityTypeId"] == 13:
         change = {"newValue": attributes.get("New Value"), "oldValue": attributes.get("Old Value")}
         number = activity["primaryAttributeValueId"]
-        fields = [{"id": number, "name": _NAMES.get(number, activity["primaryAttributeValue"]), **change}]
+        name = known.all[number].name if number in known.all else None
+        fields = [{"id": number, "name": name or activity["primaryAttributeValue"], **change}]
     kept = {k: v for k, v in activity.items() if k in ("id", "marketoGUID", "leadId", "activityDate", "activityTypeId", "campaignId")}
     return kept | {"fields": fields, "attributes": activity["attributes"]}

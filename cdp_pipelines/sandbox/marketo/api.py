@@ -13,8 +13,9 @@ from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.marketo.activity_api import ActivityApi
 from cdp_pipelines.sandbox.marketo.bulk import Exports, Kind
 from cdp_pipelines.sandbox.marketo.campaign_api import CampaignApi
-from cdp_pipelines.sandbox.marketo.describe import OBJECTS, describe_leads, describe_leads_2
+from cdp_pipelines.sandbox.marketo.describe import OBJECTS
 from cdp_pipelines.sandbox.marketo.envelope import NOT_FOUND, ApiError, Params, failure, success
+from cdp_pipelines.sandbox.marketo.field_api import FieldApi
 from cdp_pipelines.sandbox.marketo.gate import Gate
 from cdp_pipelines.sandbox.marketo.imports import Imports
 from cdp_pipelines.sandbox.marketo.lead_api import LeadApi
@@ -70,6 +71,7 @@ def app(store: MarketoStore, options: MarketoOptions | None = None) -> Starlette
     async def unknown(request: Request, error: Exception) -> Response:
         return failure(NOT_FOUND)
 
+    _field_routes(routes, FieldApi(store, options))
     _lead_routes(routes, leads, writes)
     _list_routes(routes, ListApi(store, leads))
     _activity_routes(routes, ActivityApi(store, options))
@@ -90,14 +92,20 @@ def app(store: MarketoStore, options: MarketoOptions | None = None) -> Starlette
     return made
 
 
+def _field_routes(routes: _Routes, fields: FieldApi) -> None:
+    def add(path: str, *answers: Answer | None) -> None:
+        routes.add("leads", f"/rest/v1/leads/{path}.json", *answers)
+
+    add("describe", fields.describe)
+    add("describe2", fields.describe_2)
+    add("schema/fields", fields.schema, fields.create)
+    add("schema/fields/{name}", fields.one, fields.update)
+
+
 def _lead_routes(routes: _Routes, leads: LeadApi, writes: LeadWrites) -> None:
     def add(path: str, *answers: Answer | None) -> None:
         routes.add("leads", f"/rest/v1/{path}.json", *answers)
 
-    add("leads/describe", lambda p, r: success(describe_leads()))
-    add("leads/describe2", lambda p, r: success(describe_leads_2()))
-    add("leads/schema/fields", leads.schema)
-    add("leads/schema/fields/{name}", leads.schema_field)
     add("leads/partitions", leads.partitions, writes.partitions)
     add("leads/push", None, writes.push)
     add("leads/delete", None, writes.delete)

@@ -12,14 +12,13 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, Literal
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.marketo.activities import Activity
 from cdp_pipelines.sandbox.marketo.envelope import ApiError, Params, moment, page, success, whole
-from cdp_pipelines.sandbox.marketo.fields import LEAD_NAMES, LEAD_SEARCHABLE, REST_FIELDS
+from cdp_pipelines.sandbox.marketo.export_files import FORMATS, activity_value, cell, dirtied, separator
 from cdp_pipelines.sandbox.marketo.gate import CENTRAL
 from cdp_pipelines.sandbox.marketo.moments import epoch, iso
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
@@ -34,10 +33,6 @@ MOST_PRIMARY = 50
 _RANGES, _LISTS, _PRIMARY = ("createdAt", "updatedAt"), ("staticListName", "staticListId", "smartListName", "smartListId"), (
     "primaryAttributeValueIds", "primaryAttributeValues",
 )  # fmt: skip
-# What real files were seen to have in their text, and the fields that get it.
-_DIRT = {"nul": "\x00", "u2028": "\u2028", "crlf": "\r\n"}
-_DIRTY = frozenset(name for name, f in REST_FIELDS.items() if f.type in ("string", "text") and name not in LEAD_SEARCHABLE)
-_SEPARATORS = {"CSV": ",", "TSV": "\t", "SSV": ";"}
 _IN_MEMORY = 1 << 20
 
 
@@ -88,14 +83,14 @@ class Exports:
         body = params.object()
         wanted = body.get("filter") or {}
         self._check_filter(kind, wanted)
-        known = LEAD_NAMES if kind == "leads" else (*ACTIVITY_COLUMNS, "actionResult")
+        known = self.store.fields.by_name if kind == "leads" else (*ACTIVITY_COLUMNS, "actionResult")
         fields = _texts(body.get("fields"), "fields") or ([] if kind == "leads" else list(ACTIVITY_COLUMNS))
         if not fields:
             raise ApiError(1003, "fields must be specified")
         if unknown := [f for f in fields if f not in known]:
             raise ApiError(1003, f"Invalid fields [{', '.join(unknown)}]")
         layout = body.get("format") or "CSV"
-        if layout not in _SEPARATORS:
+        if layout not in FORMATS:
             raise ApiError(1003, f"Invalid format '{layout}'")
         renamed = body.get("columnHeaderNames") or {}
         if not isinstance(renamed, dict):
@@ -215,10 +210,10 @@ class Exports:
     def _finish(self, job: Job) -> None:
         # Open for as long as the sandbox runs: small files stay in memory.
         job.file, digest = tempfile.SpooledTemporaryFile(_IN_MEMORY), hashlib.sha256()  # noqa: SIM115 - the job keeps it until it is fetched
-        separator = _SEPARATORS[job.format]
-        header = [_cell(name, separator) for name in job.headers]
-        for cells in chain([header], ([_cell(v, separator) for v in values] for values in self._rows(job))):
-            line = (separator.join(cells) + "\n").encode()
+        between = separator(job.format, self.options)
+        header = [cell(name, between) for name in job.headers]
+        for cells in chain([header], ([cell(v, between) for v in values] for values in self._rows(job))):
+            line = (between.join(cells) + "\n").encode()
             digest.update(line)
             job.size += job.file.write(line)
             job.records += 1
@@ -237,7 +232,7 @@ class Exports:
                 yield [lead[f] for f in job.fields]
         else:
             for activity in self._activities(job.filter, start, end):
-                yield [_activity_value(activity, f) for f in job.fields]
+                yield [activity_value(activity, f) for f in job.fields]
 
     def _activities(self, wanted: dict[str, Any], start: int, end: int) -> Iterator[Activity]:
         ids, values = (_texts(wanted.get(name), name) for name in _PRIMARY)
@@ -250,38 +245,6 @@ class Exports:
             # Bulk extract gives no Delete Lead activities (vendor's bulk activity page).
             if chosen and activity["activityTypeId"] != 37:
                 yield activity
-
-
-def dirtied(lead: dict[str, Any], fields: list[str], dirt: frozenset[str]) -> dict[str, Any]:
-    """A lead as a file shows it: with dirt, every tenth has it in its first text of those that are asked for."""
-    name = next((f for f in fields if f in _DIRTY), None)
-    if not dirt or name is None or lead["id"] % 10 != 3:
-        return lead
-    text = str(lead[name] or "")
-    text += "".join(piece for kind, piece in _DIRT.items() if kind in dirt)
-    return {**lead, name: Raw(f'"{text[:1]}"{text[1:]}"') if "quotes" in dirt else text}
-
-
-class Raw(str):
-    """A cell that is written as it is."""
-
-
-def _activity_value(activity: Activity, field_name: str) -> Any:
-    if field_name != "attributes":
-        return activity.get(field_name)
-    return orjson.dumps({a["name"]: a["value"] for a in activity["attributes"] if a["value"] not in (None, "")}).decode()
-
-
-def _cell(value: Any, separator: str) -> str:
-    """A value as Marketo writes it: nothing is a bare null, which the text "null" cannot be told from."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Raw):
-        return value
-    text = str(value)
-    return '"' + text.replace('"', '""') + '"' if any(c in text for c in (separator, '"', "\n", "\r")) else text
 
 
 def _range(given: Any) -> tuple[int, int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from cdp_pipelines.sandbox.marketo.fields import LEAD_FIELDS, LEAD_SEARCHABLE, REST_FIELDS, Field
+from cdp_pipelines.sandbox.marketo.fields import Field
+from cdp_pipelines.sandbox.marketo.lead_fields import LeadFields
 
 _OPPORTUNITY = {
     "marketoGUID": "string", "externalOpportunityId": "string", "name": "string", "description": "string", "type": "string",
@@ -52,7 +53,7 @@ OBJECTS: dict[str, ObjectType] = {
 }  # fmt: skip
 
 
-def describe_leads() -> list[dict[str, Any]]:
+def describe_leads(known: LeadFields) -> list[dict[str, Any]]:
     """The result of `leads/describe.json`."""
 
     def entry(field: Field) -> dict[str, Any]:
@@ -65,24 +66,24 @@ def describe_leads() -> list[dict[str, Any]]:
             made["soap"] = {"name": field.soap or f"{(field.name or '')[:1].upper()}{(field.name or '')[1:]}", "readOnly": False}
         return made
 
-    return [entry(field) for field in LEAD_FIELDS]
+    return [entry(field) for field in known.all.values()]
 
 
-def describe_leads_2() -> list[dict[str, Any]]:
+def describe_leads_2(known: LeadFields) -> list[dict[str, Any]]:
     """The result of `leads/describe2.json`."""
     fields = [
         {"name": f.name, "displayName": f.label, "dataType": f.type, "length": f.length, "updateable": not f.read_only, "crmManaged": False}
-        for f in REST_FIELDS.values()
+        for f in known.by_name.values()
     ]  # fmt: skip
-    return [{"name": "API Lead", "searchableFields": [[name] for name in sorted(LEAD_SEARCHABLE)], "fields": fields}]
+    return [{"name": "API Lead", "searchableFields": [[name] for name in sorted(known.searchable)], "fields": fields}]
 
 
-def lead_schema() -> list[dict[str, Any]]:
+def lead_schema(known: LeadFields) -> list[dict[str, Any]]:
     """All entries of `leads/schema/fields.json`."""
     return [
-        {"displayName": f.label, "name": f.name, "description": None, "dataType": f.type, "length": f.length, "isHidden": False,
-         "isHtmlEncodingInEmail": True, "isSensitive": False, "isCustom": f.custom, "isApiCreated": False}
-        for f in REST_FIELDS.values()
+        {"displayName": f.label, "name": f.name, "description": f.description, "dataType": f.type, "length": f.length, "isHidden": f.hidden,
+         "isHtmlEncodingInEmail": f.html_encoded, "isSensitive": f.sensitive, "isCustom": f.custom, "isApiCreated": f.api_created}
+        for f in known.by_name.values()
     ]  # fmt: skip
 
 

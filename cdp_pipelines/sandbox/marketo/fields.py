@@ -6,6 +6,7 @@ instance's own. Two of these can be reached over SOAP only, as in real instances
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -19,11 +20,22 @@ class Field(NamedTuple):
     length: int | None = None
     read_only: bool = False
     soap: str | None = ""
+    description: str | None = None
+    hidden: bool = False
+    html_encoded: bool = True
+    sensitive: bool = False
+    api_created: bool = False
 
     @property
     def custom(self) -> bool:
         """Whether somebody added it to the instance."""
         return self.id >= 795 and self.name != "ecids"
+
+
+def searchable(fields: Iterable[Field]) -> frozenset[str]:
+    """The names of those fields by which leads can be looked up: some of Marketo's own, and custom ones of three types."""
+    always = {"id", "email", "cookies", "leadPartitionId", "externalCompanyId", "sfdcLeadId", "sfdcContactId"}
+    return frozenset(always | {f.name for f in fields if f.name and f.custom and f.type in ("string", "email", "integer")})
 
 
 _S = ("string", 255)
@@ -142,12 +154,6 @@ LEAD_FIELDS: tuple[Field, ...] = (
 REST_FIELDS: dict[str, Field] = {f.name: f for f in LEAD_FIELDS if f.name}
 LEAD_NAMES: tuple[str, ...] = tuple(REST_FIELDS)
 LEAD_LABELS: dict[str, tuple[int, str]] = {name: (f.id, f.label) for name, f in REST_FIELDS.items()}
-LEAD_SEARCHABLE = frozenset(
-    {"id", "email", "cookies", "leadPartitionId", "externalCompanyId", "sfdcLeadId", "sfdcContactId"}
-    | {name for name, f in REST_FIELDS.items() if f.custom and f.type in ("string", "email", "integer")}
-)
-# Filters that every instance takes; no lead here has a value for them.
-LEAD_FILTERS = LEAD_SEARCHABLE | {"facebookId", "linkedInId", "twitterId", "sfdcAccountId", "sfdcLeadOwnerId", "sfdcOpptyId"}
 BOOLEANS: tuple[str, ...] = tuple(name for name, f in REST_FIELDS.items() if f.type == "boolean")
 # What a lead inherits from its company.
 COMPANY_FIELDS: tuple[str, ...] = (

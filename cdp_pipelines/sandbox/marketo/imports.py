@@ -18,12 +18,12 @@ from starlette.responses import Response
 
 from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.marketo.envelope import ApiError, Params, success, whole
-from cdp_pipelines.sandbox.marketo.fields import LEAD_FILTERS, REST_FIELDS
+from cdp_pipelines.sandbox.marketo.export_files import FORMATS, separator
+from cdp_pipelines.sandbox.marketo.fields import Field
 from cdp_pipelines.sandbox.marketo.lead_writes import LeadWrites
 from cdp_pipelines.sandbox.marketo.values import written
 
 FIRST_BATCH = 1001
-_SEPARATORS = {"csv": ",", "tsv": "\t", "ssv": ";"}
 Row = list[str]
 
 
@@ -55,11 +55,11 @@ class Imports:
         kind, file = params.need("format"), parts.get("file")
         if file is None:
             raise ApiError(1002, "Missing value for the required parameter 'file'")
-        if kind not in _SEPARATORS:
+        if kind not in {layout.lower() for layout in FORMATS}:
             raise ApiError(1003, f"Invalid value for parameter 'format': '{kind}'")
         if sum(self._status(job) != "Complete" for job in self.jobs.values()) >= self.options.import_slots:
             raise ApiError(1016, "Too many imports")
-        rows = _rows(file, _SEPARATORS[kind])
+        rows = _rows(file, separator(kind.upper(), self.options))
         job = Import(FIRST_BATCH + len(self.jobs), clock.now(), rows[0])
         self._check(job.headers, params)
         self.jobs[job.id] = job
@@ -67,10 +67,10 @@ class Imports:
         return success([{"batchId": job.id, "importId": str(job.id), "status": "Queued"}])
 
     def _check(self, headers: Row, params: Params) -> None:
-        if unknown := next((h for h in headers if h not in REST_FIELDS), None):
+        if unknown := next((h for h in headers if h not in self.writes.store.fields.by_name), None):
             raise ApiError(1006, f"Field '{unknown}' not found")
         lookup = params.get("lookupField") or "email"
-        if lookup not in LEAD_FILTERS:
+        if lookup not in self.writes.store.fields.filters:
             raise ApiError(1011, f"Lookup field '{lookup}' not supported")
         if lookup not in headers:
             raise ApiError(1003, f"Value for lookup field '{lookup}' not found")
@@ -90,7 +90,7 @@ class Imports:
             # Approximated: an empty cell says nothing about the field, and `null` clears it.
             record = {h: None if cell == "null" else cell for h, cell in zip(job.headers, row, strict=True) if cell != ""}
             for header in list(record):
-                if warning := _warning(header, record[header]):
+                if warning := _warning(self.writes.store.fields.by_name[header], record[header]):
                     job.warned.append((row, warning))
                     del record[header]
             action = "updateOnly" if lookup == "id" else "createOrUpdate"
@@ -177,13 +177,12 @@ def _rows(file: bytes, separator: str) -> list[Row]:
     return rows
 
 
-def _warning(header: str, cell: str | None) -> str:
+def _warning(about: Field, cell: str | None) -> str:
     """Why a value is left out while the rest of its row is taken; '' when it is fine. A wrong email address fails the whole row."""
-    about = REST_FIELDS[header]
-    if about.type == "email" or header == "id":
+    if about.name is None or about.type == "email" or about.name == "id":
         return ""
     try:
-        written(header, about.type, about.length, cell)
+        written(about.name, about.type, about.length, cell)
     except ApiError as error:
         return str(error)
     return ""

@@ -8,9 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cdp_pipelines.sandbox.marketo.describe import lead_schema
 from cdp_pipelines.sandbox.marketo.envelope import MOST_RECORDS, ApiError, Params, page, success, whole
-from cdp_pipelines.sandbox.marketo.fields import LEAD_FILTERS, LEAD_NAMES
 from cdp_pipelines.sandbox.marketo.moments import iso
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
@@ -27,7 +25,7 @@ class LeadApi:
 
     def lead(self, params: Params, request: Request) -> Response:
         """`lead/{id}.json`."""
-        fields = asked_fields(params, LEAD_NAMES, LEAD_DEFAULTS)
+        fields = asked_fields(params, self.store.fields.by_name, LEAD_DEFAULTS)
         lead = self.store.leads.get(self.known(request.path_params["id"]))
         return success([{f: lead[f] for f in fields}])
 
@@ -41,9 +39,9 @@ class LeadApi:
     def leads(self, params: Params, request: Request) -> Response:
         """`leads.json`."""
         field, values = asked_filter(params)
-        if field not in LEAD_FILTERS:
+        if field not in self.store.fields.filters:
             raise ApiError(1011, f"Lookup field '{field}' not supported")
-        fields = asked_fields(params, LEAD_NAMES, LEAD_DEFAULTS)
+        fields = asked_fields(params, self.store.fields.by_name, LEAD_DEFAULTS)
         found = self.store.leads.find(field, values)
         if len(found) > MOST_MATCHES:
             raise ApiError(1003, "Too many results match the filter")
@@ -60,7 +58,7 @@ class LeadApi:
         program = self.store.assets.program(whole(request.path_params["id"]) or 0)
         if program is None:
             raise ApiError(1013, "Program not found")
-        fields = asked_fields(params, LEAD_NAMES, LEAD_DEFAULTS)
+        fields = asked_fields(params, self.store.fields.by_name, LEAD_DEFAULTS)
         members: dict[int, dict[str, Any]] = {}
         for person, status, success_, joined in self.store.assets.members(program["id"]):
             lead = self.store.leads.survivor(person)
@@ -72,18 +70,6 @@ class LeadApi:
         identifiers, token = page(params, sorted(members), self.options.short_pages)
         rows = [{f: self.store.leads.get(i)[f] for f in fields} | {"membership": members[i]} for i in identifiers]
         return success(rows, nextPageToken=token)
-
-    def schema(self, params: Params, request: Request) -> Response:
-        """`leads/schema/fields.json`."""
-        fields, token = page(params, lead_schema(), self.options.short_pages)
-        return success(fields, nextPageToken=token, moreResult=token is not None)
-
-    def schema_field(self, params: Params, request: Request) -> Response:
-        """`leads/schema/fields/{name}.json`."""
-        found = [f for f in lead_schema() if f["name"] == request.path_params["name"]]
-        if not found:
-            raise ApiError(1006, f"Field '{request.path_params['name']}' not found")
-        return success(found)
 
     def partitions(self, params: Params, request: Request) -> Response:
         """`leads/partitions.json`."""

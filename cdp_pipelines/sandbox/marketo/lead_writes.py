@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.marketo.envelope import MOST_RECORDS, ApiError, Params, skipped, success, whole
-from cdp_pipelines.sandbox.marketo.fields import COMPANY_FIELDS, LEAD_FILTERS, REST_FIELDS
+from cdp_pipelines.sandbox.marketo.fields import COMPANY_FIELDS
 from cdp_pipelines.sandbox.marketo.moments import epoch
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
@@ -145,7 +145,7 @@ class LeadWrites:
     def _lookup(self, params: Params) -> str:
         lookup = params.object().get("lookupField") or "email"
         lookup = "cookies" if lookup == "cookie" else lookup
-        if not isinstance(lookup, str) or lookup not in LEAD_FILTERS:
+        if not isinstance(lookup, str) or lookup not in self.store.fields.filters:
             raise ApiError(1011, f"Lookup field '{lookup}' not supported")
         return lookup
 
@@ -172,7 +172,7 @@ class LeadWrites:
         for name, value in record.items():
             if name == lookup == "id" or (name == "cookie" and lookup == "cookies"):
                 continue
-            if (field := REST_FIELDS.get(name)) is None:
+            if (field := self.store.fields.by_name.get(name)) is None:
                 raise ApiError(1006, f"Field '{name}' not found")
             if name == "leadPartitionId":
                 raise ApiError(1010, "Partition update not allowed")

@@ -22,13 +22,20 @@ class Leads:
     """The leads. Ids follow the order of creation, as Marketo's do. `created` and `changed` are seconds since 1970, in order of id.
 
     `changed` is the hidden time that the bulk filter `updatedAt` looks at: the last change of any field, where the visible `updatedAt`
-    follows standard fields only.
+    follows standard fields only. `added` are fields that the instance got since, with what a lead has in them at first.
     """
 
-    def __init__(self, view: CrmView, salesforce_people: Sequence[PersonRecord] | None = None, companies: Companies | None = None):
+    def __init__(
+        self,
+        view: CrmView,
+        salesforce_people: Sequence[PersonRecord] | None = None,
+        companies: Companies | None = None,
+        added: dict[str, Any] | None = None,
+    ):
         self._view = view
         self._salesforce_people = of_people(salesforce_people) if salesforce_people else None
         self._companies = companies or Companies(view)
+        self._added = {} if added is None else added
         self._values: dict[int, dict[str, Any]] = {}
         self._indexes: dict[str, dict[str, list[int]]] = {}
         self._columns = of_people(view.people)
@@ -84,7 +91,7 @@ class Leads:
         """All fields of a lead, also of one that is gone."""
         changed = self._values.get(identifier, {})
         if identifier > len(self._numbers):
-            return {**changed, **self._companies.overlay(changed, None)}
+            return {**self._added, **changed, **self._companies.overlay(changed, None)}
         person = self._view.people[self._numbers[identifier - 1]]
         company = self._view.companies[person.company] if person.company is not None else None
         lead = lead_of(person, company)
@@ -92,6 +99,7 @@ class Leads:
         lead["id"] = identifier
         if number is not None:
             lead |= salesforce_ids(number, self._salesforce_people)
+        lead |= self._added
         lead |= changed
         return lead | self._companies.overlay(lead, own)
 

@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.marketo.envelope import ApiError, Params, asset_page, assets, page, skipped, success, whole
-from cdp_pipelines.sandbox.marketo.fields import LEAD_NAMES
 from cdp_pipelines.sandbox.marketo.lead_api import LEAD_DEFAULTS, LeadApi, asked_fields
 from cdp_pipelines.sandbox.marketo.lead_writes import asked_leads, id_of
 from cdp_pipelines.sandbox.marketo.lists import StaticList
@@ -38,7 +37,7 @@ class ListApi:
 
     def members(self, params: Params, request: Request) -> Response:
         """`list/{id}/leads.json` and `lists/{id}/leads.json`."""
-        fields = asked_fields(params, LEAD_NAMES, LEAD_DEFAULTS)
+        fields = asked_fields(params, self.store.fields.by_name, LEAD_DEFAULTS)
         return self.leads.listed(params, self.store.lists.members(self._list(request).id), fields)
 
     def add(self, params: Params, request: Request) -> Response:

@@ -16,7 +16,8 @@ class MarketoOptions:
 
     Access: `client_id` and `client_secret` are the custom service's, whose token lives for `token_seconds`. `munchkin_id` names the instance.
     `calls_per_20_seconds` is 1000 where a real instance allows 100. `concurrent_calls` may run at once (beyond: 615), `daily_calls` on one
-    day of Central Time (607). `token_in_query` takes the token as `access_token` too, which Marketo stopped on 31 August 2026.
+    day of Central Time (607). `token_in_query` takes the token as `access_token` too, which Marketo stopped on 31 August 2026
+    (approximated: a page still names an earlier date).
     `no_token_code` (approximated) is the error of a call without a token. `denied` holds the endpoint families for which the API user has
     no permission (603): `leads`, `activities`, `opportunities`, `companies`, `campaigns`, `programs`, `lists`; with `:write` behind it
     (`leads:write`) only changes are refused. `partitions` are the lead partitions that there are.
@@ -26,14 +27,16 @@ class MarketoOptions:
 
     Activities: `activity_block` is how many activities of all types one page of `activities.json` looks at: the reason for empty pages
     with more to come. `lead_changes_of_other_fields`: `leadchanges.json` also shows changes of fields that were not asked for
-    (jepcastelein/marketo-rest-python#66). `list_activity_cap`: a list with so many members cannot filter activities.
+    (jepcastelein/marketo-rest-python#66). `list_activity_cap`: a list with so many members cannot filter activities (approximated:
+    the vendor's pages name different dates from which that holds).
 
     Bulk: `export_seconds` and `import_seconds` are how long a job is at work; `status_seconds` how long an answer about an export's
     status is repeated (really 60); `exports` may make them fail or hang; `csv_dirt` is what some rows of a leads file have in their text:
     `nul`, `u2028`, `crlf`, and `quotes`, which are not escaped. `export_by_updated_at`: without it exports by a lead's last change are
     refused with 1035, as by some subscriptions. `export_slots` exports may be queued or at work (beyond: 1029), `exports_at_once` at work,
     and `import_slots` imports queued or at work (beyond: 1016). `export_bytes_a_day` is what the files of a day may come to. `cancelled` is
-    how the status is spelt, on which the vendor's pages differ.
+    how the status is spelt (approximated: the vendor's pages differ). `ssv_separator` is what the format SSV puts between values
+    (approximated: the vendor's pages differ).
 
     Paging: `short_pages` gives half of what was asked for, with a token for the rest.
 
@@ -66,6 +69,7 @@ class MarketoOptions:
     csv_dirt: frozenset[str] = field(default_factory=frozenset)
     import_seconds: float = 0
     import_slots: int = 10
+    ssv_separator: Literal["semicolon", "space"] = "semicolon"
     activity_block: int = 3000
     lead_changes_of_other_fields: bool = True
     list_activity_cap: int = 10_000

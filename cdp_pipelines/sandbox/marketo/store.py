@@ -12,7 +12,7 @@ from cdp_pipelines.sandbox.marketo.activities import Activity, ActivityLog, chan
 from cdp_pipelines.sandbox.marketo.assets import Assets
 from cdp_pipelines.sandbox.marketo.companies import Companies, sales_person
 from cdp_pipelines.sandbox.marketo.deals import Deals, closing, stage_fields
-from cdp_pipelines.sandbox.marketo.fields import LEAD_LABELS
+from cdp_pipelines.sandbox.marketo.lead_fields import LeadFields
 from cdp_pipelines.sandbox.marketo.leads import Leads
 from cdp_pipelines.sandbox.marketo.lists import StaticLists
 from cdp_pipelines.sandbox.marketo.moments import epoch, iso
@@ -23,11 +23,13 @@ _PERSON_FIELDS = {
     "lead_score": "leadScore",
 }  # fmt: skip
 _COMPANY_FIELDS = {"industry": "industry", "phone": "mainPhone", "region": "billingState"}
+# What the names of fields begin with that everyday changes add.
+_ADDED = "everyday"
 _NOT_MERGED = frozenset({"id", "createdAt", "updatedAt", "mktoName"})
 
 
 class MarketoStore:
-    """A `CrmStore` that `KeepsCompanies`. Deletes are final: nothing can be restored. Ids are lead ids and `externalOpportunityId`s.
+    """A `CrmStore` that `KeepsCompanies` and `HasCustomFields`. Deletes are final: nothing can be restored. Ids are lead ids and `externalOpportunityId`s.
 
     `salesforce_people` are Salesforce's records, to tell whether `salesforce_number` means a contact or a lead there.
     `listeners` are called with each new activity.
@@ -39,6 +41,7 @@ class MarketoStore:
         self.view, self.owners = view, owners
         self._salesforce_people = salesforce_people
         self.listeners: list[Callable[[Activity], None]] = []
+        self.fields = LeadFields()
 
     @cached_property
     def companies(self) -> Companies:
@@ -48,7 +51,7 @@ class MarketoStore:
     @cached_property
     def leads(self) -> Leads:
         """The leads."""
-        return Leads(self.view, self._salesforce_people, self.companies)
+        return Leads(self.view, self._salesforce_people, self.companies, self.fields.blanks)
 
     @cached_property
     def deals(self) -> Deals:
@@ -91,6 +94,22 @@ class MarketoStore:
         """See CrmStore: Marketo has no way back."""
         return []
 
+    def added_fields(self) -> list[str]:
+        """See HasCustomFields."""
+        return [name for name in self.fields.blanks if name.startswith(_ADDED)]
+
+    def add_field_for_people(self, number: int, at: datetime) -> str:
+        """See HasCustomFields."""
+        name = f"{_ADDED}{number}"
+        if name not in self.fields.by_name:
+            self.fields.add(name, f"Everyday {number}", "string")
+        return name
+
+    def rename_field_for_people(self, field: str, number: int, at: datetime) -> str:
+        """See HasCustomFields. In Marketo only a field's label can change, never its API name."""
+        self.fields.change(field, label=f"Everyday {number}")
+        return field
+
     def live_deals(self) -> list[str]:
         """See CrmStore."""
         return [self.deals.get(n)["externalOpportunityId"] for n in self.deals.numbers()]
@@ -125,8 +144,8 @@ class MarketoStore:
             # A change of score is written down twice, as a change of score and as one of a value.
             if name == "leadScore":
                 change = f"{(value or 0) - (old or 0):+d}"
-                self.log.add(when, 22, lead, LEAD_LABELS[name], Change_Value=change, New_Value=value, Old_Value=old)
-            self.log.add(when, 13, lead, LEAD_LABELS[name], New_Value=_text(value), Old_Value=_text(old), Source=source)
+                self.log.add(when, 22, lead, self.fields.label(name), Change_Value=change, New_Value=value, Old_Value=old)
+            self.log.add(when, 13, lead, self.fields.label(name), New_Value=_text(value), Old_Value=_text(old), Source=source)
 
     def delete_person(self, person: str, at: datetime) -> None:
         """See CrmStore."""

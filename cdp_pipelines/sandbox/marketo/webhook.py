@@ -14,7 +14,7 @@ import httpx2
 
 from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.marketo.activities import TYPES, Activity
-from cdp_pipelines.sandbox.marketo.fields import REST_FIELDS
+from cdp_pipelines.sandbox.marketo.lead_fields import LeadFields
 from cdp_pipelines.sandbox.marketo.moments import epoch, iso
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
@@ -24,7 +24,6 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Activities that are a change of a lead: new, value, merged, in or out of an opportunity, deleted.
 CHANGES = frozenset({12, 13, 32, 34, 35, 36, 37})
 _TOKEN = re.compile(r"\{\{\s*([^{}:]+?)\s*(?::default=([^{}]*))?\}\}")
-_LABELS = {f.label.lower(): name for name, f in REST_FIELDS.items()}
 _CONTENT = {"json": "application/json", "form": "application/x-www-form-urlencoded", "none": "text/plain; charset=utf-8"}
 
 
@@ -65,7 +64,9 @@ class Webhooks:
 
     def _call(self, lead: int, tokens: dict[str, str]) -> None:
         if self.options.webhook_url:
-            body = render(self.options.webhook_payload, self.store.leads.get(lead), tokens, self.options.webhook_encoding)
+            body = render(
+                self.options.webhook_payload, self.store.leads.get(lead), tokens, self.options.webhook_encoding, self.store.fields
+            )
             self._send(body, _CONTENT[self.options.webhook_encoding])
 
     def _send(self, body: str, content_type: str) -> None:
@@ -98,17 +99,19 @@ async def _deliver(http: httpx2.AsyncClient, url: str, body: str, headers: dict[
     return Delivery(url, body, answer.status_code)
 
 
-def render(template: str, lead: dict[str, Any], tokens: dict[str, str], encoding: str = "none") -> str:
+def render(template: str, lead: dict[str, Any], tokens: dict[str, str], encoding: str = "none", fields: LeadFields | None = None) -> str:
     """A payload with its tokens filled in: `{{lead.Email Address}}` or `{{lead.email}}`, with `:default=`, `{{campaign.name}}`, `{{my.X}}`.
 
     `encoding` is how a value is escaped: `json` (inside a JSON string), `form` or `none`. A token that is not known becomes nothing.
     """
 
+    known = fields or LeadFields()
+
     def value(match: re.Match[str]) -> str:
         name, default = match[1], match[2] or ""
         scope, _, rest = name.partition(".")
         if scope in ("lead", "company"):
-            found = lead.get(rest if rest in lead else _LABELS.get(rest.lower(), ""))
+            found = lead.get(rest if rest in lead else known.with_label(rest))
         elif name == "system.dateTime":
             found = iso(epoch(clock.now()))
         else:

@@ -31,6 +31,7 @@ from cdp_pipelines.sandbox.salesforce.records_api import RecordsApi
 from cdp_pipelines.sandbox.salesforce.replies import Refused, not_found, reply
 from cdp_pipelines.sandbox.salesforce.soap import Soap
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
+from cdp_pipelines.sandbox.salesforce.tree_api import Trees
 
 __all__ = ["SalesforceOptions", "app"]
 
@@ -58,7 +59,7 @@ def app(store: SalesforceStore, options: SalesforceOptions | None = None) -> Sta
 
 def _routes(gate: Gate, writer: Writer, composite: Composite) -> list[Route]:
     reads, records = Reads(gate), RecordsApi(gate, writer)
-    rows = Collections(gate, writer, records)
+    rows, trees = Collections(gate, writer, records), Trees(gate, writer)
     routes: list[tuple[str, str, Handler]] = [
         ("GET", "", reads.resources), ("GET", "/", reads.resources),
         ("GET", "/sobjects", reads.global_describe), ("GET", "/sobjects/", reads.global_describe),
@@ -66,6 +67,7 @@ def _routes(gate: Gate, writer: Writer, composite: Composite) -> list[Route]:
         ("GET", "/query", reads.query), ("GET", "/query/", reads.query), ("GET", "/query/{locator}", reads.more),
         ("GET", "/queryAll", reads.query_all), ("GET", "/queryAll/", reads.query_all), ("GET", "/queryAll/{locator}", reads.more),
         ("POST", "/composite", composite.composite), ("POST", "/composite/", composite.composite), ("POST", "/composite/batch", composite.batch),
+        ("POST", "/composite/tree/{object}", trees.create), ("POST", "/composite/tree/{object}/", trees.create),
         ("POST", "/composite/sobjects", rows.create), ("PATCH", "/composite/sobjects", rows.update),
         ("DELETE", "/composite/sobjects", rows.delete), ("POST", "/composite/sobjects/", rows.create),
         ("PATCH", "/composite/sobjects/", rows.update), ("DELETE", "/composite/sobjects/", rows.delete),
@@ -92,7 +94,7 @@ def _bulk_routes(gate: Gate, writer: Writer) -> list[Route]:
     routes: list[tuple[str, str, Handler]] = [
         ("POST", "/jobs/query", jobs.create), ("GET", "/jobs/query", jobs.list), ("GET", "/jobs/query/{job}", jobs.look),
         ("PATCH", "/jobs/query/{job}", jobs.change), ("DELETE", "/jobs/query/{job}", jobs.delete),
-        ("GET", "/jobs/query/{job}/results", jobs.results),
+        ("GET", "/jobs/query/{job}/results", jobs.results), ("GET", "/jobs/query/{job}/resultPages", jobs.result_pages),
         ("POST", "/jobs/ingest", ingest.create), ("POST", "/jobs/ingest/", ingest.create), ("GET", "/jobs/ingest", ingest.list_jobs),
         ("GET", one, ingest.look), ("PATCH", one, ingest.change), ("DELETE", one, ingest.delete), ("PUT", f"{one}/batches", ingest.upload),
         ("PUT", f"{one}/batches/", ingest.upload), ("GET", f"{one}/successfulResults", ingest.successful),

@@ -24,6 +24,7 @@ from cdp_pipelines.sandbox.salesforce.schema import COMPOUND_TYPES
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
 
 _ROWS_AT_ONCE = 500
+_PAGES_AT_ONCE, _FIRST_WITH_PAGES = 5, 58
 _STATES_TO_STOP = ("UploadComplete", "InProgress")
 
 
@@ -128,11 +129,7 @@ class BulkJobs:
 
     async def results(self, request: Request) -> Response:
         """GET /jobs/query/{id}/results. A locator is opaque to clients; the last page's is the text `null`."""
-        job = self._job(request)
-        if job.state != "JobComplete":
-            raise Refused(400, "INVALIDJOBSTATE", f"Job results are not available when the state is {job.state}")
-        if job.version != request.path_params["version"]:
-            raise Refused(409, "API_VERSION_MISMATCH", f"The job was created with API version {job.version}")
+        job = self._complete(request)
         rows = _page_rows(request.query_params.get("maxRecords"), self._options.bulk_page_rows)
         start = _read_locator(request.query_params.get("locator"))
         page = job.result.numbers[start : start + rows]
@@ -142,6 +139,30 @@ class BulkJobs:
             "Sforce-Locator": _locator(end) if end < len(job.result.numbers) else "null",
         }
         return StreamingResponse(_stream(job.result, page), headers=headers, media_type="text/csv")
+
+    async def result_pages(self, request: Request) -> Response:
+        """GET /jobs/query/{id}/resultPages: where up to five pages lie, which may be fetched at once. Since version 58.0."""
+        job = self._complete(request)
+        if float(job.version) < _FIRST_WITH_PAGES:
+            raise not_found()
+        base, rows = f"/services/data/v{job.version}/jobs/query/{job.id}", self._options.bulk_page_rows
+        first = _read_locator(request.query_params.get("locator"))
+        starts = [*range(first, len(job.result.numbers), rows)] or [first]
+        pages = [{"resultUrl": f"{base}/results?locator={_locator(start)}"} for start in starts[:_PAGES_AT_ONCE]]
+        if len(starts) <= _PAGES_AT_ONCE:
+            return reply({"resultPages": pages, "done": True})
+        return reply(
+            {"resultPages": pages, "nextRecordsUrl": f"{base}/resultPages?locator={_locator(starts[_PAGES_AT_ONCE])}", "done": False}
+        )
+
+    def _complete(self, request: Request) -> Job:
+        """A job whose results can be read, with the version that it was created with. Raises Refused."""
+        job = self._job(request)
+        if job.state != "JobComplete":
+            raise Refused(400, "INVALIDJOBSTATE", f"Job results are not available when the state is {job.state}")
+        if job.version != request.path_params["version"]:
+            raise Refused(409, "API_VERSION_MISMATCH", f"The job was created with API version {job.version}")
+        return job
 
     def _job(self, request: Request) -> Job:
         job = self._jobs.get(request.path_params["job"])

@@ -28,7 +28,7 @@ from cdp_pipelines.sandbox.salesforce.query import Result
 from cdp_pipelines.sandbox.salesforce.replies import written
 from cdp_pipelines.sandbox.salesforce.rows import Done, write_row
 from cdp_pipelines.sandbox.salesforce.schema import COMPOUND_TYPES, ObjectSpec
-from cdp_pipelines.sandbox.salesforce.soql import SoqlError
+from cdp_pipelines.sandbox.salesforce.soql_query import SoqlError
 
 _QUERIES = ("query", "queryAll")
 _WRITES = ("insert", "update", "upsert", "delete", "hardDelete")
@@ -188,7 +188,7 @@ class Bulk1:
 
     def _write(self, job: Bulk1Job, batch: Batch, body: bytes) -> None:
         try:
-            rows = _given_rows(body, job.content_type)
+            rows = forms.given_rows(body, job.content_type)
         except (ValueError, csv.Error):
             batch.finished, batch.message = "Failed", "InvalidBatch : Unable to parse the rows of the batch"
             return
@@ -223,7 +223,7 @@ class Bulk1:
             text = f'<result-list xmlns="{forms.NAMESPACE}"><result>{result}</result></result-list>'
             return Response(text.encode(), media_type="application/xml")
         if job.content_type == "JSON":
-            return Response(orjson.dumps([_json_done(done) for done in batch.done]), media_type="application/json")
+            return Response(orjson.dumps([forms.json_done(done) for done in batch.done]), media_type="application/json")
         text = io.StringIO(newline="")
         writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
         writer.writerow(["Id", "Success", "Created", "Error"])
@@ -300,21 +300,3 @@ def _chunk(header: str | None) -> int | None:
     if size.isascii() and size.isdigit() and int(size[:9]):
         return min(int(size[:9]), _MAX_CHUNK)
     return _CHUNK if "true" in (part.strip().lower() for part in options) else None
-
-
-def _given_rows(body: bytes, content_type: str) -> list[dict[str, Any]]:
-    """The rows of a batch; in CSV an empty cell leaves a field, #N/A clears it. Raises ValueError or csv.Error."""
-    if content_type == "JSON":
-        rows = orjson.loads(body)
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise ValueError("not a list of objects")
-        return [{k: v for k, v in row.items() if k != "attributes"} for row in rows]
-    read = csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-    return [{k: None if v == "#N/A" else v for k, v in row.items() if k and v} for row in read]
-
-
-def _json_done(done: Done) -> dict[str, Any]:
-    errors = [{**done.refused.row_error(), "extendedErrorDetails": None}] if done.refused else []
-    if done.error and not done.refused:
-        errors = [{"statusCode": "DUPLICATE_EXTERNAL_ID", "message": done.error, "fields": [], "extendedErrorDetails": None}]
-    return {"success": done.error is None, "created": done.created, "id": done.id, "errors": errors}

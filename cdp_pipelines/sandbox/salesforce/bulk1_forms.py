@@ -15,6 +15,7 @@ from starlette.responses import Response
 from cdp_pipelines.sandbox.salesforce.columns import Column
 from cdp_pipelines.sandbox.salesforce.query import Result
 from cdp_pipelines.sandbox.salesforce.replies import read_body_xml
+from cdp_pipelines.sandbox.salesforce.rows import Done
 
 NAMESPACE = "http://www.force.com/2009/06/asyncapi/dataload"
 NO_ROWS = "Records not found for this query"
@@ -109,3 +110,22 @@ def xml_rows(result: Result, numbers: list[int]) -> bytes:
     )  # fmt: skip
     head = f'<?xml version="1.0" encoding="UTF-8"?><queryResult xmlns="{NAMESPACE}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
     return f"{head}{rows}</queryResult>".encode()
+
+
+def given_rows(body: bytes, content_type: str) -> list[dict[str, Any]]:
+    """The rows of a batch; in CSV an empty cell leaves a field, #N/A clears it. Raises ValueError or csv.Error."""
+    if content_type == "JSON":
+        rows = orjson.loads(body)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ValueError("not a list of objects")
+        return [{k: v for k, v in row.items() if k != "attributes"} for row in rows]
+    read = csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+    return [{k: None if v == "#N/A" else v for k, v in row.items() if k and v} for row in read]
+
+
+def json_done(done: Done) -> dict[str, Any]:
+    """What became of one row, as JSON."""
+    errors = [{**done.refused.row_error(), "extendedErrorDetails": None}] if done.refused else []
+    if done.error and not done.refused:
+        errors = [{"statusCode": "DUPLICATE_EXTERNAL_ID", "message": done.error, "fields": [], "extendedErrorDetails": None}]
+    return {"success": done.error is None, "created": done.created, "id": done.id, "errors": errors}

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from cdp_pipelines.sandbox.salesforce import soql
 from cdp_pipelines.sandbox.salesforce.records import Record
 from cdp_pipelines.sandbox.salesforce.schema import COMPOUND_TYPES, FieldSpec, ObjectSpec
+from cdp_pipelines.sandbox.salesforce.soql_query import Path, error_at
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
 
 ADVICE = (
@@ -57,7 +57,7 @@ class Column:
         return self._default if value is None else value
 
 
-def resolve(schema: dict[str, ObjectSpec], spec: ObjectSpec, path: soql.Path, text: str) -> Column:
+def resolve(schema: dict[str, ObjectSpec], spec: ObjectSpec, path: Path, text: str) -> Column:
     """The column that a path names. Raises SoqlError when there is none."""
     hops: list[FieldSpec] = []
     for part in path.parts[:-1]:
@@ -65,13 +65,13 @@ def resolve(schema: dict[str, ObjectSpec], spec: ObjectSpec, path: soql.Path, te
         target = next((schema[t.lower()] for t in reversed(hop.targets) if t.lower() in schema), None) if hop else None
         if hop is None or target is None:
             problem = f"Didn't understand relationship '{part}' in field path. " + ADVICE.format("relationship", "r", "custom relationship")
-            raise soql.error_at("INVALID_FIELD", text, path.at, problem)
+            raise error_at("INVALID_FIELD", text, path.at, problem)
         hops.append(hop)
         spec = target
     if field := spec.fields.get(path.parts[-1].lower()):
         return Column(tuple(hops), field)
     problem = f"No such column '{path.parts[-1]}' on entity '{spec.name}'. " + ADVICE.format("field", "c", "custom field")
-    raise soql.error_at("INVALID_FIELD", text, path.at, problem)
+    raise error_at("INVALID_FIELD", text, path.at, problem)
 
 
 def _address(field: FieldSpec, record: Record) -> dict[str, Any] | None:

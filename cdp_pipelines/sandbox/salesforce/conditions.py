@@ -8,11 +8,10 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from cdp_pipelines.sandbox.salesforce import soql
 from cdp_pipelines.sandbox.salesforce.columns import resolve
 from cdp_pipelines.sandbox.salesforce.records import Record
 from cdp_pipelines.sandbox.salesforce.schema import FieldSpec, ObjectSpec
-from cdp_pipelines.sandbox.salesforce.soql import Comparison, Condition, Literal, Not
+from cdp_pipelines.sandbox.salesforce.soql_query import Comparison, Condition, Literal, Not, error_at
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
 
 _ORDERED = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -39,7 +38,7 @@ def _comparison(store: SalesforceStore, spec: ObjectSpec, comparison: Comparison
     column = resolve(store.schema, spec, comparison.path, text)
     field, at = column.field, comparison.path.at
     if not field.filterable or field.type == "address":
-        raise soql.error_at("INVALID_FIELD", text, at, f"field '{field.name}' can not be filtered in a query call")
+        raise error_at("INVALID_FIELD", text, at, f"field '{field.name}' can not be filtered in a query call")
     for literal in comparison.values:
         _check(field, literal, comparison.operator, text, at)
     match = _match(field, comparison.operator, comparison.values)
@@ -57,14 +56,14 @@ def _check(field: FieldSpec, literal: Literal, op: str, text: str, at: int) -> N
     )  # fmt: skip
     # Ids are ordered too: the vendor's blog on PK chunking (2015/11) reads objects by ranges of them.
     if (op == "like" and wanted != ("string",)) or (op in _ORDERED and field.type == "boolean"):
-        raise soql.error_at("INVALID_QUERY_FILTER_OPERATOR", text, at, f"invalid operator on {field.type} field")
+        raise error_at("INVALID_QUERY_FILTER_OPERATOR", text, at, f"invalid operator on {field.type} field")
     if literal.kind not in (*wanted, "null"):
         name = {"datetime": "dateTime"}.get(field.type, field.type if field.type in (*_NUMBERS, "boolean", "date") else "string")
         quotes = "should be enclosed in quotes" if wanted == ("string",) else "should not be enclosed in quotes"
         problem = f"value of filter criterion for field '{field.name}' must be of type {name} and {quotes}"
-        raise soql.error_at("INVALID_FIELD", text, at, problem)
+        raise error_at("INVALID_FIELD", text, at, problem)
     if field.type in ("id", "reference") and literal.value and op != "like" and len(literal.value) not in (15, 18):
-        raise soql.error_at("INVALID_QUERY_FILTER_OPERATOR", text, at, f"invalid ID field: {literal.value}")
+        raise error_at("INVALID_QUERY_FILTER_OPERATOR", text, at, f"invalid ID field: {literal.value}")
 
 
 def _comparable(field: FieldSpec, value: Any) -> Any:

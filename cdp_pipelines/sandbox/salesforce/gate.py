@@ -19,7 +19,7 @@ from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.salesforce.org import Org
 from cdp_pipelines.sandbox.salesforce.records import Records
 from cdp_pipelines.sandbox.salesforce.replies import Refused, not_found, reply
-from cdp_pipelines.sandbox.salesforce.soql import SoqlError
+from cdp_pipelines.sandbox.salesforce.soql_query import SoqlError
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
 
 FIRST_VERSION, LAST_VERSION = 31, 66

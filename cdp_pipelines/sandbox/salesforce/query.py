@@ -12,7 +12,7 @@ from cdp_pipelines.sandbox.salesforce.columns import ADVICE, Column, resolve
 from cdp_pipelines.sandbox.salesforce.conditions import compile_condition
 from cdp_pipelines.sandbox.salesforce.records import Record, Records
 from cdp_pipelines.sandbox.salesforce.schema import CHILD_RELATIONSHIPS, FieldSpec, ObjectSpec, child_relationships
-from cdp_pipelines.sandbox.salesforce.soql import Comparison, Condition, Junction, Query, Selected, SoqlError
+from cdp_pipelines.sandbox.salesforce.soql_query import Comparison, Condition, Junction, Path, Query, Selected, SoqlError, error_at
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
 
 
@@ -54,9 +54,7 @@ class Plan:
         found = child_relationships(self.store.schema, self.spec).get(query.object.text.lower())
         if found is None:
             problem = f"Didn't understand relationship '{query.object.text}' in FROM part of query call. "
-            raise soql.error_at(
-                "INVALID_TYPE", query.text, query.object.at, problem + ADVICE.format("relationship", "r", "custom relationship")
-            )
+            raise error_at("INVALID_TYPE", query.text, query.object.at, problem + ADVICE.format("relationship", "r", "custom relationship"))
         if any(s.function not in (None, "fields") for s in query.selected):
             raise SoqlError("MALFORMED_QUERY", "Aggregate functions are not supported in a child subquery")
         spec, reference = found
@@ -79,11 +77,11 @@ class Plan:
                 self._ids = sorted(n for n in found if n is not None)
         self._tests.append(test)
 
-    def _sorting(self, path: soql.Path) -> Column:
+    def _sorting(self, path: Path) -> Column:
         column = resolve(self.store.schema, self.spec, path, self.query.text)
         if not column.field.sortable:
             problem = f"field '{column.field.name}' can not be sorted in a query call"
-            raise soql.error_at("INVALID_FIELD", self.query.text, path.at, problem)
+            raise error_at("INVALID_FIELD", self.query.text, path.at, problem)
         return column
 
     def matching(self, among: Iterable[int] | None = None) -> list[int]:
@@ -194,7 +192,7 @@ def run(store: SalesforceStore, text: str, *, include_deleted: bool, seen_before
     spec = store.schema.get(query.object.text.lower())
     if spec is None:
         problem = f"sObject type '{query.object.text}' is not supported. " + ADVICE.format("object", "c", "entity")
-        raise soql.error_at("INVALID_TYPE", text, query.object.at, problem)
+        raise error_at("INVALID_TYPE", text, query.object.at, problem)
     functions = [s for s in query.selected if s.function in ("count", "min", "max")]
     if functions and not query.counts:
         if plain := next((s for s in query.selected if s not in functions), None):

@@ -8,7 +8,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cdp_pipelines.sandbox.salesforce import soql
 from cdp_pipelines.sandbox.salesforce.columns import Column, resolve
 from cdp_pipelines.sandbox.salesforce.dml import SeveralMatch, Writer, lookup_field
 from cdp_pipelines.sandbox.salesforce.gate import Gate, cached
@@ -16,6 +15,7 @@ from cdp_pipelines.sandbox.salesforce.query import Result
 from cdp_pipelines.sandbox.salesforce.records import Records
 from cdp_pipelines.sandbox.salesforce.replies import Refused, no_record, not_found, read_json, reply
 from cdp_pipelines.sandbox.salesforce.schema import ObjectSpec
+from cdp_pipelines.sandbox.salesforce.soql_query import Path
 
 # Before this version an upsert that changed a record had no body.
 _UPSERT_TELLS = 46
@@ -62,7 +62,7 @@ class RecordsApi:
         """Records with the named fields, else with all."""
         columns = [Column((), f) for f in records.spec.fields.values()]
         if names:
-            paths = [soql.Path(tuple(name.strip().split(".")), max(0, names.find(name))) for name in names.split(",")]
+            paths = [Path(tuple(name.strip().split(".")), max(0, names.find(name))) for name in names.split(",")]
             columns = [resolve(self.store.schema, records.spec, path, names) for path in paths]
         return Result(self.store, records.spec, columns, numbers, len(numbers)).json_rows(numbers, version)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from hubspot import HubSpot
-from hubspot.crm import properties
+from hubspot.crm import pipelines, properties
 from hubspot.crm.associations import v4
 from hubspot.crm.associations.v4 import schema
 
@@ -83,6 +83,33 @@ def test_a_stage_and_the_history_of_a_pipeline_are_read(hubspot: HubSpot) -> Non
     stage = hubspot.crm.pipelines.pipeline_stages_api.get_by_id("deals", pipeline.id, pipeline.stages[0].id)
     assert stage.label == pipeline.stages[0].label
     assert isinstance(hubspot.crm.pipelines.pipeline_audits_api.get_audit("deals", pipeline.id).results, list)
+
+
+def test_a_pipeline_of_ones_own_is_made_changed_used_and_removed(hubspot: HubSpot) -> None:
+    api, steps = hubspot.crm.pipelines.pipelines_api, hubspot.crm.pipelines.pipeline_stages_api
+
+    def wish(label: str, chance: str) -> pipelines.PipelineStageInput:
+        return pipelines.PipelineStageInput(label=label, display_order=0, metadata={"probability": chance})
+
+    made = api.create(
+        "deals", pipelines.PipelineInput(label="Renewals", display_order=1, stages=[wish("Asked", "0.3"), wish("Kept", "1.0")])
+    )
+    stage = steps.create("deals", made.id, wish("Signed", "0.9"))
+    assert steps.update("deals", made.id, stage.id, pipelines.PipelineStagePatchInput(label="Sealed")).label == "Sealed"
+    assert steps.replace("deals", made.id, stage.id, wish("Signed", "0.8")).metadata["probability"] == "0.8"
+    assert api.update("deals", made.id, pipelines.PipelinePatchInput(label="Again")).label == "Again"
+    replaced = api.replace(
+        "deals", made.id, pipelines.PipelineInput(label="Again", display_order=2, stages=[wish("Asked", "0.4"), wish("Kept", "1.0")])
+    )
+    assert [s.label for s in replaced.stages] == ["Asked", "Kept"]
+    assert [done.action for done in hubspot.crm.pipelines.pipeline_audits_api.get_audit("deals", made.id).results] == [
+        "UPDATE",
+        "UPDATE",
+        "CREATE",
+    ]
+    steps.archive("deals", made.id, replaced.stages[0].id)
+    api.archive("deals", made.id)
+    assert made.id not in {p.id for p in api.get_all("deals").results}
 
 
 @pytest.mark.parametrize("kind", ["tickets", "products", "line_items"])

@@ -286,3 +286,10 @@ def test_collections_are_upserted_and_read(salesforce: Org) -> None:
     assert [record["Id"] for record in salesforce.restful(f"composite/sobjects/Contact?ids={','.join(ids)}&fields=Id,LastName")] == ids
     read_back = rest(salesforce, "POST", "composite/sobjects/Contact", {"ids": ids, "fields": ["LastName"]})
     assert [record["LastName"] for record in read_back] == ["Many", "Many"]
+
+
+def test_a_tree_of_records_is_created(salesforce: Org) -> None:
+    child = {"attributes": {"type": "Contact", "referenceId": "child"}, "LastName": "Planted"}
+    root = {"attributes": {"type": "Account", "referenceId": "root"}, "Name": "Planted", "Contacts": {"records": [child]}}
+    made = {r["referenceId"]: r["id"] for r in rest(salesforce, "POST", "composite/tree/Account", {"records": [root]})["results"]}
+    assert salesforce.Contact.get(made["child"])["AccountId"] == made["root"]

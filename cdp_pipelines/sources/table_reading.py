@@ -1,0 +1,176 @@
+"""Reading one raw table in a run: its span, its rows as Arrow tables of text, and how far it came."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from cdp_pipelines.config import Connection
+from cdp_pipelines.crm_integrations.base_crm import AuthenticationError, CRMError, QuotaExhausted, Unreachable
+from cdp_pipelines.crm_integrations.http import purpose
+from cdp_pipelines.sources.columns import assign_columns
+from cdp_pipelines.sources.raw_rows import gather, raw_rows, size_of
+from cdp_pipelines.sources.raw_tables import declared_columns
+from cdp_pipelines.sources.reader import DELETED, Batch, RawTable, Reader, Span
+from cdp_pipelines.sources.report import Progress, TableReport
+from cdp_pipelines.sources.streaming import EventLoopThread, Stream
+
+log = logging.getLogger(__name__)
+
+# A full read that was stopped longer ago begins anew.
+RESUMABLE = timedelta(days=5)
+
+CONCERNS_ALL_TABLES = (AuthenticationError, Unreachable, QuotaExhausted)
+
+
+@dataclass
+class Run:
+    """What the tables of one extraction share. `hopeless` is an error that would meet every further table too."""
+
+    connection: Connection
+    reader: Reader
+    thread: EventLoopThread
+    full: bool
+    on_progress: Progress
+    known_rows: Mapping[str, int]
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    hopeless: CRMError | None = None
+    signed_in: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: dict[str, asyncio.Event] = field(default_factory=dict)
+    last_stamp: datetime | None = None
+
+    @property
+    def end(self) -> datetime:
+        """Until when tables are read: as near to now as the vendor shows its changes."""
+        return self.started - timedelta(seconds=getattr(self.connection, "visibility_lag_seconds", 0))
+
+    @property
+    def overlap(self) -> timedelta:
+        """How far an incremental read goes back behind its cursor."""
+        return timedelta(seconds=self.connection.overlap_seconds)
+
+    def stamp(self) -> str:
+        """The time, as no other batch of this run has it."""
+        now = datetime.now(UTC)
+        self.last_stamp = max(now, self.last_stamp + timedelta(microseconds=1)) if self.last_stamp else now
+        return stamp(self.last_stamp)
+
+
+class TableReading:
+    """One table of a run.
+
+    `kept` is the table's memory of this connection in the warehouse, which a load commits together with its rows: `cursor` (the end of
+    what was read), `reader` (the reader's own state), `columns`, `full_since` (the start of the last whole full read), and `reading`, how
+    far a full read came that is not whole yet.
+    """
+
+    def __init__(self, table: RawTable, run: Run):
+        self.table, self._run = table, run
+        self.outcome = TableReport(run.connection.name, run.connection.kind, table.name, "full", run.started)
+        self.begun = self.done = self.resumed = False
+        self.full_since: str | None = None
+        run.ended[table.name] = asyncio.Event()
+
+    def begin(self, kept: Mapping[str, Any], first: bool) -> None:
+        """Begin to read, ahead of whoever takes the rows. All tables wait until the first one shows that the CRM lets us in."""
+        run, self.begun = self._run, True
+        cursor = None if run.full else kept.get("cursor")
+        start = datetime.fromisoformat(cursor) - run.overlap if cursor else None
+        state = json.loads(json.dumps(kept.get("reader", {}))) if cursor else {}
+        self._span = Span("incremental" if cursor else "full", start, run.end, state)
+        self._since = stamp(run.started)
+        self._columns: dict[str, str] = {**declared_columns(run.connection.kind, self.table), **kept.get("columns", {})}
+        self.full_since = kept.get("full_since")
+        before = kept.get("reading")
+        if start is None and before and run.started - datetime.fromisoformat(before["end"]) < RESUMABLE:
+            self._span.end, self._span.resume, self._since = datetime.fromisoformat(before["end"]), before["resume"], before["since"]
+            self.resumed = True
+        self.outcome.mode, self.outcome.cursor = self._span.mode, datetime.fromisoformat(cursor) if cursor else None
+        self._stream: Stream[Batch] = run.thread.stream(lambda: self._read(first), size_of)
+
+    async def _read(self, first: bool) -> AsyncIterator[Batch]:
+        run = self._run
+        try:
+            if not first:
+                await run.signed_in.wait()
+            for name in self.table.after:
+                if name in run.ended:
+                    await run.ended[name].wait()
+            if run.hopeless:
+                raise run.hopeless
+            purpose.set(self.table.name)
+            self.outcome.started_at = datetime.now(UTC)
+            fields = await run.reader.fields(self.table)
+            self._columns = assign_columns([*self._columns, *fields], {c: f for f, c in self._columns.items()})
+            if run.reader.client.calls.total():
+                run.signed_in.set()
+            async for batch in run.reader.read(self.table, self._span):
+                run.signed_in.set()
+                yield batch
+            if self.resumed:
+                # What changed since the read began that this one went on with.
+                self._span = Span("incremental", self._span.end - run.overlap, run.end, self._span.state)
+                async for batch in run.reader.read(self.table, self._span):
+                    yield Batch(batch.rows)
+        except CONCERNS_ALL_TABLES as error:  # trying on would lock the account, or wait for every table anew
+            run.hopeless = error
+            raise
+        finally:
+            run.signed_in.set()
+            if not self.resumed:
+                run.ended[self.table.name].set()
+
+    def release(self) -> None:
+        """Let the tables begin that build on this one. One that was resumed must be in the warehouse first, with its earlier part."""
+        self._run.thread.run(self._release())
+
+    async def _release(self) -> None:
+        self._run.ended[self.table.name].set()
+
+    def rows(self, kept: dict[str, Any]) -> Iterator[pa.Table]:
+        """The Arrow tables that were not given yet. The cursor moves when, and only when, the reader came to its end."""
+        outcome = self.outcome
+        try:
+            for batch in gather(self._stream):
+                arrow = raw_rows(self.table, self._columns, batch.rows, self._run.connection.name, self._stamp())
+                outcome.rows_read += arrow.num_rows
+                outcome.rows_deleted += arrow.num_rows - arrow[DELETED].null_count
+                expected = batch.expected or self._run.known_rows.get(self.table.name) if self._span.mode == "full" else batch.expected
+                self._run.on_progress(outcome.connection, outcome.table, outcome.rows_read, expected)
+                if batch.resume is not None and self._span.mode == "full":
+                    kept["reading"] = {"since": self._since, "end": self._span.end.isoformat(), "resume": batch.resume}
+                    kept["columns"] = self._columns
+                yield arrow
+        except CRMError as error:
+            outcome.problem, outcome.remedy = error.problem, error.remedy
+        except Exception as error:
+            log.exception("%s: reading %s failed", outcome.connection, outcome.table)
+            outcome.problem, outcome.remedy = f"unexpected {type(error).__name__}", "The log has the details; please report it."
+        else:
+            self._completed(kept)
+        self.done = True
+        outcome.ended_at = datetime.now(UTC)
+
+    def _completed(self, kept: dict[str, Any]) -> None:
+        span, outcome = self._span, self.outcome
+        outcome.state, outcome.problem, outcome.remedy, outcome.cursor = "ok", None, None, span.end
+        kept |= {"cursor": span.end.isoformat(), "reader": span.state, "columns": self._columns}
+        kept.pop("reading", None)
+        if span.mode == "full" or self.resumed:
+            kept["full_since"] = self.full_since = self._since
+
+    def _stamp(self) -> str:
+        """Sets are told apart by when their run began, all of whose rows may come in parts; single rows by when they were read."""
+        return stamp(self._run.started) if self.table.replace_by else self._run.stamp()
+
+
+def stamp(moment: datetime) -> str:
+    """Text that sorts as time does."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
