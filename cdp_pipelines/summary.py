@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 class SyncSummary(dict[str, Any]):
     """What a sync did, as values that JSON can hold (times are aware datetimes); `str()` gives it in a few lines.
 
-    Keys: complete, problem, published, started_at, ended_at, seconds, calls, connections (by name, each with its objects), checks.
+    Keys: complete, problem, published, started_at, ended_at, seconds, calls, connections (by name, each with its objects, and what
+    reconciling mended of them), checks.
     """
 
     def __str__(self) -> str:
         lines = [f"Sync {'complete' if self['complete'] else 'INCOMPLETE'} in {self['seconds']:.1f} s, {self['calls']:,} API calls"]
         for name, connection in self["connections"].items():
-            lines += [f"  {name}.{table}: {describe(outcome)}" for table, outcome in connection["objects"].items()]
+            outcomes = (*connection["objects"].items(), *connection["reconciled"].items())
+            lines += [f"  {name}.{table}: {describe(outcome)}" for table, outcome in outcomes]
             lines += [f"  {name}: warning: {warning}" for warning in connection["warnings"]]
         lines += [f"  check {check['table']}.{check['name']} failed: {describe_check(check)}" for check in self["checks"]["failed"]]
         lines.append(f"  checks: {self['checks']['passed']} passed, {len(self['checks']['failed'])} failed")
@@ -74,7 +76,8 @@ def _connection(outcome: ConnectionOutcome) -> dict[str, Any]:
         "remedy": outcome.remedy,
         "calls": outcome.calls,
         "warnings": outcome.warnings,
-        "objects": {table.table: _table(table) for table in outcome.tables},
+        "objects": {t.table: _table(t) for t in outcome.tables if t.mode != "reconcile"},
+        "reconciled": {t.table: _table(t) for t in outcome.tables if t.mode == "reconcile"},
     }
 
 

@@ -21,6 +21,7 @@ from cdp_pipelines.sandbox import hosting
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.raw_tables import create_raw_tables, declared_columns
+from cdp_pipelines.sources.reconcile import reconcile as mend
 from cdp_pipelines.sources.report import Progress, TableReport
 from cdp_pipelines.transform import NodeResult
 
@@ -77,12 +78,14 @@ def sync(
     connections: Sequence[Connection | ConfigError],
     *,
     full: bool = False,
+    reconcile: bool = False,
     on_progress: Progress | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> SyncReport:
     """Run all steps. Never raises for a CRM that fails: the report says what is incomplete. Raises WarehouseBusy.
 
-    `on_stage` is told, in a few words, which step begins.
+    `reconcile` mends, after reading, what a read cannot see (see sources/reconcile.py). `on_stage` is told, in a few words, which step
+    begins.
     """
     say = on_stage or (lambda text: None)
     started = datetime.now(UTC)
@@ -90,7 +93,7 @@ def sync(
     with warehouse_lock(settings, "cdp sync", say):
         say("extracting")
         for connection in connections:
-            report.connections.append(ingest(settings, connection, full=full, on_progress=on_progress))
+            report.connections.append(ingest(settings, connection, full=full, reconcile=reconcile, on_progress=on_progress))
         create_missing_raw_tables(settings)
         say("standardizing")
         report.checks += standardize(settings)
@@ -110,9 +113,14 @@ def sync(
 
 
 def ingest(
-    settings: Settings, connection: Connection | ConfigError, *, full: bool = False, on_progress: Progress | None = None
+    settings: Settings,
+    connection: Connection | ConfigError,
+    *,
+    full: bool = False,
+    reconcile: bool = False,
+    on_progress: Progress | None = None,
 ) -> ConnectionOutcome:
-    """Extract one connection and write down how each of its tables went. The caller holds the warehouse lock."""
+    """Extract one connection, reconcile it if asked to, and write down how each of its tables went. The caller holds the warehouse lock."""
     if isinstance(connection, ConfigError):
         problem = f"{connection.setting} {connection.problem}."
         return _failed(settings, connection.connection or connection.setting, kind_of(connection, settings), problem, connection.remedy)
@@ -128,7 +136,19 @@ def ingest(
     reasons = {(t.problem, t.remedy) for t in found.tables}
     if len(reasons) == 1 and not found.complete:
         outcome.problem, outcome.remedy = reasons.pop()
+    elif reconcile:
+        _reconcile(settings, connection, outcome, on_progress)
     return outcome
+
+
+def _reconcile(settings: Settings, connection: Connection, outcome: ConnectionOutcome, on_progress: Progress | None) -> None:
+    """Reconcile those tables that were read to their end."""
+    read = [t.table for t in outcome.tables if t.state == "ok"]
+    found = mend(connection, registry.reader(connection, settings), settings, tables=read, on_progress=on_progress)
+    history.record_syncs(settings, found.tables)
+    outcome.complete = outcome.complete and found.complete
+    outcome.tables += found.tables
+    outcome.calls += found.calls
 
 
 def _failed(settings: Settings, name: str, kind: Kind, problem: str, remedy: str) -> ConnectionOutcome:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -17,6 +18,7 @@ from typer.testing import CliRunner, Result
 from cdp_pipelines.cli import app
 from cdp_pipelines.config import ConfigError, connection_from_config
 from cdp_pipelines.lock import WarehouseBusy
+from cdp_pipelines.sources.report import TableReport
 from tests import published_file
 
 COMMANDS = {
@@ -240,8 +242,28 @@ def test_sync_hands_on_what_was_asked_for(data: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("cdp_pipelines.sync.sync", asked)
     cdp("sync")
     assert (asked.call_args.args[1], asked.call_args.kwargs["full"]) == ([wanted, refused], False)
+    assert asked.call_args.kwargs["reconcile"] is False
     cdp("sync", "marketo", "--full")
     assert (asked.call_args.args[1], asked.call_args.kwargs["full"]) == ([refused], True)
+    cdp("sync", "--reconcile")
+    assert (asked.call_args.kwargs["full"], asked.call_args.kwargs["reconcile"]) == (False, True)
+
+
+def test_what_a_reconcile_mended_or_could_not_stands_below_what_was_read(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = published_file.sync_report(data)
+    (outcome, *_), now = report.connections, datetime.now(UTC)
+    outcome.tables += [
+        TableReport("hubspot", "hubspot", "contacts", "reconcile", now, now, "ok", None, None, rows_read=3, rows_deleted=2),
+        TableReport("hubspot", "hubspot", "deals", "reconcile", now, now, "incomplete", "deals cannot be listed.", "Grant the scope."),
+    ]
+    monkeypatch.setattr("cdp_pipelines.sync.configured", lambda settings: nullcontext([]))
+    monkeypatch.setattr("cdp_pipelines.sync.sync", lambda *_, **__: report)
+    said = cdp("sync").stdout
+    assert "hubspot: incomplete (deals): deals cannot be listed. Grant the scope." in said
+    found = json.loads(cdp("sync", "--json").stdout)["connections"]["hubspot"]["reconciled"]
+    assert {name: (one["mode"], one["rows_read"], one["rows_deleted"]) for name, one in found.items()} == {
+        "contacts": ("reconcile", 3, 2), "deals": ("reconcile", 0, 0),
+    }  # fmt: skip
 
 
 def test_an_incomplete_sync_exits_with_1_and_gives_each_reason_once(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

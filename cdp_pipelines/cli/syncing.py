@@ -18,7 +18,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog="Example: cdp demo")(demo)
-    app.command(epilog="Example: cdp sync hubspot --full")(sync)
+    app.command(epilog="Examples: cdp sync hubspot --full, cdp sync --reconcile")(sync)
     app.command(epilog="Example: cdp status --json")(status)
 
 
@@ -33,6 +33,10 @@ def demo() -> None:
 def sync(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Connections to sync (default: all).")] = None,
     full: Annotated[bool, typer.Option("--full", help="Read everything anew, not only what changed since the last sync.")] = False,
+    reconcile: Annotated[
+        bool,
+        typer.Option("--reconcile", help="Also mend what a sync cannot see: purged records, calculated fields, links, missed merges."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Read the CRMs, build and check the tables, and publish them. Exits with 1 when anything is incomplete."""
@@ -45,7 +49,7 @@ def sync(
     with pipeline.configured(settings) as connections:
         chosen = _chosen(connections, names or [])
         with progress(output.console(stderr=True)) as shown:
-            report = pipeline.sync(settings, chosen, full=full, on_progress=shown.rows, on_stage=shown.stage)
+            report = pipeline.sync(settings, chosen, full=full, reconcile=reconcile, on_progress=shown.rows, on_stage=shown.stage)
     summary = summarize(report)
     if json:
         output.print_json(summary)
@@ -86,7 +90,7 @@ def _print_summary(summary: SyncSummary) -> None:
     console = output.console()
     table = output.table("connection", "object", "mode", "#read", "#new", "#updated", "#deleted", "#calls", "state")
     for name, connection in summary["connections"].items():
-        for object_name, found in connection["objects"].items():
+        for object_name, found in (*connection["objects"].items(), *connection["reconciled"].items()):
             counts = (output.cell(found[f"rows_{what}"]) for what in ("read", "inserted", "updated", "deleted"))
             state = output.mark(found["state"] == "ok", no=found["state"])
             table.add_row(name, object_name, found["mode"], *counts, output.cell(found["calls"]), state)
@@ -132,7 +136,7 @@ def _print_reasons(connections: dict[str, dict[str, Any]]) -> None:
 
     for name, connection in connections.items():
         reasons: dict[str, list[str]] = {}
-        for object_name, one in connection["objects"].items():
+        for object_name, one in (*connection["objects"].items(), *connection.get("reconciled", {}).items()):
             if one["state"] != "ok":
                 reasons.setdefault(explain(one["problem"], one["remedy"]), []).append(object_name)
         for reason, objects in reasons.items():

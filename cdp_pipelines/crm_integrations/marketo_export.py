@@ -157,8 +157,11 @@ class Exporter:
                 await self._call("POST", f"{base}/enqueue.json")
                 return
             except RequestRejected as error:
-                if error.code != "1029" or "queue" not in error.problem.lower() or "already" in error.problem.lower():
+                said = error.problem.lower()
+                if error.code != "1029" or "queue" not in said:
                     raise
+                if "already" in said:  # an earlier try did it, and its answer was lost
+                    return
                 log.info("%s: the export queue is full; waiting %.0f s", self._connection, pause)
             await asyncio.sleep(pause)
         raise Unreachable(self._connection, "the export queue was full for hours.", "Cancel exports of others, or run again later.")

@@ -1,4 +1,4 @@
-"""When things run: incremental every hour, in full every week, and at once when a sync is overdue."""
+"""When things run: incremental every hour, reconciled every night, in full every week, and at once when a sync is overdue."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,12 +9,19 @@ from cdp_pipelines.config import KINDS, Settings
 from cdp_pipelines.defs.extract import ExtractConfig
 
 OVERDUE = timedelta(hours=2)
+_RECONCILE = dg.RunConfig(ops={f"raw_{kind}": ExtractConfig(reconcile=True) for kind in KINDS})
 _FULL = dg.RunConfig(ops={f"raw_{kind}": ExtractConfig(full=True) for kind in KINDS})
 
 sync = dg.define_asset_job(
     "sync",
     selection=dg.AssetSelection.all(),
     description="What changed in the CRMs since the last run, through to the published file.",
+)
+reconcile = dg.define_asset_job(
+    "reconcile",
+    selection=dg.AssetSelection.all(),
+    config=_RECONCILE,
+    description="What changed, and what no cursor sees: purges, calculated fields, links, merges that were missed.",
 )
 full_sync = dg.define_asset_job(
     "full_sync",
@@ -24,6 +31,13 @@ full_sync = dg.define_asset_job(
 )
 hourly = dg.ScheduleDefinition(
     name="hourly_sync", job=sync, cron_schedule="0 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING, execution_timezone="UTC"
+)
+nightly = dg.ScheduleDefinition(
+    name="nightly_reconcile",
+    job=reconcile,
+    cron_schedule="30 1 * * 1-6",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    execution_timezone="UTC",
 )
 weekly = dg.ScheduleDefinition(
     name="weekly_full_sync",
@@ -53,4 +67,4 @@ def _last_sync(settings: Settings) -> datetime | None:
         return db.execute("select case when bool_and(state = 'ok') then min(ended_at) end from sync_status").fetchall()[0][0]
 
 
-defs = dg.Definitions(jobs=[sync, full_sync], schedules=[hourly, weekly], sensors=[overdue_sync])
+defs = dg.Definitions(jobs=[sync, reconcile, full_sync], schedules=[hourly, nightly, weekly], sensors=[overdue_sync])

@@ -18,9 +18,10 @@ COMPLETE = "complete"
 
 
 class ExtractConfig(dg.Config):
-    """How to extract: from each table's cursor, or everything anew."""
+    """How to extract: from each table's cursor, or everything anew; then, if asked to, what neither can see."""
 
     full: bool = False
+    reconcile: bool = False
 
 
 def raw_tables(kind: Kind) -> dg.AssetsDefinition:
@@ -46,7 +47,7 @@ def raw_tables(kind: Kind) -> dg.AssetsDefinition:
         settings = Settings()
         with sync.configured(settings) as connections, warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):
             mine = [c for c in connections if sync.kind_of(c, settings) == kind]
-            reports = _extract(context, settings, mine, config.full)
+            reports = _extract(context, settings, mine, config)
             sync.create_missing_raw_tables(settings)
             with duckdb.connect(str(settings.warehouse)) as db:
                 for table, key in keys.items():
@@ -57,11 +58,11 @@ def raw_tables(kind: Kind) -> dg.AssetsDefinition:
 
 
 def _extract(
-    context: dg.AssetExecutionContext, settings: Settings, connections: list[Connection | ConfigError], full: bool
+    context: dg.AssetExecutionContext, settings: Settings, connections: list[Connection | ConfigError], config: ExtractConfig
 ) -> list[TableReport]:
     reports: list[TableReport] = []
     for connection in connections:
-        outcome = sync.ingest(settings, connection, full=full)
+        outcome = sync.ingest(settings, connection, full=config.full, reconcile=config.reconcile)
         state = "complete" if outcome.complete else f"incomplete: {outcome.problem or 'see the tables'}"
         context.log.info(f"{outcome.connection}: {sum(t.rows_read for t in outcome.tables)} rows, {outcome.calls} calls, {state}")
         for warning in outcome.warnings:

@@ -11,7 +11,7 @@ from typing import Any
 
 from cdp_pipelines.config import KINDS, Kind
 from cdp_pipelines.sandbox import dirt, names
-from cdp_pipelines.sandbox.store import CrmStore, HasCustomFields, KeepsCompanies
+from cdp_pipelines.sandbox.store import CrmStore, HasCustomFields, KeepsCompanies, Purges
 
 Change = dict[str, Any]
 Pairs = Mapping[Kind, Sequence[tuple[str, str]]]
@@ -39,7 +39,7 @@ class _Day:
     def note(self, op: str, store: CrmStore, record: str, **more: Any) -> None:
         self.done.append({"op": op, "crm": store.kind, "id": record, **more})
         people = self.people(store)
-        gone = {"delete": record, "merge": more.get("loser"), "convert": record}.get(op)
+        gone = {"delete": record, "purge": record, "merge": more.get("loser"), "convert": record}.get(op)
         come = {"create": record, "restore": record, "convert": more.get("contact")}.get(op)
         if gone is not None and gone in people:
             people.remove(gone)
@@ -120,6 +120,12 @@ def _restore(day: _Day, store: CrmStore) -> None:
     if (person := _one(day, store.deleted_people())) is not None:
         store.restore_person(person, day.at)
         day.note("restore", store, person)
+
+
+def _purge(day: _Day, store: CrmStore) -> None:
+    if isinstance(store, Purges) and (person := _one(day, store.purgeable_people())) is not None:
+        store.purge_record(person, day.at)
+        day.note("purge", store, person)
 
 
 def _merge(day: _Day, store: CrmStore) -> None:
@@ -224,7 +230,7 @@ def _rename_field(day: _Day, store: CrmStore) -> None:
 
 _OPERATIONS: tuple[tuple[Callable[[_Day, CrmStore], None], int], ...] = (
     (_edit, 30), (_arrive, 8), (_clear, 6), (_delete, 5), (_restore, 4), (_merge, 5), (_convert, 8), (_new_deal, 6), (_edit_deal, 14), (_delete_deal, 3),
-    (_link, 6), (_unlink, 5), (_edit_company, 4), (_move, 4), (_new_field, 1), (_rename_field, 1),
+    (_link, 6), (_unlink, 5), (_edit_company, 4), (_move, 4), (_new_field, 1), (_rename_field, 1), (_purge, 2),
 )  # fmt: skip
 
 

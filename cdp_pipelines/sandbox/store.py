@@ -119,3 +119,16 @@ class HasCustomFields(Protocol):
     def rename_field_for_people(self, field: str, number: int, at: datetime) -> str:
         """Give one of `added_fields` another name, made with the number, and give that."""
         ...
+
+
+@runtime_checkable
+class Purges(Protocol):
+    """A CRM that forgets people only when it is asked to; elsewhere a deletion is for good."""
+
+    def purgeable_people(self) -> list[str]:
+        """Ids that `purge_record` can remove."""
+        ...
+
+    def purge_record(self, record: str, at: datetime) -> None:
+        """Remove a record for good: nothing shows it any more. Raises KeyError when that cannot be."""
+        ...

@@ -37,19 +37,22 @@ def extract(
     settings: Settings,
     *,
     full: bool = False,
+    reconcile: bool = False,
     tables: Iterable[str] | None = None,
     on_progress: Progress | None = None,
 ) -> ExtractReport:
     """Read a connection's tables and load them into the warehouse. The caller holds the warehouse lock.
 
-    `full` reads everything anew; otherwise each table goes on from its cursor, and one without a cursor is read in full.
+    `full` reads everything anew; otherwise each table goes on from its cursor, and one without a cursor is read in full. With `reconcile`
+    the reader itself finds what to read, and cursors stay (see reconcile.py).
     Never raises a CRMError: the report says what is incomplete. Raises PipelineStepFailed when the warehouse cannot be written.
     """
     chosen = [t for t in reader.tables if tables is None or t.name in set(tables)]
     report = ExtractReport(connection.name, connection.kind)
     before = warehouse.count_rows(settings.warehouse, connection, chosen)
     with EventLoopThread() as thread:
-        going = Run(connection, reader, thread, full, on_progress or (lambda connection, table, rows, expected: None), before)
+        mode = "reconcile" if reconcile else "full" if full else "incremental"
+        going = Run(connection, reader, thread, mode, on_progress or (lambda connection, table, rows, expected: None), before)
         readings = [TableReading(table, going) for table in chosen]
         try:
             pipeline = pipeline_of(connection.kind, connection.name, settings)
@@ -71,7 +74,7 @@ def extract(
             thread.run(reader.client.close())
     full_since = {r.table.name: r.full_since for r in readings if r.full_since}
     warehouse.keep_newest(settings.warehouse, connection, chosen)
-    warehouse.remove_rows_of_older_full_reads(settings.warehouse, connection, full_since)
+    warehouse.retire_rows_of_older_full_reads(settings.warehouse, connection, chosen, full_since)
     after = warehouse.count_rows(settings.warehouse, connection, chosen)
     for table in report.tables:
         table.rows_total = after.get(table.table, 0)

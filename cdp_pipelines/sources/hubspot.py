@@ -5,7 +5,7 @@ restored records, and those that were merged away. `python -m cdp_pipelines.sour
 
 Associations are re-read for records that changed. HubSpot keeps the number of a record's contacts and deals in properties of its own
 (`num_associated_contacts`, `num_associated_deals`), so a new or removed link counts as a change of the records at both its ends. Links that
-change without any such number changing (one company for another, say) are only seen by a full read.
+change without any such number changing (one company for another, say) are only seen by a full read or a reconcile.
 """
 
 from __future__ import annotations

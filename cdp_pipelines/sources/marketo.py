@@ -39,7 +39,7 @@ TABLES = (
     RawTable("companies", "companies", ("id",), fields=("externalCompanyId",), after=("leads",)),
     RawTable("campaigns", "campaigns", ("id",)),
     RawTable("programs", "programs", ("id",)),
-    RawTable("activities", "activities", ("marketoGUID",)),
+    RawTable("activities", "activities", ("marketoGUID",), events=True),
 )  # fmt: skip
 _UNDESCRIBED = {
     "campaigns": ("id", "name", "description", "type", "programName", "programId", "workspaceName", "createdAt", "updatedAt", "active"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from cdp_pipelines.crm_integrations.base_crm import BaseCRM
 
-Mode = Literal["full", "incremental"]
+Mode = Literal["full", "incremental", "reconcile"]
 
 DELETED, MERGED_INTO = "_deleted", "_merged_into"
 
@@ -23,7 +23,8 @@ class RawTable:
 
     `key` names the vendor's fields that identify a row within a connection. In a table with `replace_by`, all rows that share those
     fields' values are replaced together (the associations of one record, say); an empty set is one row whose other key fields are null.
-    `fields` always become columns, whatever the CRM describes. `after` names the tables that must have been read before.
+    `fields` always become columns, whatever the CRM describes. `after` names the tables that must have been read before. The rows of an `events` table
+    never change, and one that the CRM no longer gives is too old for it, not gone.
     """
 
     name: str
@@ -32,6 +33,7 @@ class RawTable:
     replace_by: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    events: bool = False
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Span:
 
     `state` is the table's own memory (JSON values); what `read` leaves in it is kept if, and only if, the load commits.
     `resume` is where an earlier run of the same full read came to: the `resume` of the last batch that it committed. The records up to
-    there are in the warehouse.
+    there are in the warehouse. `columns` is the raw column of each field.
     """
 
     mode: Mode
@@ -48,6 +50,7 @@ class Span:
     end: datetime
     state: dict[str, Any] = field(default_factory=dict)
     resume: dict[str, Any] | None = None
+    columns: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -65,6 +68,20 @@ class Batch:
 
     def __len__(self) -> int:
         return self.rows.num_rows if isinstance(self.rows, pa.Table) else len(self.rows)
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What a CRM shows of a table at little cost, to be compared with the warehouse.
+
+    `pages` have every record that the CRM shows, deleted ones that it still shows included: the key, the version stamp and whatever may
+    change without the stamp, all as `Reader.read` gives it; and tombstones where the CRM tells of what is gone. A `whole` glance has all
+    fields, and all rows of each set. Where it does not cover `everything`, a record that it lacks may exist all the same.
+    """
+
+    pages: AsyncIterator[Batch]
+    whole: bool = False
+    everything: bool = True
 
 
 class KnownRecords(Protocol):
@@ -89,6 +106,17 @@ class Reader(ABC):
     @abstractmethod
     def read(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
         """The table's records within the span. Raises CRMError; whatever was given before is then kept, but the cursor does not move."""
+
+    def glance(self, table: RawTable) -> Glance | None:
+        """What the CRM shows of the table now; None when `read` misses nothing of it. Its pages may raise CRMError."""
+        return None
+
+    def reread(self, table: RawTable, keys: Iterable[str]) -> AsyncIterator[Batch]:
+        """The newest version of these records, all fields, or of these whole sets. What the CRM shows nowhere is a tombstone, or an empty set.
+
+        `keys` are values of the only field of `key` (of `replace_by` in a table that has it). Raises CRMError.
+        """
+        raise NotImplementedError(f"{table.object} cannot be read by key")
 
     async def warnings(self) -> list[str]:
         """What a person should know of this CRM after reading (a mapped field that it lacks, say)."""

@@ -8,7 +8,10 @@ from cdp_pipelines.crm_integrations.hubspot import HubSpot
 from cdp_pipelines.crm_integrations.marketo import Marketo
 from cdp_pipelines.crm_integrations.salesforce import Salesforce
 from cdp_pipelines.sources import hubspot, marketo, salesforce
+from cdp_pipelines.sources.hubspot_reconcile import HubSpotReconciler
+from cdp_pipelines.sources.marketo_reconcile import MarketoReconciler
 from cdp_pipelines.sources.reader import RawTable, Reader
+from cdp_pipelines.sources.salesforce_reconcile import SalesforceReconciler
 from cdp_pipelines.sources.warehouse import Warehouse
 
 TABLES: dict[Kind, tuple[RawTable, ...]] = {
@@ -35,9 +38,9 @@ def reader(connection: Connection, settings: Settings) -> Reader:
     known = Warehouse(settings.warehouse, connection.kind, connection.name)
     match connection:
         case SalesforceConnection():
-            return salesforce.SalesforceReader(connection, known)
+            return SalesforceReconciler(connection, known)
         case HubSpotConnection():
-            return hubspot.HubSpotReader(connection, known)
+            return HubSpotReconciler(connection, known)
         case MarketoConnection():
-            return marketo.MarketoReader(connection, known)
+            return MarketoReconciler(connection, known)
     raise TypeError(f"no reader for {type(connection).__name__}")

@@ -2,7 +2,7 @@
 
 Records are read by SystemModstamp through `queryAll`, which shows the recycle bin; `salesforce_records.py` says by which way, and
 `salesforce_deletions.py` how purged ones are found. Calculated fields are as of the record's last change: they move without
-SystemModstamp (heroku/roadmap#319), so a full read refreshes them.
+SystemModstamp (heroku/roadmap#319), so a full read or a reconcile refreshes them.
 
     python -m cdp_pipelines.sources.salesforce [--full]
 """
@@ -61,7 +61,7 @@ class SalesforceReader(Reader):
         async with aclosing(self._batches(table, span)) as batches:
             async for batch in batches:
                 maybe_gone -= _deleted_ids(batch.rows)
-                yield Batch(_marked(batch.rows), batch.resume, batch.expected)
+                yield Batch(marked(batch.rows), batch.resume, batch.expected)
         async for batch in self._deletions.purged(table, maybe_gone):
             yield batch
 
@@ -100,7 +100,7 @@ def _deleted_ids(rows: pa.Table) -> set[str]:
     return set(rows["Id"].filter(_is_deleted(rows)).to_pylist())
 
 
-def _marked(table: pa.Table) -> pa.Table:
+def marked(table: pa.Table) -> pa.Table:
     """The rows with the two columns of bookkeeping."""
     deleted, nothing = _is_deleted(table), pa.scalar(None, pa.string())
     merged = table["MasterRecordId"] if "MasterRecordId" in table.column_names else nothing

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 
 from cdp_pipelines.crm_integrations.base_crm import RequestRejected
 from cdp_pipelines.crm_integrations.salesforce import Salesforce
-from cdp_pipelines.sources.reader import DELETED, Batch, KnownRecords, RawTable, Span
+from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Batch, KnownRecords, RawTable, Span
+from cdp_pipelines.sources.salesforce_soql import IDS_PER_QUERY
 
-IDS_PER_QUERY = 300
 # getDeleted goes 15 days back; an hour less, so that clocks that differ do no harm.
 DELETIONS_KNOWN = timedelta(days=15) - timedelta(hours=1)
 BIN_CHECK_EVERY = timedelta(days=1)
@@ -54,7 +54,12 @@ class Deletions:
             found: set[str] = set()
             async for rows in self._salesforce.query(f"SELECT Id FROM {table.object} WHERE Id IN ({wanted})", include_deleted=True):
                 found |= {row["Id"] for row in rows}
-            yield Batch([{"Id": record_id, DELETED: True} for record_id in asked if record_id not in found])
+            gone = [record_id for record_id in asked if record_id not in found]
+            yield Batch([{"Id": record_id, DELETED: True, MERGED_INTO: self._survivor(table, record_id)} for record_id in gone])
+
+    def _survivor(self, table: RawTable, record_id: str) -> str | None:
+        """The record that one was merged into, as an earlier read saw it: Salesforce has forgotten."""
+        return next(self._known.values(table.name, MERGED_INTO, {"Id": record_id}), None) if "MasterRecordId" in table.fields else None
 
     async def _between(self, object_name: str, start: datetime, end: datetime) -> AsyncIterator[tuple[set[str], datetime]]:
         """What was deleted, and until when that is complete; in halves where there are more ids than one answer holds (600,000)."""

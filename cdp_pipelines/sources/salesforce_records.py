@@ -17,7 +17,7 @@ from cdp_pipelines.crm_integrations.base_crm import CRMError, IncompleteRead, Pe
 from cdp_pipelines.crm_integrations.salesforce import Page, Salesforce
 from cdp_pipelines.sources.arrow_rows import text_table
 from cdp_pipelines.sources.reader import Batch
-from cdp_pipelines.sources.salesforce_soql import Selection
+from cdp_pipelines.sources.salesforce_soql import IDS_PER_QUERY, Selection, of_ids
 
 ROWS_BY_ID = 2000
 FEWEST_ROWS_BY_ID = 125
@@ -66,6 +66,12 @@ class RecordReader:
                 failure = error
         if failure:
             raise failure
+
+    async def of_ids(self, object_name: str, fields: list[str], ids: list[str]) -> AsyncGenerator[Batch]:
+        """The records with these ids that are there, the recycle bin included."""
+        for at in range(0, len(ids), IDS_PER_QUERY):
+            async for page in self._pages(of_ids(object_name, fields, ids[at : at + IDS_PER_QUERY])):
+                yield Batch(text_table(page, fields))
 
     async def _ways(self, wanted: Selection, resume: dict[str, Any] | None) -> list[Way]:
         if resume or (len(wanted.parts()) == 1 and not await self._surely_many(wanted)):

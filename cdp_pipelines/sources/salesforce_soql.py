@@ -15,6 +15,7 @@ from cdp_pipelines.crm_integrations.salesforce import soql_time
 CURSORS = ("SystemModstamp", "LastModifiedDate")
 # Salesforce refuses a request line and headers of more than 16,384 bytes.
 MAX_QUERY_BYTES = 14_000
+IDS_PER_QUERY = 300
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,13 @@ class Selection:
     def parts(self) -> list[str]:
         """One query for all fields, or as many as it takes to keep each within what a URL may hold; all in the same order."""
         order = f"{self.cursor}, Id" if self.cursor else "Id"
-        return [f"{_soql(part, self.object, self.where)} ORDER BY {order}" for part in _split(self.fields)]
+        return [f"{_soql(part, self.object, self.where)} ORDER BY {order}" for part in _split(self.fields, self.where)]
 
     def by_id(self, after: str | None, limit: int) -> list[str]:
         """As `parts`, for the next records in the order of their ids."""
         tests = [*self._tests(), *([f"Id > '{after}'"] if after else [])]
         where = f" WHERE {' AND '.join(tests)}" if tests else ""
-        return [f"{_soql(part, self.object, where)} ORDER BY Id LIMIT {limit}" for part in _split(self.fields)]
+        return [f"{_soql(part, self.object, where)} ORDER BY Id LIMIT {limit}" for part in _split(self.fields, where)]
 
     def _tests(self) -> list[str]:
         if not self.cursor:
@@ -62,6 +63,13 @@ class Selection:
         return tests
 
 
+def of_ids(object_name: str, fields: Iterable[str], ids: Iterable[str]) -> list[str]:
+    """As `Selection.parts`, for the records with these ids."""
+    listed = ",".join(f"'{record_id}'" for record_id in ids)
+    where = f" WHERE Id IN ({listed})"
+    return [f"{_soql(part, object_name, where)} ORDER BY Id" for part in _split(fields, where)]
+
+
 def cursors(described: Mapping[str, Any]) -> list[str]:
     """The fields by which changes of an object can be asked for, the best first, according to its describe answer."""
     filterable = {field["name"] for field in described["fields"] if field.get("filterable", True)}
@@ -72,13 +80,14 @@ def _soql(fields: Iterable[str], object_name: str, where: str) -> str:
     return f"SELECT {','.join(fields)} FROM {object_name}{where}"
 
 
-def _split(fields: Iterable[str]) -> Iterator[list[str]]:
+def _split(fields: Iterable[str], where: str) -> Iterator[list[str]]:
+    room = MAX_QUERY_BYTES - 500 - len(quote(where))
     part, size = ["Id"], 0
     for field in fields:
         if field == "Id":
             continue
         length = len(quote(f"{field},"))
-        if size + length > MAX_QUERY_BYTES - 500 and len(part) > 1:
+        if size + length > room and len(part) > 1:
             yield part
             part, size = ["Id"], 0
         part.append(field)

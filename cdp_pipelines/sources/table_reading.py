@@ -18,7 +18,7 @@ from cdp_pipelines.crm_integrations.http import purpose
 from cdp_pipelines.sources.columns import assign_columns
 from cdp_pipelines.sources.raw_rows import gather, raw_rows, size_of
 from cdp_pipelines.sources.raw_tables import declared_columns
-from cdp_pipelines.sources.reader import DELETED, Batch, RawTable, Reader, Span
+from cdp_pipelines.sources.reader import DELETED, Batch, Mode, RawTable, Reader, Span
 from cdp_pipelines.sources.report import Progress, TableReport
 from cdp_pipelines.sources.streaming import EventLoopThread, Stream
 
@@ -37,7 +37,7 @@ class Run:
     connection: Connection
     reader: Reader
     thread: EventLoopThread
-    full: bool
+    mode: Mode
     on_progress: Progress
     known_rows: Mapping[str, int]
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -81,18 +81,21 @@ class TableReading:
     def begin(self, kept: Mapping[str, Any], first: bool) -> None:
         """Begin to read, ahead of whoever takes the rows. All tables wait until the first one shows that the CRM lets us in."""
         run, self.begun = self._run, True
-        cursor = None if run.full else kept.get("cursor")
-        start = datetime.fromisoformat(cursor) - run.overlap if cursor else None
-        state = json.loads(json.dumps(kept.get("reader", {}))) if cursor else {}
-        self._span = Span("incremental" if cursor else "full", start, run.end, state)
+        cursor = kept.get("cursor")
+        reached = datetime.fromisoformat(cursor) if cursor else None
+        start = reached - run.overlap if reached and run.mode == "incremental" else None
+        # Not before the cursor, as a lag that was raised since would have it: Salesforce refuses a window that ends before it begins.
+        end = max(run.end, reached) if start and reached else run.end
+        state = json.loads(json.dumps(kept.get("reader", {}))) if start else {}
+        self._span = Span("full" if start is None and run.mode == "incremental" else run.mode, start, end, state)
         self._since = stamp(run.started)
         self._columns: dict[str, str] = {**declared_columns(run.connection.kind, self.table), **kept.get("columns", {})}
         self.full_since = kept.get("full_since")
         before = kept.get("reading")
-        if start is None and before and run.started - datetime.fromisoformat(before["end"]) < RESUMABLE:
+        if self._span.mode == "full" and before and run.started - datetime.fromisoformat(before["end"]) < RESUMABLE:
             self._span.end, self._span.resume, self._since = datetime.fromisoformat(before["end"]), before["resume"], before["since"]
             self.resumed = True
-        self.outcome.mode, self.outcome.cursor = self._span.mode, datetime.fromisoformat(cursor) if cursor else None
+        self.outcome.mode, self.outcome.cursor = self._span.mode, reached
         self._stream: Stream[Batch] = run.thread.stream(lambda: self._read(first), size_of)
 
     async def _read(self, first: bool) -> AsyncIterator[Batch]:
@@ -111,6 +114,7 @@ class TableReading:
             self._columns = assign_columns([*self._columns, *fields], {c: f for f, c in self._columns.items()})
             if run.reader.client.calls.total():
                 run.signed_in.set()
+            self._span.columns = self._columns
             async for batch in run.reader.read(self.table, self._span):
                 run.signed_in.set()
                 yield batch
@@ -160,8 +164,12 @@ class TableReading:
 
     def _completed(self, kept: dict[str, Any]) -> None:
         span, outcome = self._span, self.outcome
-        outcome.state, outcome.problem, outcome.remedy, outcome.cursor = "ok", None, None, span.end
-        kept |= {"cursor": span.end.isoformat(), "reader": span.state, "columns": self._columns}
+        outcome.state, outcome.problem, outcome.remedy = "ok", None, None
+        kept["columns"] = self._columns
+        if span.mode == "reconcile":
+            return
+        outcome.cursor = span.end
+        kept |= {"cursor": span.end.isoformat(), "reader": span.state}
         kept.pop("reading", None)
         if span.mode == "full" or self.resumed:
             kept["full_since"] = self.full_since = self._since

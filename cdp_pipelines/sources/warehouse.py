@@ -11,7 +11,7 @@ import duckdb
 from cdp_pipelines.config import Connection
 from cdp_pipelines.sources.columns import column_name
 from cdp_pipelines.sources.raw_tables import CONNECTION, SYNCED_AT
-from cdp_pipelines.sources.reader import RawTable
+from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, RawTable
 
 
 class Warehouse:
@@ -60,11 +60,45 @@ def _remove_older(db: duckdb.DuckDBPyConnection, relation: str, connection: str,
         )
 
 
-def remove_rows_of_older_full_reads(warehouse: Path, connection: Connection, full_since: Mapping[str, str]) -> None:
-    """After a full read, what it did not see again is gone from the CRM. Done after every load, so that a stop in between mends itself."""
+def retire_rows_of_older_full_reads(
+    warehouse: Path, connection: Connection, tables: Iterable[RawTable], full_since: Mapping[str, str]
+) -> None:
+    """After a full read, what it did not see again is gone from the CRM: records become tombstones, sets and their rows go.
+
+    Done after every load, so that a stop in between mends itself. Events stay: the CRM has merely stopped to keep them.
+    """
     with duckdb.connect(str(warehouse)) as db:
-        for table, since in full_since.items():
-            db.execute(f'delete from raw_{connection.kind}."{table}" where {CONNECTION} = ? and {SYNCED_AT} < ?', [connection.name, since])
+        for table in tables:
+            if table.events or not (since := full_since.get(table.name)):
+                continue
+            relation, stale = f'raw_{connection.kind}."{table.name}"', f"{CONNECTION} = $connection and {SYNCED_AT} < $since"
+            given = {"connection": connection.name, "since": since}
+            if table.replace_by:
+                db.execute(f"delete from {relation} where {stale}", given)
+                continue
+            values = value_columns(db, connection.kind, table)
+            nothing = ", ".join(f'"{column}" = null' for column in values)
+            tombstones = f"{DELETED} = 'true' and {no_value(values)}"
+            db.execute(
+                f"update {relation} set {SYNCED_AT} = $since, {DELETED} = 'true', {nothing} where {stale} and not coalesce({tombstones}, false)",
+                given,
+            )
+
+
+def value_columns(db: duckdb.DuckDBPyConnection, kind: str, table: RawTable) -> list[str]:
+    """The columns of a raw table that a tombstone leaves empty: all of the vendor's but the key. None before the first load."""
+    found = db.execute(
+        "select column_name from duckdb_columns() where schema_name = ? and table_name = ? order by column_index",
+        [f"raw_{kind}", table.name],
+    )
+    kept = {CONNECTION, SYNCED_AT, DELETED, MERGED_INTO, *map(column_name, table.key)}
+    return [name for (name,) in found.fetchall() if name not in kept and not name.startswith("_dlt_")]
+
+
+def no_value(columns: Iterable[str]) -> str:
+    """Whether all of these columns are null, as SQL."""
+    named = ", ".join(f'"{column}"' for column in columns)
+    return f"coalesce({named}) is null" if named else "true"
 
 
 def count_rows(warehouse: Path, connection: Connection, tables: Iterable[RawTable]) -> dict[str, int]:

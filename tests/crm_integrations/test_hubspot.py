@@ -25,6 +25,7 @@ from cdp_pipelines.crm_integrations.base_crm import (
 from cdp_pipelines.crm_integrations.hubspot import HubSpot
 from cdp_pipelines.sandbox import credentials
 from tests.sandbox.hubspot_portal import Portal, after
+from tests.sources.known_failures import known_failure
 
 Serve = Callable[[ASGIApp], str]
 T = TypeVar("T")
@@ -83,6 +84,7 @@ def test_archived_records_are_listed_apart(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("history", [[], ["lifecyclestage"]])
+@known_failure("airbytehq/airbyte#3977", "airbytehq/airbyte#33528", "singer-io/tap-hubspot#112", "dlt-hub/verified-sources#305")
 def test_more_properties_than_a_url_holds_are_read_in_batches(serve: Serve, history: list[str]) -> None:
     portal = Portal(serve)
     wide = ["email", *(f"a_custom_property_with_a_long_name_{n}" for n in range(500))]
@@ -92,6 +94,7 @@ def test_more_properties_than_a_url_holds_are_read_in_batches(serve: Serve, hist
     assert all("lifecyclestage" in r["propertiesWithHistory"] for r in records) if history else "propertiesWithHistory" not in records[0]
 
 
+@known_failure("airbytehq/airbyte#60858", "HubSpot/hubspot-api-nodejs#132")
 def test_a_search_reads_more_than_the_cap_of_one_query(serve: Serve) -> None:
     portal = Portal(serve, search_cap=200)
     records = ask(portal.url, lambda c: c.search_modified("contacts", ["email"], START, END))
@@ -99,6 +102,7 @@ def test_a_search_reads_more_than_the_cap_of_one_query(serve: Serve) -> None:
     assert len(records) > 200
 
 
+@known_failure("airbytehq/airbyte#43317")
 def test_records_that_share_one_moment_beyond_the_cap_are_all_found(serve: Serve) -> None:
     portal = Portal(serve, search_cap=200)
     people = portal.store.live_people()
@@ -116,6 +120,7 @@ def test_a_window_holds_its_start_and_not_its_end(serve: Serve) -> None:
     assert [r["id"] for r in ask(portal.url, lambda c: c.search_modified("contacts", [], after(1), after(2)))] == [first]
 
 
+@known_failure("airbytehq/airbyte#80744", "estuary/connectors#2210")
 def test_empty_pages_are_followed_and_rows_outside_the_window_dropped(serve: Serve) -> None:
     app, asked = answering(
         {"total": 3, "results": [], "paging": {"next": {"after": "200"}}},
@@ -133,6 +138,7 @@ def test_empty_pages_are_followed_and_rows_outside_the_window_dropped(serve: Ser
     [{"total": 9, "results": [contact(1)]}, {"total": 2, "results": [contact(10), contact(9)]}],
     ids=["fewer than counted", "not in order"],
 )
+@known_failure("airbytehq/airbyte#79666")
 def test_a_search_that_may_have_lost_records_is_incomplete(serve: Serve, page: dict[str, Any]) -> None:
     app, _ = answering(page)
     with pytest.raises(IncompleteRead):
@@ -147,6 +153,7 @@ def test_records_are_read_by_id_in_batches_and_missing_ones_left_out(serve: Serv
     assert all(r["propertiesWithHistory"]["lifecyclestage"] for r in records)
 
 
+@known_failure("HubSpot/hubspot-api-python#135")
 def test_associations_come_for_every_id_also_for_those_that_have_none(serve: Serve) -> None:
     portal = Portal(serve, association_page=1, association_inputs=100)
     lonely = portal.store.create_deal({"name": "Nobody's"}, [], after(1))
@@ -203,6 +210,7 @@ def test_missing_scopes_are_named_in_either_shape_of_the_error(serve: Serve, nes
         ask(portal.url, lambda c: c.list_objects("deals"))
 
 
+@known_failure("singer-io/tap-hubspot#93", "HubSpot/hubspot-api-python#49")
 def test_a_429_is_waited_for_as_long_as_its_policy_says(serve: Serve) -> None:
     portal = Portal(serve, searches_per_second=1)
     began = time.monotonic()
@@ -211,6 +219,7 @@ def test_a_429_is_waited_for_as_long_as_its_policy_says(serve: Serve) -> None:
     assert time.monotonic() - began > 0.9
 
 
+@known_failure("singer-io/tap-hubspot#93")
 def test_the_client_keeps_below_the_limits_by_itself(serve: Serve) -> None:
     portal = Portal(serve, searches_per_second=2)
     app_calls = ask(portal.url, lambda c: _search_and_count(c), searches_per_second=2)

@@ -31,6 +31,7 @@ from cdp_pipelines.sandbox.marketo.api import app
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
 from cdp_pipelines.sandbox.people import World, build_world
+from tests.sources.known_failures import known_failure
 
 WINDOWS = split_windows(datetime(2026, 4, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
 
@@ -111,6 +112,7 @@ def in_the_store(store: MarketoStore) -> set[str]:
     return {str(i) for i in store.leads.between("createdAt", start, end)}
 
 
+@known_failure("airbytehq/airbyte#7286")
 def test_an_export_over_several_windows_gives_each_lead_once(serve: Callable, instance: Starlette, store: MarketoStore):
     rows = use(serve(instance), exported)
     assert len(rows) == len(in_the_store(store)) > 20
@@ -118,6 +120,7 @@ def test_an_export_over_several_windows_gives_each_lead_once(serve: Callable, in
     assert len(instance.state.exports.jobs) == len(WINDOWS) == 3
 
 
+@known_failure("singer-io/tap-marketo#73")
 def test_line_ends_quotes_and_commas_arrive_as_they_are(serve: Callable, instance: Starlette, store: MarketoStore):
     text = 'first, "line"\r\n\r\nthird\nnull\u2028last'
     lead = next(iter(in_the_store(store)))
@@ -125,6 +128,7 @@ def test_line_ends_quotes_and_commas_arrive_as_they_are(serve: Callable, instanc
     assert next(row["title"] for row in use(serve(instance), exported) if row["id"] == lead) == text
 
 
+@known_failure("segmentio/action-destinations#1799")
 def test_a_token_that_is_revoked_or_expires_in_the_middle_is_renewed(serve: Callable, store: MarketoStore):
     served = app(store, MarketoOptions(token_seconds=1.0))
 
@@ -139,6 +143,7 @@ def test_a_token_that_is_revoked_or_expires_in_the_middle_is_renewed(serve: Call
     assert use(serve(served), work) == 2
 
 
+@known_failure("jepcastelein/marketo-rest-python#62")
 def test_wrong_credentials_are_told_without_repeating_them(serve: Callable, instance: Starlette):
     test = use(serve(instance), lambda client: client.test_connection(), client_secret="not-the-secret")
     assert not test.ok and "client id and secret" in test.problem and "LaunchPoint" in test.remedy
@@ -154,6 +159,7 @@ def test_a_good_connection_says_how_many_calls_were_made_today(serve: Callable, 
     assert use(serve(denied), lambda client: client.test_connection()).ok
 
 
+@known_failure("singer-io/tap-marketo#60", "MicrosoftDocs/powerbi-docs#635")
 def test_the_rate_limit_is_waited_for(serve: Callable, instance: Starlette, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(marketo_answers, "RATE_WINDOW_SECONDS", 0.4)
     faulty = Faulty(instance)
@@ -189,6 +195,7 @@ def test_what_passes_is_tried_again(serve: Callable, instance: Starlette, answer
     assert use(serve(faulty), campaigns) == 12
 
 
+@known_failure("airbytehq/airbyte#76484")
 def test_the_daily_limit_stops_with_the_time_when_it_ends(serve: Callable, store: MarketoStore):
     served = app(store, MarketoOptions(daily_calls=0))
     with pytest.raises(QuotaExhausted) as caught:
@@ -202,6 +209,7 @@ def test_the_daily_limit_stops_with_the_time_when_it_ends(serve: Callable, store
     assert refused["607"] <= 2, "two exports may be under way at once; neither is tried again"
 
 
+@known_failure("airbytehq/airbyte#33999", "jepcastelein/marketo-rest-python#63")
 def test_the_export_allowance_of_the_day_is_a_daily_limit_too(serve: Callable, store: MarketoStore):
     with pytest.raises(QuotaExhausted, match="1029"):
         use(serve(app(store, MarketoOptions(export_bytes_a_day=1))), exported)
@@ -256,6 +264,7 @@ def test_a_file_that_is_not_what_marketo_says_is_refused(serve: Callable, instan
         use(serve(faulty), exported)
 
 
+@known_failure("airbytehq/airbyte#25064")
 def test_fields_that_cannot_be_exported_are_left_out(serve: Callable, instance: Starlette, store: MarketoStore):
     rows = use(serve(instance), lambda client: exported(client, ("id", "nonsense", "email")))
     assert {row["id"] for row in rows} == in_the_store(store) and set(rows[0]) == {"id", "email"}
@@ -289,6 +298,7 @@ def test_a_long_request_is_sent_as_a_form(serve: Callable, instance: Starlette, 
     assert [(method, query) for method, path, query, _ in faulty.seen if path == "/rest/v1/leads.json"] == [("POST", "_method=GET")]
 
 
+@known_failure("jepcastelein/marketo-rest-python#15")
 def test_more_than_300_ids_are_asked_for_in_several_calls(serve: Callable, instance: Starlette, store: MarketoStore):
     async def leads(client: Marketo) -> list[str]:
         return [str(row["id"]) async for page in client.leads_by("id", range(1, 1501), ["id"]) for row in page]
@@ -296,6 +306,7 @@ def test_more_than_300_ids_are_asked_for_in_several_calls(serve: Callable, insta
     assert use(serve(instance), leads) == store.live_people()
 
 
+@known_failure("jepcastelein/marketo-rest-python#42")
 def test_activities_go_on_after_empty_pages(serve: Callable, store: MarketoStore):
     async def deletions(client: Marketo) -> list[int]:
         token = await client.paging_token(datetime(2024, 1, 1, tzinfo=UTC))

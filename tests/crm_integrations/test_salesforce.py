@@ -25,6 +25,7 @@ from cdp_pipelines.crm_integrations.salesforce import Salesforce
 from cdp_pipelines.sandbox import credentials
 from cdp_pipelines.sandbox.salesforce.api import SalesforceOptions, app
 from tests.sandbox.salesforce_org import new_store
+from tests.sources.known_failures import known_failure
 
 Serve = Callable[[Any], str]
 T = TypeVar("T")
@@ -204,6 +205,7 @@ def test_a_session_that_ends_in_the_middle_is_renewed_once(serve: Serve) -> None
     assert len(rows) > 100
 
 
+@known_failure("simple-salesforce/simple-salesforce#594")
 def test_a_session_that_is_never_accepted_is_not_tried_for_ever(serve: Serve) -> None:
     front = Faulty(app(new_store(), SalesforceOptions(token_seconds=0)), lambda path, n: None)
     failure(connection(serve(front)), lambda c: c.limits(), AuthenticationError)
@@ -260,6 +262,7 @@ def test_a_query_error_is_told_without_the_query(serve: Serve) -> None:
     assert "private.example" not in str(error)
 
 
+@known_failure("airbytehq/airbyte#27048")
 def test_a_total_that_does_not_come_true_fails(serve: Serve) -> None:
     made = app(new_store(), SalesforceOptions(page_size=50))
     body = b'{"totalSize":2,"done":true,"records":[]}'
@@ -269,6 +272,7 @@ def test_a_total_that_does_not_come_true_fails(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("page", [30, 50_000])
+@known_failure("simple-salesforce/simple-salesforce#693", "jsforce/jsforce#1278")
 def test_bulk_gives_what_rest_gives(serve: Serve, page: int) -> None:
     made = connection(serve(app(new_store(), SalesforceOptions(bulk_page_rows=page))))
     rest, bulk = use(made, by_rest), use(made, by_bulk)
@@ -306,6 +310,7 @@ def test_a_failed_bulk_job_is_reported(serve: Serve) -> None:
     assert "the bulk query of Contact is Failed (InvalidBatch : Failed to process query)" in str(error)
 
 
+@known_failure("airbytehq/airbyte#27048")
 def test_bulk_rows_that_do_not_arrive_fail(serve: Serve) -> None:
     class Short:
         """Leaves the last line of each result page out."""

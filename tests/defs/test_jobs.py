@@ -9,7 +9,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from cdp_pipelines.config import Settings, connection_from_config
+from cdp_pipelines.config import KINDS, Settings, connection_from_config
 from cdp_pipelines.definitions import defs
 from cdp_pipelines.defs import automate
 from cdp_pipelines.sandbox import hosting
@@ -104,6 +104,14 @@ def test_the_sensor_asks_for_a_sync_when_none_is_recent(tmp_path, monkeypatch):
         with duckdb.connect(str(Settings().published)) as db:
             db.execute("update sync_status set ended_at = ended_at - interval 3 hour")
         assert isinstance(automate.overdue_sync(dg.build_sensor_context(instance=instance)), dg.RunRequest)
+
+
+@pytest.mark.slow
+def test_the_nightly_job_reconciles_what_it_has_read(sandbox):
+    assert run("reconcile").success
+    with duckdb.connect(str(Settings().warehouse)) as db:
+        modes = db.execute("select source_system, list(distinct mode order by mode) from ops.table_syncs group by 1 order by 1").fetchall()
+    assert modes == [(kind, ["full", "reconcile"]) for kind in sorted(KINDS)]
 
 
 @pytest.mark.slow

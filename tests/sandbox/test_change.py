@@ -136,7 +136,7 @@ def test_the_same_seed_moment_and_state_give_the_same_changes(make: Any) -> None
 def test_every_kind_of_change_happens(make: Any) -> None:
     stores = make()
     done = [change for seed in range(12) for change in apply_changes(stores, seed, AT.replace(day=1 + seed), 60)]
-    optional = {"edit_company", "move", "add_field", "rename_field"}
+    optional = {"edit_company", "move", "add_field", "rename_field", "purge"}
     assert {change["op"] for change in done} - optional == {
         "create", "edit", "delete", "restore", "merge", "convert", "create_deal", "edit_deal", "delete_deal", "link", "unlink"
     }  # fmt: skip
@@ -181,6 +181,14 @@ def test_a_purged_person_was_deleted_before_and_is_in_no_list_after() -> None:
     store.purge_record(person, AT)
     assert person not in [*store.live_people(), *store.deleted_people()]
     assert store.get(person) is None
+
+
+def test_people_are_purged_where_the_crm_would_keep_them_else() -> None:
+    stores = real_stores()
+    done = [c for seed in range(8) for c in apply_changes(stores, seed, AT.replace(hour=8 + seed), 60) if c["op"] == "purge"]
+    assert {change["crm"] for change in done} == {"salesforce", "hubspot"}
+    for change in done:
+        assert change["id"] not in [*stores[change["crm"]].live_people(), *stores[change["crm"]].deleted_people()]
 
 
 def test_a_batch_has_as_many_changes_as_asked_for_and_can_be_written_as_json() -> None:

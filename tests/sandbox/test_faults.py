@@ -19,6 +19,7 @@ from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.faults.answers import HUBSPOT_ERRORS, MARKETO_ERRORS, SALESFORCE_ERRORS
 from cdp_pipelines.sandbox.faults.kinds import FAULTS
 from tests.sandbox.faulty import CALLS, Faulty, faulty
+from tests.sandbox.listed_faults import shows
 
 every_crm = pytest.mark.parametrize("crm", KINDS)
 
@@ -52,6 +53,7 @@ def marketo_error(answer: httpx2.Response) -> tuple[str, str]:
 
 
 @every_crm
+@shows("All: slow answers", "All: half an answer, then a wait")
 def test_slow_answers_come_late_and_whole(sandbox: Faulty, crm: str) -> None:
     quick = sandbox.call(crm)
     token = sandbox.token(crm)
@@ -68,6 +70,7 @@ def test_slow_answers_come_late_and_whole(sandbox: Faulty, crm: str) -> None:
 
 
 @every_crm
+@shows("All: dropped connections")
 def test_a_dropped_connection_has_no_answer_and_the_next_one_works(sandbox: Faulty, crm: str) -> None:
     token = sandbox.token(crm)
     sandbox.set(crm, "drop", count=1)
@@ -76,6 +79,7 @@ def test_a_dropped_connection_has_no_answer_and_the_next_one_works(sandbox: Faul
     assert good(sandbox.call(crm, token=token))
 
 
+@shows("All: an answer lost after the work was done")
 def test_a_dropped_answer_can_hide_work_that_was_done(sandbox: Faulty) -> None:
     usage = sandbox.call("salesforce", "/services/data/v62.0/limits")
     used = int(usage.headers["Sforce-Limit-Info"].split("=")[1].split("/")[0])
@@ -88,6 +92,7 @@ def test_a_dropped_answer_can_hide_work_that_was_done(sandbox: Faulty) -> None:
 
 
 @every_crm
+@shows("All: truncated bodies")
 def test_a_truncated_body_is_shorter_than_its_content_length(sandbox: Faulty, crm: str) -> None:
     whole = sandbox.call(crm, headers={"Accept-Encoding": "identity"})
     token = sandbox.token(crm)
@@ -107,6 +112,7 @@ def test_a_truncated_body_is_shorter_than_its_content_length(sandbox: Faulty, cr
 
 
 @every_crm
+@shows("All: empty bodies")
 def test_an_empty_body_has_status_and_type(sandbox: Faulty, crm: str) -> None:
     token = sandbox.token(crm)
     sandbox.set(crm, "empty_body", count=1)
@@ -116,6 +122,7 @@ def test_an_empty_body_has_status_and_type(sandbox: Faulty, crm: str) -> None:
 
 
 @every_crm
+@shows("All: JSON that breaks off")
 def test_malformed_json_is_a_whole_answer_that_does_not_parse(sandbox: Faulty, crm: str) -> None:
     token = sandbox.token(crm)
     sandbox.set(crm, "malformed_json", count=1)
@@ -129,6 +136,7 @@ def test_malformed_json_is_a_whole_answer_that_does_not_parse(sandbox: Faulty, c
 
 
 @every_crm
+@shows("All: a web page instead of JSON")
 def test_html_comes_instead_of_json(sandbox: Faulty, crm: str) -> None:
     sandbox.set(crm, "html_instead")
     answer = sandbox.call(crm, token="any")
@@ -137,6 +145,7 @@ def test_html_comes_instead_of_json(sandbox: Faulty, crm: str) -> None:
 
 
 @every_crm
+@shows("All: a wrong charset")
 def test_a_wrong_charset_spoils_text_for_those_who_believe_it(sandbox: Faulty, crm: str) -> None:
     token = sandbox.token(crm)
     sandbox.set(crm, "wrong_charset")
@@ -147,6 +156,7 @@ def test_a_wrong_charset_spoils_text_for_those_who_believe_it(sandbox: Faulty, c
 
 @every_crm
 @pytest.mark.parametrize("seconds", [7200, -7200])
+@shows("All: clock skew")
 def test_a_skewed_clock_shows_in_the_date_header(sandbox: Faulty, crm: str, seconds: int) -> None:
     token = sandbox.token(crm)
     right = sandbox.call(crm, token=token)
@@ -158,6 +168,7 @@ def test_a_skewed_clock_shows_in_the_date_header(sandbox: Faulty, crm: str, seco
     assert good(skewed)
 
 
+@shows("All: clock skew")
 def test_a_skewed_clock_is_what_handlers_reckon_with(sandbox: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[datetime] = []
     inner = sandbox.server._recorded["hubspot"]
@@ -175,6 +186,7 @@ def test_a_skewed_clock_is_what_handlers_reckon_with(sandbox: Faulty, monkeypatc
 
 @every_crm
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 521])
+@shows("All: 5xx", "HubSpot: 502, 504, 521")
 def test_server_errors_have_the_bodies_of_whoever_answers(sandbox: Faulty, crm: str, status: int) -> None:
     sandbox.set(crm, "server_error", status=status)
     answer = sandbox.call(crm, token="any")
@@ -188,6 +200,7 @@ def test_server_errors_have_the_bodies_of_whoever_answers(sandbox: Faulty, crm: 
 
 @pytest.mark.parametrize("policy", ["TEN_SECONDLY_ROLLING", "SECONDLY", "DAILY"])
 @pytest.mark.parametrize("retry_after", [None, 3])
+@shows("HubSpot: 429 without Retry-After, by policy", "HubSpot: 429 with Retry-After", "All: rate limit")
 def test_hubspots_rate_limit_has_its_policy_and_perhaps_a_retry_after(sandbox: Faulty, policy: str, retry_after: int | None) -> None:
     sandbox.set("hubspot", "rate_limit", policy=policy, retry_after=retry_after)
     answer = sandbox.call("hubspot")
@@ -197,6 +210,7 @@ def test_hubspots_rate_limit_has_its_policy_and_perhaps_a_retry_after(sandbox: F
     assert answer.headers.get("Retry-After") == (retry_after and str(retry_after))
 
 
+@shows("All: rate limit")
 def test_the_others_say_too_many_calls_in_their_own_words(sandbox: Faulty) -> None:
     for crm in ("salesforce", "marketo"):
         sandbox.set(crm, "rate_limit")
@@ -204,6 +218,7 @@ def test_the_others_say_too_many_calls_in_their_own_words(sandbox: Faulty) -> No
     assert marketo_error(sandbox.call("marketo")) == ("606", "Max rate limit '100' exceeded with in '20' secs")
 
 
+@shows("All: daily quota reached")
 def test_the_days_quota_is_used_up_in_the_vendors_words(sandbox: Faulty) -> None:
     for crm in KINDS:
         sandbox.set(crm, "daily_quota")
@@ -215,6 +230,7 @@ def test_the_days_quota_is_used_up_in_the_vendors_words(sandbox: Faulty) -> None
     assert marketo_error(sandbox.call("marketo")) == ("607", "Daily quota reached")
 
 
+@shows("Marketo: 601 and 602")
 def test_an_expired_token_stays_expired_and_a_new_one_works(sandbox: Faulty) -> None:
     salesforce, marketo = sandbox.token("salesforce"), sandbox.token("marketo")
     for crm in ("salesforce", "marketo"):
@@ -234,6 +250,7 @@ def test_hubspots_expired_oauth_token_is_refused_once(sandbox: Faulty) -> None:
     assert good(sandbox.call("hubspot"))
 
 
+@shows("All: token expiry mid-run", "Salesforce: session expires after so many calls")
 def test_a_session_can_end_in_the_middle_of_a_run(sandbox: Faulty) -> None:
     token = sandbox.token("salesforce")
     sandbox.set("salesforce", "token_expired", after=3)
@@ -241,6 +258,7 @@ def test_a_session_can_end_in_the_middle_of_a_run(sandbox: Faulty) -> None:
 
 
 @every_crm
+@shows("All: access taken away")
 def test_revoked_access_gets_no_answer_and_no_token_until_it_is_given_back(sandbox: Faulty, crm: str) -> None:
     token = sandbox.token(crm)
     sandbox.set(crm, "token_revoked")
@@ -256,6 +274,7 @@ def test_revoked_access_gets_no_answer_and_no_token_until_it_is_given_back(sandb
     assert good(sandbox.call(crm, token=token))
 
 
+@shows("All: missing permission", "HubSpot: 403 with the scope in the error", "HubSpot: 403 with the scope in the context")
 def test_a_missing_permission_has_the_vendors_shape(sandbox: Faulty) -> None:
     sandbox.set("salesforce", "permission")
     sandbox.set("marketo", "permission")
@@ -276,6 +295,7 @@ def test_a_missing_permission_has_the_vendors_shape(sandbox: Faulty) -> None:
             assert body["category"] == "FORBIDDEN"
 
 
+@shows("HubSpot: 423 locked", "HubSpot: 477 moving")
 def test_hubspot_locks_records_and_moves_accounts(sandbox: Faulty) -> None:
     sandbox.set("hubspot", "locked", count=1)
     sandbox.set("hubspot", "migration", retry_after=5)
@@ -285,12 +305,21 @@ def test_hubspot_locks_records_and_moves_accounts(sandbox: Faulty) -> None:
 
 
 @every_crm
+@shows("All: address too long")
 def test_an_address_can_be_too_long(sandbox: Faulty, crm: str) -> None:
     sandbox.set(crm, "uri_too_long", count=1)
     assert sandbox.call(crm, token="any").status_code == 414
 
 
 @pytest.mark.parametrize("code", SALESFORCE_ERRORS)
+@shows(
+    "All: any other of the vendor's errors",
+    "Salesforce: UNABLE_TO_LOCK_ROW for any call",
+    "Salesforce: version mismatch, 409",
+    "Salesforce: QUERY_TIMEOUT",
+    "Salesforce: OPERATION_TOO_LARGE",
+    "Salesforce: 406",
+)
 def test_salesforces_errors_by_code(sandbox: Faulty, code: str) -> None:
     sandbox.set("salesforce", "error", code=code)
     status, message = SALESFORCE_ERRORS[code]
@@ -298,6 +327,7 @@ def test_salesforces_errors_by_code(sandbox: Faulty, code: str) -> None:
 
 
 @pytest.mark.parametrize("code", HUBSPOT_ERRORS)
+@shows("All: any other of the vendor's errors")
 def test_hubspots_errors_by_category(sandbox: Faulty, code: str) -> None:
     sandbox.set("hubspot", "error", code=code)
     answer = sandbox.call("hubspot")
@@ -305,6 +335,7 @@ def test_hubspots_errors_by_category(sandbox: Faulty, code: str) -> None:
 
 
 @pytest.mark.parametrize("code", MARKETO_ERRORS)
+@shows("All: any other of the vendor's errors", "Marketo: 604, 608, 611, 713", "Marketo: 615 too many at once")
 def test_marketos_errors_by_number(sandbox: Faulty, code: str) -> None:
     sandbox.set("marketo", "error", code=int(code))
     assert marketo_error(sandbox.call("marketo")) == (code, MARKETO_ERRORS[code])

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -26,10 +27,12 @@ from cdp_pipelines.crm_integrations.hubspot import HubSpot
 from cdp_pipelines.crm_integrations.marketo import Marketo
 from cdp_pipelines.crm_integrations.salesforce import Salesforce
 from tests.sandbox.faulty import Faulty, faulty
+from tests.sources.known_failures import known_failure
 
 CLIENTS: dict[str, Callable[[Any], BaseCRM]] = {"salesforce": Salesforce, "hubspot": HubSpot, "marketo": Marketo}
 # A read of each, by one call; and the number of its results in an undisturbed sandbox.
 OBJECTS = {"salesforce": "Contact", "hubspot": "contacts", "marketo": "leads"}
+A_MONTH = [(datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC))]
 every_crm = pytest.mark.parametrize("crm", KINDS)
 
 
@@ -102,6 +105,7 @@ def test_a_storm_of_errors_is_lived_through(sandbox: Faulty, crm: str) -> None:
 
 
 @every_crm
+@known_failure("singer-io/tap-marketo#78")
 def test_a_client_that_waits_too_short_gives_up_with_a_time_out(sandbox: Faulty, crm: str) -> None:
     sandbox.set(crm, "slow", seconds=0.6)
     with pytest.raises(Unreachable, match="did not answer in time"):
@@ -236,6 +240,7 @@ def test_too_long_an_address_is_not_sent_again(sandbox: Faulty, crm: str) -> Non
         ("marketo", "615", True), ("marketo", "713", True), ("marketo", "609", False), ("marketo", "1035", False),
     ],
 )  # fmt: skip
+@known_failure("singer-io/tap-salesforce#184")
 def test_the_vendors_errors_are_told_apart(sandbox: Faulty, crm: str, code: str, passes: bool) -> None:
     api = {"salesforce": "/services/data/*", "hubspot": "/crm/*", "marketo": "/rest/*"}[crm]
     names, calls = read(sandbox, crm)
@@ -248,21 +253,28 @@ def test_the_vendors_errors_are_told_apart(sandbox: Faulty, crm: str, code: str,
 
 
 def test_a_cut_file_of_an_export_is_fetched_to_its_end(sandbox: Faulty) -> None:
-    from datetime import UTC, datetime
-
-    window = [(datetime(2000, 1, 1, tzinfo=UTC), datetime(2000, 1, 20, tzinfo=UTC))]
-
     async def header(client: Marketo) -> int:
-        return sum([part.rows.num_rows async for part in client.export_leads("createdAt", window, ("id", "email"))])
+        return sum([part.rows.num_rows async for part in client.export_leads("createdAt", A_MONTH, ("id", "email"))])
 
     whole = use(sandbox, "marketo", header)[0]
+    assert whole > 0
     sandbox.set("marketo", "truncate", path="*/file.json", count=1)
     assert use(sandbox, "marketo", header)[0] == whole
+    assert sandbox.control("GET", "/sandbox/faults").json()["on"] == []
+
+
+@known_failure("HGData/mk-node-marketo#91")
+def test_an_export_whose_queueing_was_not_confirmed_is_waited_for_all_the_same(sandbox: Faulty) -> None:
+    async def leads(client: Marketo) -> int:
+        return sum([part.rows.num_rows async for part in client.export_leads("createdAt", A_MONTH, ("id", "email"))])
+
+    whole, calls = use(sandbox, "marketo", leads)
+    assert whole > 0
+    sandbox.set("marketo", "drop", done=True, path="*/enqueue.json", count=1)
+    assert use(sandbox, "marketo", leads) == (whole, calls + 1)
 
 
 def test_a_search_past_its_cap_is_taken_up_again(sandbox: Faulty) -> None:
-    from datetime import UTC, datetime
-
     async def modified(client: HubSpot) -> list[str]:
         start, end = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
         return [record["id"] async for page in client.search_modified("contacts", ["email"], start, end) for record in page]

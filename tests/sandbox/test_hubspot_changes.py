@@ -10,6 +10,7 @@ from cdp_pipelines.sandbox.hubspot.properties import COMPANIES, CONTACTS, DEALS,
 from cdp_pipelines.sandbox.hubspot.store import HubSpotStore
 from cdp_pipelines.sandbox.hubspot.values import history, value
 from tests.sandbox.hubspot_portal import after, new_store
+from tests.sandbox.listed_faults import shows
 
 
 @pytest.fixture
@@ -48,6 +49,7 @@ def test_a_new_contact_is_a_lead_with_a_higher_id_than_all_others(store: HubSpot
     assert read(store, CONTACTS, person, "email", "lifecyclestage", "hs_lead_score") == ["ann@example.com", "lead", "12"]
 
 
+@shows("HubSpot: restored")
 def test_archiving_and_restoring_move_a_contact_between_the_lists_without_modifying_it(store: HubSpotStore) -> None:
     person = store.live_people()[3]
     before = read(store, CONTACTS, person, "lastmodifieddate")
@@ -60,6 +62,7 @@ def test_archiving_and_restoring_move_a_contact_between_the_lists_without_modify
     assert read(store, CONTACTS, person, "lastmodifieddate") == before
 
 
+@shows("HubSpot: chained merge")
 def test_a_merge_removes_the_loser_and_names_it_in_the_survivor_also_through_a_chain(store: HubSpotStore) -> None:
     last, middle, first = [p for p in store.live_people() if not read(store, CONTACTS, p, "hs_merged_object_ids")][:3]
     store.merge_people(middle, first, after(1))
@@ -106,7 +109,8 @@ def test_links_bump_both_ends_because_their_counts_change(store: HubSpotStore) -
 
 
 def test_links_bump_nothing_when_told_so() -> None:
-    store = new_store(association_changes_bump=False)
+    store = new_store()
+    store.association_changes_bump = lambda: False
     person, deal = store.live_people()[0], store.create_deal({"name": "Tea"}, [], after(1))
     before = read(store, CONTACTS, person, "lastmodifieddate")
     store.link(deal, person, after(2))

@@ -12,6 +12,7 @@ from cdp_pipelines.sandbox.hubspot.errors import Refused
 from cdp_pipelines.sandbox.hubspot.limits import Limits
 from cdp_pipelines.sandbox.hubspot.options import HubSpotOptions
 from tests.sandbox.hubspot_portal import Portal
+from tests.sandbox.listed_faults import shows
 
 Serve = Callable[[ASGIApp], str]
 CONTACTS = "/crm/v3/objects/contacts"
@@ -36,6 +37,7 @@ def test_searches_have_a_limit_of_their_own_and_no_headers(serve: Serve) -> None
     assert portal.http.get(CONTACTS).status_code == 200
 
 
+@shows("HubSpot: 429 DAILY")
 def test_the_daily_limit_has_its_own_policy(serve: Serve) -> None:
     portal = Portal(serve, calls_per_day=1)
     portal.get(CONTACTS)
@@ -53,6 +55,7 @@ def test_a_missing_wrong_or_revoked_token_is_401(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("nested", [True, False])
+@shows("HubSpot: 403 with the scope in the error", "HubSpot: 403 with the scope in the context")
 def test_a_missing_scope_is_403_in_either_shape(serve: Serve, nested: bool) -> None:
     portal = Portal(serve, withheld_scopes=frozenset({"crm.objects.contacts.read"}), nested_scope_errors=nested)
     body: dict[str, Any] = portal.get("/crm/v3/objects/contact", status=403)
@@ -61,6 +64,7 @@ def test_a_missing_scope_is_403_in_either_shape(serve: Serve, nested: bool) -> N
     portal.get("/crm/v3/objects/companies")
 
 
+@shows("HubSpot: 414 beyond 16,250 characters")
 def test_a_url_that_is_too_long_is_414(serve: Serve) -> None:
     portal = Portal(serve)
     assert portal.http.get(CONTACTS, params={"properties": "x" * 16_300}).status_code == 414

@@ -6,6 +6,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from tests.sandbox.hubspot_portal import Portal, after
+from tests.sandbox.listed_faults import shows
 
 Serve = Callable[[ASGIApp], str]
 CONTACTS = "/crm/v3/objects/contacts"
@@ -52,6 +53,7 @@ def test_unknown_properties_are_left_out_in_silence_and_empty_ones_are_null(serv
     assert set(properties) == {"createdate", "hs_object_id", "lastmodifieddate"}
 
 
+@shows("HubSpot: no lead score")
 def test_the_lead_score_property_can_be_left_out(serve: Serve) -> None:
     portal = Portal(serve, lead_score=False)
     assert "hs_lead_score" not in portal.get(CONTACTS, properties="hs_lead_score")["results"][0]["properties"]
@@ -68,6 +70,7 @@ def test_inline_associations_repeat_an_id_for_each_type_of_the_link(serve: Serve
     assert len({e["id"] for e in linked[0]["associations"]["companies"]["results"]}) == 1
 
 
+@shows("HubSpot: more than 100 inline associations")
 def test_more_inline_associations_than_fit_come_with_a_next_page(serve: Serve) -> None:
     portal = Portal(serve, inline_associations=3)
     companies = portal.all("/crm/v3/objects/companies", limit=100, associations="contacts")
@@ -115,6 +118,7 @@ def test_contacts_can_be_read_by_email_and_by_no_property_that_is_not_unique(ser
     assert portal.get(f"{CONTACTS}/x", status=400, idProperty="phone")["category"] == "VALIDATION_ERROR"
 
 
+@shows("HubSpot: 207 for a batch in part")
 def test_a_batch_with_an_unknown_id_is_answered_207(serve: Serve) -> None:
     portal = Portal(serve)
     known = portal.store.live_people()[0]
@@ -148,6 +152,7 @@ def test_association_batches_are_207_as_soon_as_one_record_has_none(serve: Serve
     assert odd["errors"][0]["subCategory"] == "crm.associations.INVALID_IDENTIFIER"
 
 
+@shows("HubSpot: more than 500 associations")
 def test_association_batches_page_and_are_limited(serve: Serve) -> None:
     portal = Portal(serve, association_page=2, association_inputs=1)
     path = "/crm/v4/associations/companies/contacts/batch/read"
@@ -192,6 +197,7 @@ def test_properties_are_told_by_the_older_api_too(serve: Serve) -> None:
     assert portal.get("/crm/v3/properties/contacts/x", status=404)["message"] == "Property 'x' does not exist"
 
 
+@shows("HubSpot: digits of a binary double")
 def test_a_deal_stage_probability_has_the_digits_of_a_binary_double(serve: Serve) -> None:
     portal = Portal(serve)
     deals = portal.all("/crm/v3/objects/deals", properties="dealstage,hs_deal_stage_probability,hs_is_closed", limit=100)

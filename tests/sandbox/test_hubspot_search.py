@@ -17,6 +17,7 @@ from cdp_pipelines.sandbox.hubspot.search import Search
 from cdp_pipelines.sandbox.hubspot.stock_properties import properties
 from cdp_pipelines.sandbox.hubspot.values import value
 from tests.sandbox.hubspot_portal import Portal, after, new_store
+from tests.sandbox.listed_faults import shows
 
 Serve = Callable[[ASGIApp], str]
 
@@ -135,6 +136,7 @@ def test_filters_at_the_top_and_whole_numbers_are_understood(serve: Serve) -> No
     assert all("associations" not in r for r in body["results"])
 
 
+@shows("HubSpot: search cap lowered")
 def test_a_search_serves_no_more_than_its_cap(serve: Serve) -> None:
     portal = Portal(serve, search_cap=150)
     body = portal.search("contacts", limit=100)
@@ -167,6 +169,7 @@ def test_a_query_looks_for_words_anywhere(serve: Serve) -> None:
     assert portal.search("contacts", query="zebulon quick")["total"] == 1
 
 
+@shows("HubSpot: search lag")
 def test_recent_changes_show_only_after_the_lag(serve: Serve) -> None:
     portal = Portal(serve, search_lag_seconds=3600)
     now = datetime.now(UTC)
@@ -198,5 +201,6 @@ def test_recent_changes_show_only_after_the_lag(serve: Serve) -> None:
         ({"filterGroups": [{"filters": [{"propertyName": "email", "operator": "HAS_PROPERTY"}]}] * 6}, 400),
     ],
 )
+@shows("HubSpot: 500 for a search from the epoch")
 def test_a_search_that_makes_no_sense_is_refused(serve: Serve, body: dict[str, Any], status: int) -> None:
     assert Portal(serve).search("contacts", status=status, **body)["status"] == "error"

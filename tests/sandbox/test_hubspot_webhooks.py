@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.hubspot.webhooks import Webhooks, WebhookTarget, signature_v1, signature_v2, signature_v3
 from tests.sandbox.hubspot_portal import Portal, after
+from tests.sandbox.listed_faults import shows
 
 Serve = Callable[[ASGIApp], str]
 SECRET = "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"
@@ -135,6 +136,7 @@ def test_signatures_are_those_that_were_published() -> None:
     assert encoded == signature_v3(SECRET, "POST", "https://www.example.com/a?b/c%20d", body, "1")
 
 
+@shows("HubSpot: webhook repeated after a failure")
 def test_a_call_that_fails_is_repeated_with_a_higher_attempt_number(serve: Serve, listener: Listener) -> None:
     listener.statuses = [500, 404]
     portal = Told(serve, listener)
@@ -177,6 +179,12 @@ def test_only_what_was_subscribed_to_is_told_and_nothing_without_a_target_or_of_
     assert listener.kinds() == ["deal.creation"]
 
 
+@shows(
+    "HubSpot: webhook twice",
+    "HubSpot: webhook out of order",
+    "HubSpot: webhook with a bad signature",
+    "HubSpot: webhook with a stale timestamp",
+)
 def test_the_knobs_make_duplicates_reorder_and_spoil_signatures(serve: Serve, listener: Listener) -> None:
     portal = Told(serve, listener, webhook_duplicates=True, webhook_bad_signature=True, webhook_stale_timestamp=True)
     person = portal.store.live_people()[0]

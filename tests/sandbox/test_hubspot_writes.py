@@ -13,6 +13,7 @@ from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.hubspot.api import app
 from cdp_pipelines.sandbox.hubspot.options import HubSpotOptions
 from tests.sandbox.hubspot_portal import Portal, after, new_store
+from tests.sandbox.listed_faults import shows
 
 Serve = Callable[[ASGIApp], str]
 CONTACTS, COMPANIES, DEALS = (f"/crm/v3/objects/{kind}" for kind in ("contacts", "companies", "deals"))
@@ -158,6 +159,7 @@ def test_archiving_twice_is_no_error_and_leaves_one_archived_record(portal: Port
     portal.get(f"{CONTACTS}/{person}", 404)
 
 
+@shows("HubSpot: merge that keeps the id")
 def test_a_merge_answers_with_the_survivor_which_keeps_its_id_and_the_losers_address(portal: Portal) -> None:
     keep, lose = new(portal, email="a@b.example"), new(portal, email="c@d.example", jobtitle="Chef")
     merged = portal.post(f"{CONTACTS}/merge", {"primaryObjectId": keep, "objectIdToMerge": lose})
@@ -173,6 +175,7 @@ def test_a_merge_answers_with_the_survivor_which_keeps_its_id_and_the_losers_add
     portal.post(f"{CONTACTS}/merge", {"primaryObjectId": keep, "objectIdToMerge": keep}, 400)
 
 
+@shows("HubSpot: merge with a new id")
 def test_a_merge_may_give_the_survivor_a_new_id(serve: Serve) -> None:
     portal = Portal(serve, merge_mints_new_id=True)
     keep, lose = new(portal, email="a@b.example"), new(portal, email="c@d.example")

@@ -16,6 +16,7 @@ from cdp_pipelines.sandbox.marketo.api import app
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
 from cdp_pipelines.sandbox.people import World, build_world
+from tests.sandbox.listed_faults import shows
 from tests.sandbox.marketo_calls import Caller
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures" / "marketo"
@@ -61,6 +62,7 @@ def test_a_bad_token_is_an_error_inside_http_200(call: Caller):
     assert re.fullmatch(r"[0-9a-f]{2,5}#[0-9a-f]{11}", answer.json()["requestId"])
 
 
+@shows("Marketo: token in the query")
 def test_a_token_in_the_query_counts_only_where_it_is_allowed(serve: Callable, store: MarketoStore):
     for allowed, success in ((False, False), (True, True)):
         url = serve(app(store, MarketoOptions(token_in_query=allowed)))
@@ -68,6 +70,7 @@ def test_a_token_in_the_query_counts_only_where_it_is_allowed(serve: Callable, s
         assert httpx2.get(f"{url}/rest/v1/leads/describe.json", params={"access_token": token}).json()["success"] is success
 
 
+@shows("Marketo: 601 and 602")
 def test_an_expired_token_gives_602_and_a_revoked_one_601(serve: Callable, store: MarketoStore):
     served = app(store, MarketoOptions(token_seconds=0))
     call = Caller(serve(served))
@@ -120,6 +123,7 @@ def test_filters_that_marketo_lacks_are_refused(call: Caller):
     assert call.error("/rest/v1/lead/999999.json") == "1004"
 
 
+@shows("Marketo: 1003 for more than 1,000 matches")
 def test_more_than_a_thousand_matches_are_refused(serve: Callable):
     crowd = build_world(people=2500)
     call = Caller(serve(app(MarketoStore(crowd.marketo, crowd.owners))))
@@ -145,10 +149,12 @@ def test_a_get_may_be_sent_as_a_form(call: Caller, place: str):
     assert refused["errors"] == [{"code": "612", "message": "Invalid Content Type"}], "without it, this is a sync whose body is no JSON"
 
 
+@shows("Marketo: 414")
 def test_a_uri_beyond_eight_kilobytes_is_too_long(call: Caller):
     assert call.http.get("/rest/v1/leads.json", params={"filterType": "email", "filterValues": "x" * 9000}).status_code == 414
 
 
+@shows("Marketo: 606 too many calls", "Marketo: 607 daily quota", "Marketo: 603 of some endpoints")
 def test_limits_speak_up_with_their_own_codes(serve: Callable, store: MarketoStore):
     call = Caller(serve(app(store, MarketoOptions(calls_per_20_seconds=2))))
     answers = [call.get("/rest/v1/lists.json") for _ in range(3)]
@@ -160,6 +166,7 @@ def test_limits_speak_up_with_their_own_codes(serve: Callable, store: MarketoSto
     assert call.error("/rest/v1/lists.json") == "603"
 
 
+@shows("Marketo: empty pages with more to come")
 def test_activities_have_empty_pages_with_more_to_come(serve: Callable, store: MarketoStore):
     call = Caller(serve(app(store, MarketoOptions(activity_block=20))))
     token = call.get("/rest/v1/activities/pagingtoken.json", sinceDatetime="2024-01-01T00:00:00Z")["nextPageToken"]

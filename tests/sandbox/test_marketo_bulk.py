@@ -13,6 +13,7 @@ from cdp_pipelines.sandbox.marketo.api import app
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
 from cdp_pipelines.sandbox.people import World, build_world
+from tests.sandbox.listed_faults import shows
 from tests.sandbox.marketo_calls import Caller
 
 BASE = "/bulk/v1/leads/export"
@@ -77,6 +78,7 @@ def test_a_file_is_given_in_ranges(call: Caller):
     assert call.http.get(path, headers={"Range": f"bytes={len(whole) - 3}-"}).content == whole[-3:]
 
 
+@shows("Marketo: 1029 for a full queue")
 def test_only_two_run_and_ten_wait(serve: Callable, store: MarketoStore):
     call = Caller(serve(app(store, MarketoOptions(export_seconds=3600))))
     jobs = [create(call)["exportId"] for _ in range(11)]
@@ -91,6 +93,7 @@ def test_only_two_run_and_ten_wait(serve: Callable, store: MarketoStore):
     assert {j["exportId"] for j in call.get(f"{BASE}.json", status="Cancelled,Created")["result"]} == {jobs[0]}
 
 
+@shows("Marketo: 1029 for the day's bytes")
 def test_the_daily_allowance_counts_file_bytes(serve: Callable, store: MarketoStore):
     call = Caller(serve(app(store, MarketoOptions(export_bytes_a_day=1))))
     waiting = create(call)
@@ -99,6 +102,7 @@ def test_the_daily_allowance_counts_file_bytes(serve: Callable, store: MarketoSt
     assert "quota" in call.post(f"{BASE}/{waiting['exportId']}/enqueue.json")["errors"][0]["message"]
 
 
+@shows("Marketo: 1035 for the filter by change")
 def test_wrong_requests_are_refused(call: Caller, serve: Callable, store: MarketoStore):
     assert create(call, fields=["id", "nonsense"])["message"] == "Invalid fields [nonsense]"
     body = {"fields": ["id"], "filter": {"createdAt": {"startAt": "2026-05-01T00:00:00Z", "endAt": "2026-06-30T00:00:00Z"}}}

@@ -13,6 +13,7 @@ from cdp_pipelines.sandbox.marketo.api import app
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
 from cdp_pipelines.sandbox.people import World, build_world
+from tests.sandbox.listed_faults import shows
 from tests.sandbox.marketo_calls import Caller
 
 
@@ -94,6 +95,7 @@ def test_a_file_that_does_not_fit_is_refused(call: Caller, content: Any, params:
     assert send(call, content, **params)["errors"][0]["code"] == code
 
 
+@shows("Marketo: 413")
 def test_bodies_beyond_the_limit_are_too_large(call: Caller):
     assert call.http.post("/rest/v1/leads.json", content=b" " * 1_048_577).status_code == 413
     assert call.http.post("/bulk/v1/leads.json", content=b" " * 1_048_577).json()["errors"][0]["code"] == "612"
@@ -112,6 +114,7 @@ def test_a_file_of_a_static_list_has_its_members(call: Caller, store: MarketoSto
     assert rows == ["id", *map(str, store.lists.members(3001))]
 
 
+@shows("Marketo: dirt in the file")
 def test_dirt_comes_into_files_on_request_only(serve: Callable, store: MarketoStore):
     options = MarketoOptions()
     call = Caller(serve(app(store, options)))
@@ -130,6 +133,7 @@ def test_dirt_comes_into_files_on_request_only(serve: Callable, store: MarketoSt
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("fail", "Failed"), ("hang", "Processing")])
+@shows("Marketo: export that fails", "Marketo: export that hangs", "Marketo: Cancelled spelt either way")
 def test_exports_can_fail_or_hang(serve: Callable, store: MarketoStore, outcome: Any, status: str):
     call = Caller(serve(app(store, MarketoOptions(exports=outcome, cancelled="Canceled"))))
     body = {"fields": ["id"], "filter": {"createdAt": {"startAt": "2026-05-01T00:00:00+0000", "endAt": "2026-05-02T00:00:00-00:00"}}}

@@ -11,6 +11,7 @@ from cdp_pipelines.sandbox.marketo.api import app
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
 from cdp_pipelines.sandbox.people import World, build_world
+from tests.sandbox.listed_faults import shows
 from tests.sandbox.marketo_calls import Caller
 
 
@@ -125,6 +126,7 @@ def test_usage_and_errors_are_counted_by_day(call: Caller):
         assert {"errorCode": "1004", "count": 3} in call.get(f"/rest/v1/stats/errors{path}.json")["result"][0]["errors"]
 
 
+@shows("Marketo: a list too large to filter by", "Marketo: changes of fields nobody asked for")
 def test_activities_are_filtered_by_list_lead_and_asset(serve: Callable, store: MarketoStore):
     options = MarketoOptions()
     call = Caller(serve(app(store, options)))
@@ -155,6 +157,7 @@ def test_activities_are_filtered_by_list_lead_and_asset(serve: Callable, store: 
     assert names() <= {"email"}
 
 
+@shows("Marketo: short pages")
 def test_short_pages_hold_less_than_was_asked_and_lose_nothing(serve: Callable, store: MarketoStore):
     call = Caller(serve(app(store, MarketoOptions(short_pages=True))))
     token, sizes = "", []

@@ -16,6 +16,7 @@ from cdp_pipelines.sandbox.marketo.options import MarketoOptions
 from cdp_pipelines.sandbox.marketo.store import MarketoStore
 from cdp_pipelines.sandbox.people import World, build_world
 from cdp_pipelines.sandbox.server import SandboxServer
+from tests.sandbox.listed_faults import shows
 from tests.sandbox.marketo_calls import Caller
 
 NOON = datetime(2031, 5, 4, 12, tzinfo=UTC)
@@ -230,6 +231,7 @@ def test_what_a_company_is_changed_to_shows_on_its_leads(call: Caller, store: Ma
 
 
 @pytest.mark.parametrize(("sync_option", "reading"), [("sfdc_readonly", True), ("disabled", False)])
+@shows("Marketo: 1018 with a CRM sync")
 def test_an_instance_with_crm_sync_refuses_writes_of_its_objects(serve: Callable, store: MarketoStore, sync_option: Any, reading: bool):
     call = Caller(serve(app(store, MarketoOptions(crm_sync=sync_option))))
     for name in ("opportunities", "opportunities/roles", "companies"):

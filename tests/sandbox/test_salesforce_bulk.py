@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cdp_pipelines.sandbox.salesforce.api import SalesforceOptions, app
+from tests.sandbox.listed_faults import shows
 from tests.sandbox.salesforce_org import Caller, new_store
 from tests.sandbox.test_salesforce_api import fixture
 
@@ -111,6 +112,7 @@ def test_a_running_job_can_be_aborted_and_an_ended_one_deleted(serve: Serve, fin
     assert caller.get(f"jobs/query/{job}").status_code == 404
 
 
+@shows("Salesforce: results of another version")
 def test_results_are_read_with_the_version_that_made_the_job(serve: Serve) -> None:
     url = serve(app(new_store()))
     job = create(Caller(url, "60.0"))["id"]

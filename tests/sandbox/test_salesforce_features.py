@@ -10,6 +10,7 @@ import pytest
 from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.salesforce.api import SalesforceOptions, app
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
+from tests.sandbox.listed_faults import shows
 from tests.sandbox.salesforce_org import Caller, new_store
 from tests.sandbox.test_salesforce_api import fixture
 
@@ -138,6 +139,7 @@ def test_custom_fields_come_and_are_renamed_with_their_values(caller: Caller, st
         store.rename_field("Contact", "LeadScore__c", "Score__c")
 
 
+@shows("Salesforce: short pages")
 def test_short_pages_hold_every_record_once(caller: Caller, options: SalesforceOptions) -> None:
     options.page_size, options.short_pages = 50, True
     page = caller.query("SELECT Id FROM Contact")
@@ -151,6 +153,7 @@ def test_short_pages_hold_every_record_once(caller: Caller, options: SalesforceO
     assert max(sizes) <= 50
 
 
+@shows("Salesforce: late-visible rows")
 def test_late_rows_are_seen_later(caller: Caller, options: SalesforceOptions) -> None:
     contact = made(caller, "Contact", LastName="Lee")
     options.visible_after_seconds = 3600

@@ -9,6 +9,7 @@ import pytest
 
 from cdp_pipelines.sandbox.salesforce.api import SalesforceOptions, app
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
+from tests.sandbox.listed_faults import shows
 from tests.sandbox.salesforce_org import Caller, new_store
 from tests.sandbox.test_salesforce_api import fixture
 
@@ -209,6 +210,7 @@ def test_duplicates_are_refused_by_the_rule_and_saved_by_the_header(caller: Call
     assert problem(caller.send("POST", "sobjects/Contact", again))["duplicateResult"]["allowSave"] is False
 
 
+@shows("Salesforce: locked rows")
 def test_a_locked_row_is_refused_once(caller: Caller, options: SalesforceOptions) -> None:
     record_id = lead(caller)
     options.lock_next_rows = 1

@@ -130,8 +130,8 @@ def test_a_change_is_seen_in_the_crm_and_in_the_log(server: SandboxServer) -> No
     assert len(done) == 800
     alive: dict[str, bool] = {}
     for step in done:
-        if step["crm"] == "hubspot" and step["op"] in ("create", "edit", "delete", "restore", "merge", "move"):
-            alive[step["id"]] = step["op"] != "delete"
+        if step["crm"] == "hubspot" and step["op"] in ("create", "edit", "delete", "purge", "restore", "merge", "move"):
+            alive[step["id"]] = step["op"] not in ("delete", "purge")
             alive |= {step["loser"]: False} if step["op"] == "merge" else {}
     shown = {contact["id"] for contact in hubspot_contacts(server.addresses)}
     assert {person for person, lives in alive.items() if lives} <= shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.crm_integrations.base_crm import AuthenticationError
 from cdp_pipelines.sources import extract, warehouse
 from cdp_pipelines.sources.raw_tables import create_raw_tables
+from cdp_pipelines.sources.reader import DELETED, MERGED_INTO
 from cdp_pipelines.sources.report import ExtractReport
 from cdp_pipelines.sources.warehouse import Warehouse
 from tests.sources.fake_reader import TABLES, FakeReader, problem, salesforce
+from tests.sources.known_failures import known_failure
 
 
 @pytest.fixture
@@ -34,6 +37,7 @@ def run(settings: Settings, reader: FakeReader, **options) -> ExtractReport:
 CONTACTS = "select connection, id, name, _deleted from raw_salesforce.contact order by 1, 2"
 
 
+@known_failure("airbytehq/airbyte#22774", "airbytehq/airbyte#4396")
 def test_values_are_kept_as_the_text_that_was_given(settings):
     rows = [{"Id": "1", "Name": True, "A": 7, "B": "1604.470", "C": {"x": [1, None]}, "D": None}]
     run(settings, FakeReader({"contact": [rows]}, fields=("A", "B", "C", "D")))
@@ -56,6 +60,7 @@ def test_the_next_run_starts_from_the_end_of_the_last_window_less_the_overlap(se
     assert second.spans["contact"].state == {"reads": 1}
 
 
+@known_failure("airbytehq/airbyte#77627")
 def test_a_table_that_fails_keeps_its_cursor_and_the_others_go_on(settings):
     first = FakeReader({})
     run(settings, first)
@@ -84,11 +89,35 @@ def test_a_rejected_sign_in_is_not_tried_for_every_table(settings):
     ]  # fmt: skip
 
 
-def test_a_full_read_removes_what_the_crm_no_longer_has_of_this_connection_only(settings):
-    run(settings, FakeReader({"contact": [[{"Id": "1"}, {"Id": "2"}]]}))
-    run(settings, FakeReader({"contact": [[{"Id": "1"}]]}), name="other")
-    run(settings, FakeReader({"contact": [[{"Id": "2"}]]}), full=True)
-    assert [row[:2] for row in query(settings, CONTACTS)] == [("other", "1"), ("salesforce", "2")]
+def test_a_full_read_makes_tombstones_of_what_the_crm_no_longer_has_of_this_connection_only(settings):
+    before = [{"Id": "1", "Name": "Ann"}, {"Id": "2", "Name": "Bob"}, {"Id": "3", DELETED: True, MERGED_INTO: "2"}]
+    run(settings, FakeReader({"contact": [before], "roles": [[{"from_id": "1", "to_id": "8"}]]}))
+    run(settings, FakeReader({"contact": [[{"Id": "1", "Name": "Ann"}]]}), name="other")
+    run(settings, FakeReader({"contact": [[{"Id": "2", "Name": "Bob"}]]}), full=True)
+    found = "select connection, id, name, _deleted, _merged_into from raw_salesforce.contact order by 1, 2"
+    assert query(settings, found) == [
+        ("other", "1", "Ann", None, None), ("salesforce", "1", None, "true", None), ("salesforce", "2", "Bob", None, None),
+        ("salesforce", "3", None, "true", "2"),
+    ]  # fmt: skip
+    assert query(settings, "select count(*) from raw_salesforce.roles") == [(0,)]
+
+
+def test_a_tombstone_keeps_the_moment_at_which_it_was_made(settings):
+    run(settings, FakeReader({"contact": [[{"Id": "1"}]]}))
+    made = []
+    for _ in range(2):
+        run(settings, FakeReader({}), full=True)
+        made += query(settings, "select _synced_at from raw_salesforce.contact")
+    assert made[0] == made[1]
+
+
+def test_events_that_the_crm_no_longer_gives_are_kept(settings):
+    reader = FakeReader({"contact": [[{"Id": "1", "Name": "Opened an email"}]]})
+    reader.tables = (replace(TABLES[0], events=True),)
+    run(settings, reader)
+    reader.data = {}
+    run(settings, reader, full=True)
+    assert query(settings, "select name, _deleted from raw_salesforce.contact") == [("Opened an email", None)]
 
 
 def test_a_full_read_that_fails_removes_nothing(settings):
@@ -100,11 +129,12 @@ def test_a_full_read_that_fails_removes_nothing(settings):
 def test_rows_left_by_a_stop_after_a_full_load_go_with_the_next_run(settings, monkeypatch):
     run(settings, FakeReader({"contact": [[{"Id": "1"}, {"Id": "2"}]]}))
     with monkeypatch.context() as stopped, pytest.raises(KeyboardInterrupt):
-        stopped.setattr(warehouse, "remove_rows_of_older_full_reads", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        stopped.setattr(warehouse, "retire_rows_of_older_full_reads", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         run(settings, FakeReader({"contact": [[{"Id": "2"}]]}), full=True)
-    assert len(query(settings, CONTACTS)) == 2
+    gone = "select id from raw_salesforce.contact where _deleted = 'true'"
+    assert query(settings, gone) == []
     run(settings, FakeReader({}))
-    assert [row[1] for row in query(settings, CONTACTS)] == ["2"]
+    assert query(settings, gone) == [("1",)]
 
 
 def test_a_set_is_replaced_whole_and_may_become_empty(settings):
@@ -119,6 +149,7 @@ def test_tables_and_mapped_columns_exist_in_an_empty_crm(settings):
     assert query(settings, "select count(*), count(email), count(_synced_at) from raw_salesforce.contact") == [(0, 0, 0)]
 
 
+@known_failure("estuary/connectors#3493")
 def test_a_new_field_arrives_by_itself(settings):
     run(settings, FakeReader({"contact": [[{"Id": "1"}]]}))
     run(settings, FakeReader({"contact": [[{"Id": "2", "Shoe_Size__c": "44"}]]}, fields=("Shoe_Size__c",)))

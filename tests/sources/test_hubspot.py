@@ -28,7 +28,8 @@ from cdp_pipelines.sources.reader import Span
 from cdp_pipelines.sources.report import ExtractReport
 from cdp_pipelines.sources.warehouse import Warehouse
 from tests.conftest import served
-from tests.sandbox.hubspot_portal import Portal, new_store
+from tests.sandbox.hubspot_portal import Portal
+from tests.sources.known_failures import known_failure
 
 Serve = Callable[[ASGIApp], str]
 
@@ -99,6 +100,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+@known_failure("singer-io/tap-hubspot#224", "airbytehq/airbyte#27799")
 def test_a_full_read_holds_every_record_and_link(synced: Synced) -> None:
     store, counts = synced.store, synced.store.counts()
     for table in ("contacts", "companies", "deals"):
@@ -135,6 +137,7 @@ def test_the_history_of_stages_comes_with_the_contacts_list_and_costs_no_call(se
     assert [v for v, _ in versions] == [v.value for v in reversed(kept)]
 
 
+@known_failure("singer-io/tap-hubspot#34", "dlt-hub/verified-sources#662")
 def test_a_second_sync_costs_only_the_fixed_calls(synced: Synced) -> None:
     report = synced.sync()
     assert report.complete
@@ -145,6 +148,14 @@ def test_a_second_sync_costs_only_the_fixed_calls(synced: Synced) -> None:
     assert sum(t.rows_read for t in report.tables if t.table not in ("owners", "pipeline_stages")) == 0
 
 
+@known_failure(
+    "airbytehq/airbyte#34446",
+    "airbytehq/airbyte#40591",
+    "singer-io/tap-hubspot#49",
+    "fivetran/dbt_hubspot#46",
+    "airbytehq/airbyte#14390",
+    "airbytehq/airbyte#14639",
+)
 def test_everything_that_happens_in_a_portal_reaches_the_tables(synced: Synced) -> None:
     store = synced.store
     deal = next(d for d in store.live_deals() if len(store.deal_people(d)) > 1)
@@ -187,8 +198,9 @@ def test_everything_that_happens_in_a_portal_reaches_the_tables(synced: Synced) 
     assert synced.differences() == {}
 
 
+@known_failure("airbytehq/airbyte#35017", "airbytehq/airbyte#19838")
 def test_archiving_is_noticed_also_where_it_bumps_no_deal(serve: Serve, tmp_path: Path, first_sync: Path) -> None:
-    made = Synced(serve, shutil.copytree(first_sync, tmp_path / "copy"), new_store(association_changes_bump=False))
+    made = Synced(serve, shutil.copytree(first_sync, tmp_path / "copy"), association_changes_bump=False)
     deal = next(d for d in made.store.live_deals() if made.store.deal_people(d))
     person = made.store.deal_people(deal)[0]
     links = f"select count(*) from raw_hubspot.deal_contact_associations where from_id = '{deal}' and to_id = '{person}'"
@@ -214,6 +226,7 @@ def test_links_and_history_can_be_read_without_the_tables_that_they_come_after(s
         assert made.rows(name, "main") == made.rows(name, "fresh")
 
 
+@known_failure("airbytehq/airbyte#60881")
 def test_a_missing_scope_leaves_the_other_tables_complete(serve: Serve, tmp_path: Path) -> None:
     made = Synced(serve, tmp_path, withheld_scopes=frozenset({"crm.objects.owners.read"}))
     report = made.sync(tables=["owners", "deals"])
@@ -227,12 +240,6 @@ def test_a_portal_without_a_lead_score_is_told_of(serve: Serve, tmp_path: Path) 
     warnings = made.sync(tables=["contacts"]).warnings
     assert [w for w in warnings if "hs_lead_score" in w and "contacts.lead_score" in w]
     assert made.query("select count(*) from raw_hubspot.contacts where hs_lead_score is not null") == [(0,)]
-
-
-def test_a_day_of_changes_gives_the_same_tables_as_one_full_read(synced: Synced) -> None:
-    apply_changes({"hubspot": synced.store}, 3, now(), 60)
-    assert synced.sync().complete
-    assert synced.differences() == {}
 
 
 class Rows:
@@ -259,9 +266,15 @@ class Rows:
                         found[key] = [*found.get(key, []), row] if table.replace_by else [row]
                 self.tables[table.name] |= found
 
-    def content(self) -> dict[str, list[str]]:
-        """Every row as text, in order."""
-        return {name: sorted(_text(r) for rows in t.values() for r in rows) for name, t in self.tables.items()}
+    def merged_into(self, winners: set[str]) -> Iterator[str]:
+        """Contacts that were merged into one of these."""
+        yield from (i for winner in winners for i in self.values("contacts", "id", {"_merged_into": winner}))
+
+    def content(self, without: set[str]) -> dict[str, list[str]]:
+        """Every row as text, in order, but for the rows of some contacts."""
+        own = ("id", "from_id", "contact_id")
+        return {name: sorted(_text(r) for rows in t.values() for r in rows if not {r.get(k) for k in own} & without)
+                for name, t in self.tables.items()}  # fmt: skip
 
 
 def _text(row: dict[str, Any]) -> str:
@@ -281,9 +294,12 @@ def test_any_history_of_changes_is_read_to_the_same_rows_as_one_full_read(seeds:
         made, rows, fresh = Synced(lambda app: stack.enter_context(served(app)), Path(folder)), Rows(), Rows()
         cursor = now()
         asyncio.run(rows.read(made.connection, None, cursor))
+        erased: set[str] = set()
         for seed in seeds:
-            apply_changes({"hubspot": made.store}, seed, now(), 40)
+            erased |= {c["id"] for c in apply_changes({"hubspot": made.store}, seed, now(), 40) if c["op"] == "purge"}
             start, cursor = cursor, now()
             asyncio.run(rows.read(made.connection, start, cursor))
         asyncio.run(fresh.read(made.connection, None, now()))
-        assert rows.content() == fresh.content()
+        # Of a contact that was erased, and of those merged into it, no search tells: that is the reconcile's part.
+        erased |= set(rows.merged_into(erased))
+        assert rows.content(without=erased) == fresh.content(without=erased)

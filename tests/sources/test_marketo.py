@@ -20,6 +20,7 @@ from cdp_pipelines.sources.marketo import TABLES, MarketoReader
 from cdp_pipelines.sources.report import ExtractReport
 from cdp_pipelines.sources.warehouse import Warehouse
 from tests.conftest import served
+from tests.sources.known_failures import known_failure
 
 NAMES = [table.name for table in TABLES]
 DEALS = ["leads", "opportunity_roles", "opportunities"]
@@ -211,6 +212,7 @@ def test_an_empty_instance_gives_empty_tables_without_twenty_years_of_exports(se
     assert report.calls < 200
 
 
+@known_failure("airbytehq/airbyte#76484")
 def test_the_daily_limit_stops_a_table_and_the_next_run_goes_on(world: World, serve: Callable, tmp_path: Path):
     store = MarketoStore(world.marketo, world.owners, world.salesforce.people)
     served = app(store, MarketoOptions(daily_calls=10))

@@ -19,6 +19,7 @@ from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.report import ExtractReport
 from cdp_pipelines.sources.warehouse import Warehouse
 from tests.sandbox.salesforce_org import new_store
+from tests.sources.known_failures import known_failure
 
 Serve = Callable[[Any], str]
 Rows = dict[str, dict[str, Any]]
@@ -86,6 +87,7 @@ def a_days_work(store: SalesforceStore, at: datetime) -> None:
     store.delete_deal(deals[1], at)
 
 
+@known_failure("airbytehq/airbyte#37528")
 def test_every_record_of_the_org_arrives(serve: Serve, tmp_path: Path) -> None:
     store = new_store()
     report = complete(run(connection(serve(app(store))), tmp_path))
@@ -99,6 +101,7 @@ def test_every_record_of_the_org_arrives(serve: Serve, tmp_path: Path) -> None:
     assert {t.mode for t in report.tables} == {"full"}
 
 
+@known_failure("egen/spark-salesforce#53")
 def test_bulk_and_rest_give_the_same_text(serve: Serve, tmp_path: Path) -> None:
     url = serve(app(new_store()))
     complete(run(connection(url, bulk_above=10_000), tmp_path / "rest"))
@@ -116,6 +119,7 @@ def test_bulk_and_rest_give_the_same_text(serve: Serve, tmp_path: Path) -> None:
     assert all(score.endswith(".0") for score in scores)
 
 
+@known_failure("airbytehq/airbyte#42490")
 def test_incremental_reading_gives_what_a_fresh_full_read_gives(serve: Serve, tmp_path: Path) -> None:
     store = new_store()
     made = connection(serve(app(store)))
@@ -129,6 +133,7 @@ def test_incremental_reading_gives_what_a_fresh_full_read_gives(serve: Serve, tm
     assert differences(tmp_path / "kept", tmp_path / "fresh") == []
 
 
+@known_failure("airbytehq/airbyte#10140", "airbytehq/airbyte#10155", "airbytehq/airbyte#34082")
 def test_purged_records_become_their_id_alone(serve: Serve, tmp_path: Path) -> None:
     store = new_store()
     made = connection(serve(app(store)))
@@ -146,6 +151,7 @@ def test_purged_records_become_their_id_alone(serve: Serve, tmp_path: Path) -> N
     assert differences(tmp_path / "kept", tmp_path / "fresh") == []
 
 
+@known_failure("airbytehq/airbyte#34082")
 def test_a_record_that_was_deleted_earlier_and_purged_later_is_found_the_next_day(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +168,19 @@ def test_a_record_that_was_deleted_earlier_and_purged_later_is_found_the_next_da
     assert rows(tmp_path, "contact")[binned]["last_name"] is None
 
 
+def test_a_merged_record_that_was_purged_still_says_into_which_one(serve: Serve, tmp_path: Path) -> None:
+    store = new_store()
+    made = connection(serve(app(store)))
+    winner, loser = live(store, "003")[:2]
+    store.merge_people(winner, loser, datetime.now(UTC) - timedelta(minutes=3))
+    complete(run(made, tmp_path, tables=["contact"]))
+    store.purge(loser)
+    complete(run(made, tmp_path, tables=["contact"]))
+    stub = {k: v for k, v in rows(tmp_path, "contact")[loser].items() if v is not None}
+    assert stub == {"connection": "salesforce", "id": loser, "_deleted": "true", "_merged_into": winner}
+
+
+@known_failure("airbytehq/airbyte#13088")
 def test_an_object_that_bulk_refuses_is_read_over_rest(serve: Serve, tmp_path: Path) -> None:
     store = new_store()
     options = SalesforceOptions(bulk_refuses=frozenset({"Contact"}), bulk_fails=frozenset({"Lead"}))
@@ -171,6 +190,7 @@ def test_an_object_that_bulk_refuses_is_read_over_rest(serve: Serve, tmp_path: P
     assert len(rows(tmp_path, "lead")) == len(store.records["Lead"].stamps)
 
 
+@known_failure("airbytehq/airbyte#10111", "airbytehq/airbyte#20703")
 def test_fields_too_many_for_a_url_are_read_in_parts(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = new_store()
     url = serve(app(store, SalesforceOptions(bulk_refuses=frozenset({"Contact"}), page_size=60)))

@@ -46,6 +46,7 @@ _VERSION = re.compile(r"20\d\d-(03|09)(-beta)?")
 def app(store: HubSpotStore, options: HubSpotOptions | None = None) -> Starlette:
     """The API over a store. `state.webhooks.target` is where events are sent."""
     options = options or HubSpotOptions()
+    store.association_changes_bump = lambda: options.association_changes_bump
     gate = _Gate(store, options)
     objects = ObjectsApi(store, options)
     writes = WritesApi(objects)

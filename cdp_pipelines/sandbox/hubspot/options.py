@@ -36,6 +36,11 @@ class HubSpotOptions:
     reported, not documented). `association_inputs` is approximated: 1,000 in the documentation, 100 in a changelog. Pages of a search have at most
     `search_page_most` records whatever was asked for, with a next page as long as there is more.
     `association_page` is the most that a page of associations holds, `inline_associations` the most that a record holds in itself.
+    `search_lag_types` are the types, such as contacts, whose search is late by `search_lag_seconds`; without any it is all of them.
+    `search_empty_pages` puts an empty page with a next one before every page of a search (airbytehq/airbyte PR 80744; approximated:
+    nobody says where they occur). `search_strays` is how many records outside its window a search by time also finds, and counts
+    (estuary/connectors PR 2210). `association_changes_bump` is whether a record whose number of associated records changes counts as
+    modified (approximated: not documented).
 
     Writing: with `lifecycle_forward_only` setting an earlier lifecycle stage answers success and changes nothing, unless it was cleared
     before (approximated: known of the older API). `merge_mints_new_id` gives the survivor of a merge a new id, as newer portals do
@@ -75,12 +80,16 @@ class HubSpotOptions:
     legacy_score: bool = False
 
     search_lag_seconds: float = 0
+    search_lag_types: frozenset[str] = field(default_factory=frozenset)
+    search_empty_pages: bool = False
+    search_strays: int = 0
     search_cap: int = 10_000
     search_page_most: int = 200
     epoch_zero_fails: bool = True
     association_inputs: int = 1_000
     association_page: int = 500
     inline_associations: int = 100
+    association_changes_bump: bool = True
 
     lifecycle_forward_only: bool = True
     merge_mints_new_id: bool = False

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from cdp_pipelines.sandbox.hubspot.properties import DEAL_STAGES, LIFECYCLE_STAGES
+from cdp_pipelines.sandbox.hubspot.properties import DEAL_STAGES
 
 EPOCH = "1970-01-01T00:00:00Z"
 # The properties that hold a record's pipeline and its stage there, by type.
@@ -145,13 +145,12 @@ def _first() -> dict[str, Pipeline]:
         key: Stage(key, label, n, {"isClosed": "true" if key.startswith("closed") else "false", "probability": chance})
         for n, (key, (label, chance)) in enumerate(DEAL_STAGES.items())
     }
-    people = {key: Stage(key, label, n, {"isClosed": "false", "state": "OPEN"}) for n, (key, label) in enumerate(LIFECYCLE_STAGES.items())}
     tickets = {
         key: Stage(key, label, n, {"ticketState": state, "isClosed": "true" if state == "CLOSED" else "false"})
         for n, (key, (label, state)) in enumerate(_TICKET_STAGES.items())
     }
     return {
         "deals": Pipeline("default", "Sales Pipeline", 0, deals),
-        "contacts": Pipeline("contacts-lifecycle-pipeline", "Lifecycle Stage Pipeline", 0, people),
+        "contacts": Pipeline("contacts-lifecycle-pipeline", "Lifecycle Stage Pipeline", 0, {}),
         "tickets": Pipeline("0", "Support Pipeline", 0, tickets),
     }

@@ -16,6 +16,7 @@ from cdp_pipelines.sandbox.hubspot.errors import Refused, answer, bad_input, inv
 from cdp_pipelines.sandbox.hubspot.inputs import json_body, objects, text, whole
 from cdp_pipelines.sandbox.hubspot.objects_api import ObjectsApi
 from cdp_pipelines.sandbox.hubspot.pipelines import PLACES, Pipeline, Stage
+from cdp_pipelines.sandbox.hubspot.properties import CONTACTS
 from cdp_pipelines.sandbox.hubspot.records import timestamp
 
 Body = dict[str, Any]
@@ -32,7 +33,7 @@ class PipelinesApi:
 
     async def many(self, request: Request) -> Response:
         """GET the pipelines of a type."""
-        return answer({"results": [_pipeline(p) for p in self._known.all(self._kind(request)).values()]})
+        return answer({"results": [_pipeline(p) for p in self._shown(self._kind(request)).values()]})
 
     async def one(self, request: Request) -> Response:
         """GET one pipeline."""
@@ -135,8 +136,17 @@ class PipelinesApi:
             raise invalid(f"The pipelines of {kind} cannot be changed")
         return kind
 
+    def _shown(self, kind: str, *, archived: bool = False) -> dict[str, Pipeline]:
+        """The pipelines of a type; those of contacts have the stages that their property `lifecyclestage` can have."""
+        found = self._known.all(kind, archived=archived)
+        if kind != CONTACTS.plural:
+            return found
+        choices = self._objects.known(CONTACTS)["lifecyclestage"].choices()
+        stages = {key: Stage(key, label, n, {"isClosed": "false", "state": "OPEN"}) for n, (key, label) in enumerate(choices.items())}
+        return {name: replace(pipeline, stages=stages) for name, pipeline in found.items()}
+
     def _found(self, request: Request, *, archived: bool = False) -> Pipeline:
-        found = self._known.all(self._kind(request), archived=archived).get(request.path_params["id"])
+        found = self._shown(self._kind(request), archived=archived).get(request.path_params["id"])
         if found is None:
             raise not_found(request.path_params["id"])
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -23,13 +23,13 @@ MORE_EMAILS = "hs_additional_emails"
 class Portal:
     """Records by type, the links between them, the definitions of their properties, their pipelines.
 
-    Everything that changes a record goes through here, is stamped with its moment and told to the `listeners`. With
-    `association_changes_bump`, a record whose number of associated records changes counts as modified, because HubSpot writes that number
-    on the record. Approximated: whether every portal does so is not documented.
+    Everything that changes a record goes through here, is stamped with its moment and told to the `listeners`. While
+    `association_changes_bump` says so, a record whose number of associated records changes counts as modified, because HubSpot writes that
+    number on the record. Approximated: whether every portal does so is not documented.
     """
 
-    def __init__(self, *, association_changes_bump: bool = True):
-        self.association_changes_bump = association_changes_bump
+    def __init__(self) -> None:
+        self.association_changes_bump: Callable[[], bool] = lambda: True
         self.records: dict[str, Records] = {}
         self.links: list[Links] = no_links()
         self.schema, self.pipelines = Schema(), Pipelines()
@@ -246,7 +246,7 @@ class Portal:
         for (kind, record_id), numbers in before.items():
             records = self.records[kind.plural]
             records.version += 1
-            if self.association_changes_bump and records.is_live(record_id) and self._numbers(kind, record_id) != numbers:
+            if self.association_changes_bump() and records.is_live(record_id) and self._numbers(kind, record_id) != numbers:
                 records.change(record_id, at).updated = at
 
     def _numbers(self, kind: ObjectType, record_id: int) -> list[Any]:
@@ -274,9 +274,9 @@ _DEFAULTS = {
 
 
 def further(stage: str, than: str) -> bool:
-    """Whether a lifecycle stage is further down the funnel than another."""
+    """Whether a lifecycle stage is further down the funnel than another. A portal's own stages are nowhere on it: any move is taken."""
     order = list(LIFECYCLE_STAGES)
-    return stage in order and (than not in order or order.index(stage) > order.index(than))
+    return stage not in order or than not in order or order.index(stage) > order.index(than)
 
 
 def to_milliseconds(at: datetime) -> datetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left, bisect_right
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -41,12 +42,20 @@ class Search:
             raise invalid("Invalid input JSON: after must not be negative")
         if after + limit > cap:
             raise invalid(f"The request is invalid: paging beyond {cap} results is not supported.")
-        lag = timedelta(seconds=self._options.search_lag_seconds)
+        late = self._options.search_lag_types
+        lag = timedelta(seconds=self._options.search_lag_seconds if not late or kind.plural in late else 0)
         stale = self.store.records[kind.plural].as_of(clock.now() - lag) if lag else {}
         ids = self._ids(kind, known, body, stale)
-        end = after + min(limit, self._options.search_page_most)
-        some = [stale.get(i) or self.store.records[kind.plural].get(i) for i in ids[after:end]]
-        return len(ids), some, str(end) if end < len(ids) else None
+        size = min(limit, self._options.search_page_most)
+        begin, following = after, after + size
+        if self._options.search_empty_pages:
+            # Offsets then count the empty pages too, one before each that is not.
+            turn = after // size
+            if turn % 2 == 0:
+                return len(ids), [], str(following) if turn // 2 * size < len(ids) else None
+            begin = turn // 2 * size
+        some = [stale.get(i) or self.store.records[kind.plural].get(i) for i in ids[begin : begin + size]]
+        return len(ids), some, str(following) if begin + size < len(ids) else None
 
     def _ids(self, kind: ObjectType, known: dict[str, Property], body: dict[str, Any], stale: dict[int, Record | None]) -> list[int]:
         groups = [_filters(group) for group in objects(body, "filterGroups")] or [_filters(body)]
@@ -64,7 +73,7 @@ class Search:
         asked = json.dumps([kind.plural, groups, by, descending, query, self._versions()])
         ids = self._found.get(asked) if not stale else None
         if ids is None:
-            ids = self._matching(kind, known, groups, query, stale)
+            ids = self._with_strays(kind, groups, self._matching(kind, known, groups, query, stale))
             if by in ("createdate", kind.modified) and not stale:
                 ids = self._by_time(kind, ids, by)
             elif by != "hs_object_id":
@@ -76,8 +85,21 @@ class Search:
         return _cut(ids, bounds, descending, known)
 
     def _versions(self) -> list[int]:
-        changed = [self.store.schema.version, self.store.pipelines.version]
-        return [*(records.version for records in self.store.records.values()), *changed, self._options.epoch_zero_fails]
+        return [
+            *(records.version for records in self.store.records.values()),
+            self.store.schema.version,
+            self.store.pipelines.version,
+            self._options.epoch_zero_fails,
+            self._options.search_strays,
+        ]
+
+    def _with_strays(self, kind: ObjectType, groups: list[Any], ids: list[int]) -> list[int]:
+        asked = {f["propertyName"] for group in groups for f in group}
+        if not self._options.search_strays or not asked & {"createdate", kind.modified}:
+            return ids
+        inside = set(ids)
+        outside = (i for i in self.store.records[kind.plural].live if i not in inside)
+        return sorted([*ids, *islice(outside, self._options.search_strays)])
 
     def _matching(
         self, kind: ObjectType, known: dict[str, Property], groups: list[Any], query: str, stale: dict[int, Record | None]

@@ -32,8 +32,8 @@ class HubSpotStore(Portal):
 
     kind: ClassVar[Kind] = "hubspot"
 
-    def __init__(self, view: CrmView, owners: Sequence[Owner], *, salesforce: CrmView | None = None, association_changes_bump: bool = True):
-        super().__init__(association_changes_bump=association_changes_bump)
+    def __init__(self, view: CrmView, owners: Sequence[Owner], *, salesforce: CrmView | None = None):
+        super().__init__()
         self.owners = owners
         self.tokens_revoked = False
         self._salesforce_people = columns.of_people(salesforce.people) if salesforce is not None else None
@@ -113,8 +113,12 @@ class HubSpotStore(Portal):
         """See CrmStore."""
         return [str(i) for i in self.records["contacts"].archived]
 
+    def purgeable_people(self) -> list[str]:
+        """See Purges: live and archived contacts."""
+        return self.live_people() + self.deleted_people()
+
     def purge_record(self, record: str, at: datetime) -> None:
-        """Erase a contact, live or archived. Raises KeyError when there is none."""
+        """See Purges. Erase a contact, live or archived. Raises KeyError when there is none."""
         contacts, contact = self.records["contacts"], int(record)
         if not contacts.is_live(contact) and not contacts.is_archived(contact):
             raise KeyError(record)

@@ -42,11 +42,14 @@ class SalesforceStore(OrgRecords):
 
     def deleted_people(self) -> list[str]:
         """See CrmStore. Merge losers cannot come back."""
-        binned = sorted({**self.records["Contact"].deleted, **self.records["Lead"].deleted})
-        return [self.person_id(n) for n in binned if self._person_records(n).value(n, "MasterRecordId") is None]
+        return [person for person in self.purgeable_people() if self.value(person, "MasterRecordId") is None]
+
+    def purgeable_people(self) -> list[str]:
+        """See Purges: all contacts and leads in the recycle bin, merged ones too."""
+        return [self.person_id(n) for n in sorted({**self.records["Contact"].deleted, **self.records["Lead"].deleted})]
 
     def purge_record(self, record: str, at: datetime) -> None:
-        """Remove any record in the recycle bin for good. Raises KeyError when it is not there."""
+        """See Purges. Remove any record in the recycle bin for good. Raises KeyError when it is not there."""
         self.purge(record)
 
     def live_deals(self) -> list[str]:

@@ -1,0 +1,85 @@
+"""What HubSpot's search cannot see: calculated properties, links whose change counts as nobody's, and what was erased for good."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
+
+from cdp_pipelines.sources.hubspot import RECORDS, HubSpotReader, Record
+from cdp_pipelines.sources.hubspot_rows import MERGED_IDS, STAGE, links_of, row_of, versions_of
+from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Batch, Glance, RawTable, Span
+
+# What HubSpot takes from a record's links, whether or not it calls the property calculated.
+_FROM_LINKS = ("num_associated_", "associatedcompanyid")
+_CONSTANT = ("createdAt", "url")
+
+
+class HubSpotReconciler(HubSpotReader):
+    """Reads one portal's raw tables, also at a glance and by id."""
+
+    _reread_contacts: frozenset[str] = frozenset()
+
+    def glance(self, table: RawTable) -> Glance | None:
+        """See Reader. Records are listed with few properties, links read whole; stages' history follows the contacts that were reread."""
+        span = Span("reconcile", None, datetime.now(UTC))
+        if table.name in RECORDS:
+            return Glance(self._glanced(table.name, span))
+        if table.replace_by == ("from_id",):
+            return Glance(_batches(self._associations(table, span)), whole=True)
+        if table.name == "lifecycle_stage_history":
+            return Glance(self._histories(table), whole=True, everything=False)
+        return None
+
+    def reread(self, table: RawTable, keys: Iterable[str]) -> AsyncIterator[Batch]:
+        """See Reader."""
+        if table.name in RECORDS:
+            return self._records_by_id(table.name, list(keys))
+        if table.replace_by == ("from_id",):
+            return self._links_of(table, keys)
+        if table.name == "lifecycle_stage_history":
+            return self._histories_of(list(keys))
+        return super().reread(table, keys)
+
+    async def _glanced(self, name: str, span: Span) -> AsyncIterator[Batch]:
+        described = await self._hubspot.properties(name)
+        moving = [p["name"] for p in described if p.get("calculated") or p["name"].startswith(_FROM_LINKS)]
+        wanted = list(dict.fromkeys([*moving, MERGED_IDS]))
+        async for records in self._changed(name, span, wanted):
+            given = ({**r, "properties": {p: r["properties"].get(p) for p in wanted}} for r in records)
+            yield Batch([{k: v for k, v in row_of(r).items() if k not in _CONSTANT} for r in given])
+        losers = self._seen[name].losers
+        yield Batch([{"id": str(i), DELETED: True, MERGED_INTO: str(into)} for i, into in losers.items()])
+
+    async def _records_by_id(self, name: str, ids: list[str]) -> AsyncIterator[Batch]:
+        if name == "contacts":
+            self._reread_contacts |= set(ids)
+        properties, missing = await self._property_names(name), dict.fromkeys(ids)
+        for archived in (False, True):
+            async for records in self._hubspot.batch_read(name, list(missing), properties, archived=archived):
+                for record in records:
+                    missing.pop(record["id"], None)
+                yield Batch([row_of(r) for r in records])
+        yield Batch([{"id": record_id, DELETED: True} for record_id in missing])
+
+    async def _links_of(self, table: RawTable, ids: Iterable[str]) -> AsyncIterator[Batch]:
+        start, end = table.object.split("/")
+        async for answer in self._hubspot.associations(start, end, ids):
+            yield Batch([row for record_id, links in answer.items() for row in links_of(record_id, links)])
+
+    async def _histories(self, table: RawTable) -> AsyncIterator[Batch]:
+        async for batch in self.reread(table, sorted(self._reread_contacts)):
+            yield batch
+
+    async def _histories_of(self, ids: list[str]) -> AsyncIterator[Batch]:
+        missing = dict.fromkeys(ids)
+        for archived in (False, True):
+            async for records in self._hubspot.batch_read("contacts", list(missing), history=[STAGE], archived=archived):
+                for record in records:
+                    missing.pop(record["id"], None)
+                yield Batch(versions_of(records))
+        yield Batch([{"contact_id": contact} for contact in missing])
+
+
+async def _batches(pages: AsyncIterator[list[Record]]) -> AsyncIterator[Batch]:
+    async for rows in pages:
+        yield Batch(rows)

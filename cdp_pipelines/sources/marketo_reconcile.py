@@ -1,0 +1,54 @@
+"""What Marketo's filters and activities cannot tell any more: events that were missed, and opportunities that nobody is part of.
+
+Formula fields are not looked at: Marketo exports none of them. Campaigns and programs are read whole by every sync, and an activity never
+changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
+
+from cdp_pipelines.sources.columns import as_text
+from cdp_pipelines.sources.marketo import MarketoReader
+from cdp_pipelines.sources.reader import DELETED, Batch, Glance, RawTable, Span
+
+_WHOLE = ("opportunity_roles", "opportunities", "companies")
+# `companies` need the leads' keys.
+_LEAD_FIELDS = ("id", "updatedAt", "externalCompanyId")
+
+
+class MarketoReconciler(MarketoReader):
+    """Reads one instance's raw tables, also at a glance and by id."""
+
+    def glance(self, table: RawTable) -> Glance | None:
+        """See Reader. Leads are exported with few fields; what can only be asked for by id is read as in a full read."""
+        span = Span("reconcile", None, datetime.now(UTC))
+        if table.name == "leads":
+            return Glance(self._glanced_leads(table, span))
+        return Glance(self.read(table, span), whole=True) if table.name in _WHOLE else None
+
+    async def reread(self, table: RawTable, keys: Iterable[str]) -> AsyncIterator[Batch]:
+        """See Reader; `leads`, `opportunity_roles` (by lead), `opportunities` and `companies`."""
+        lookups = {
+            "leads": self._marketo.leads_by,
+            "opportunity_roles": self._marketo.roles_by,
+            "opportunities": self._marketo.opportunities_by,
+            "companies": self._marketo.companies_by,
+        }
+        if table.name not in lookups:
+            raise NotImplementedError(f"{table.object} cannot be read by key")
+        by = (table.replace_by or table.key)[0]
+        fields, missing = await self.fields(table), dict.fromkeys(keys)
+        async for page in lookups[table.name](by, list(missing), fields):
+            rows = [{f: as_text(row.get(f)) for f in fields} for row in page]
+            for row in rows:
+                missing.pop(row[by] or "", None)
+            # An export cannot tell the text "null" from nothing, so it is nothing here too.
+            yield Batch([{f: None if v == "null" else v for f, v in row.items()} for row in rows] if table.name == "leads" else rows)
+        yield Batch([{by: key, **({} if table.replace_by else {DELETED: True})} for key in missing])
+
+    async def _glanced_leads(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
+        fields = [f for f in _LEAD_FIELDS if f in await self.fields(table)]
+        async for batch in self._leads.read(fields, span):
+            yield batch

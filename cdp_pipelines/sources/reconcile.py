@@ -1,0 +1,66 @@
+"""Reconcile: what an incremental read cannot see (purges, events that were missed, calculated fields, links that change alone) is found by
+comparing what a CRM shows with the warehouse; only what differs is read again. Cursors stay where they are.
+
+A record that the CRM shows nowhere any more, not even when asked for by its id, becomes a tombstone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+import pyarrow as pa
+
+from cdp_pipelines.config import Connection, Settings
+from cdp_pipelines.sources.comparison import Comparison
+from cdp_pipelines.sources.extract import extract
+from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Batch, RawTable, Reader, Span
+from cdp_pipelines.sources.report import ExtractReport, Progress
+
+
+def reconcile(
+    connection: Connection, reader: Reader, settings: Settings, *, tables: Iterable[str] | None = None, on_progress: Progress | None = None
+) -> ExtractReport:
+    """Mend the raw tables of a connection where they differ from what the CRM shows. The caller holds the warehouse lock.
+
+    Reports and fails as `extract` does; `rows_read` counts what was mended. Tables of which a sync misses nothing are left out.
+    """
+    differences = Differences(connection, reader, settings)
+    return extract(connection, differences, settings, reconcile=True, tables=tables, on_progress=on_progress)
+
+
+class Differences(Reader):
+    """Reads, through a CRM's own reader, the records of which the CRM says something else than the warehouse."""
+
+    def __init__(self, connection: Connection, reader: Reader, settings: Settings):
+        self._connection, self._reader, self._settings = connection, reader, settings
+        self.client, self.known = reader.client, reader.known
+        self._glances = {table.name: glance for table in reader.tables if (glance := reader.glance(table)) is not None}
+        self.tables = tuple(table for table in reader.tables if table.name in self._glances)
+
+    async def fields(self, table: RawTable) -> list[str]:
+        """See Reader."""
+        return await self._reader.fields(table)
+
+    async def read(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
+        """See Reader."""
+        glance = self._glances[table.name]
+        with Comparison(self._settings.warehouse, self._connection, table, span.columns) as comparison:
+            async for batch in glance.pages:
+                comparison.add(batch.rows)
+            await asyncio.to_thread(comparison.compare, glance)
+            for rows in comparison.rows():
+                yield Batch(rows)
+            keys = comparison.keys()
+        if keys:
+            async for batch in self._reader.reread(table, keys):
+                yield _with_survivors(batch, table, keys)
+
+
+def _with_survivors(batch: Batch, table: RawTable, merged_before: dict[str, str | None]) -> Batch:
+    """Tombstones go on saying into which record theirs was merged: the CRM may have forgotten it."""
+    if isinstance(batch.rows, pa.Table):
+        return batch
+    (key,) = table.key
+    bare = {key, DELETED}
+    return Batch([{**row, MERGED_INTO: merged_before.get(row[key])} if row.keys() == bare else row for row in batch.rows])
