@@ -80,7 +80,7 @@ class Connection(BaseSettings):
 
 
 class SalesforceConnection(Connection):
-    """A Salesforce org. Signs in by password, refresh token or client credentials, whichever is given."""
+    """A Salesforce org. Signs in by refresh token, signed assertion (JWT), password or client credentials: the first that is given."""
 
     WHERE: ClassVar = {
         "client_id": "Consumer Key of the Connected App (Setup > Apps > App Manager > your app > View)",
@@ -94,6 +94,12 @@ class SalesforceConnection(Connection):
     username: str | None = None
     password: SecretStr | None = Field(default=None, description="Password with the security token appended.")
     refresh_token: SecretStr | None = None
+    refresh_token_file: Path | None = Field(
+        default=None, description="File that keeps the refresh token: read if it is there, written when Salesforce renews the token."
+    )
+    private_key: SecretStr | None = Field(
+        default=None, description="RSA key of the Connected App's certificate (JWT bearer): PEM text, or the path of a PEM file."
+    )
     domain: str | None = Field(
         default=None, description="My Domain name, e.g. `acme` for acme.my.salesforce.com; needed for client credentials."
     )
@@ -117,8 +123,11 @@ class SalesforceConnection(Connection):
 
     def missing(self) -> list[str]:
         """See Connection."""
+        renewable = self.refresh_token or (self.refresh_token_file and self.refresh_token_file.expanduser().exists())
+        if self.private_key and not renewable:
+            return [n for n in ("client_id", "username") if getattr(self, n) is None]
         needed = ["client_id", "client_secret"]
-        if self.username or self.password or not (self.refresh_token or self.domain or "login_url" in self.model_fields_set):
+        if self.username or self.password or not (renewable or self.domain or "login_url" in self.model_fields_set):
             needed += ["username", "password"]
         return [n for n in needed if getattr(self, n) is None]
 
@@ -161,6 +170,10 @@ class MarketoConnection(Connection):
     calls_per_20_seconds: int = Field(default=90, ge=1, description="The instance allows 100; the rest is for others.")
     bulk_poll_seconds: float = Field(default=10, gt=0, description="First pause between two looks at an export; doubles up to 60 s.")
     visibility_lag_seconds: int = Field(default=60, ge=0, description="Never read closer to now than this.")
+    daily_calls: int = Field(default=50_000, ge=1, description="API calls that the instance allows in a day (Admin > Web Services).")
+    daily_call_reserve: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of the instance's daily API calls left for others; 0 spares the look."
+    )
     activity_type_ids: list[int] = Field(
         default=[1, 2, 3, 6, 7, 8, 9, 10, 11, 12, 13, 22, 32, 34, 35, 36, 37, 46, 104],
         description="Activities to keep. 32, 34, 35, 36 and 37 are always read: they tell of merges, opportunity links and deletions.",

@@ -6,8 +6,9 @@ Facts of the API are the vendor's documentation's (experienceleague.adobe.com, M
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+import contextlib
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -15,20 +16,19 @@ from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit
 
 import httpx2
-import pyarrow as pa
 from pyrate_limiter import Rate
 
 from cdp_pipelines.config import MarketoConnection
 from cdp_pipelines.crm_integrations.base_crm import BaseCRM, ConnectionTest, CRMError, FieldInfo, PermissionDenied
 from cdp_pipelines.crm_integrations.http import HttpClient
-from cdp_pipelines.crm_integrations.marketo_answers import MarketoJudge, read_body
-from cdp_pipelines.crm_integrations.marketo_export import Exporter, Window, whole_second
+from cdp_pipelines.crm_integrations.marketo_answers import DailyBudget, MarketoJudge, read_body
+from cdp_pipelines.crm_integrations.marketo_export import Exporter, ExportPart, Window, whole_second
 
 IDS_IN_A_CALL = 300
 TYPES_IN_A_CALL = 10
 # Marketo refuses URIs beyond 8 KB with 414; the same request is then sent as a form.
 LONGEST_URI = 7500
-_LOOKUPS_AT_ONCE = 4
+CALLS_AT_ONCE = 8
 Row = dict[str, Any]
 
 
@@ -49,6 +49,7 @@ class Marketo(BaseCRM):
         self._token: str | None = None
         self._signing_in = asyncio.Lock()
         self._judge = MarketoJudge(connection.name)
+        self._budget = DailyBudget(connection)
         self._http = HttpClient(
             connection,
             judge=self._judge,
@@ -56,7 +57,7 @@ class Marketo(BaseCRM):
             renew=self._sign_in,
             limits={"default": [Rate(connection.calls_per_20_seconds, 20_000)]},
             # The instance allows ten for all its clients together.
-            max_concurrent=8,
+            max_concurrent=CALLS_AT_ONCE,
         )
         self._exporter = Exporter(connection.name, connection.bulk_poll_seconds, self._result, self._file_part)
 
@@ -101,29 +102,32 @@ class Marketo(BaseCRM):
 
     async def usage(self) -> Row:
         """Today's API calls of the whole instance: `date`, `total`, `users`."""
-        return next(iter(await self._result("GET", "/rest/v1/stats/usage.json")), {})
+        with self._budget.looking():
+            used = next(iter(await self._result("GET", "/rest/v1/stats/usage.json")), {})
+            self._budget.seen(int(used.get("total") or 0), self._http.calls.total())
+        return used
 
-    def leads_by(self, filter_type: str, values: Iterable[str | int], fields: Iterable[str]) -> AsyncIterator[list[Row]]:
+    def leads_by(self, filter_type: str, values: Iterable[str | int], fields: Iterable[str]) -> AsyncGenerator[list[Row]]:
         """Leads where a field is one of `values`, in pages. A value that more than 1,000 leads share is refused (1003)."""
         return self._lookup("/rest/v1/leads.json", filter_type, values, fields)
 
-    def opportunities_by(self, filter_type: str, values: Iterable[str | int], fields: Iterable[str]) -> AsyncIterator[list[Row]]:
+    def opportunities_by(self, filter_type: str, values: Iterable[str | int], fields: Iterable[str]) -> AsyncGenerator[list[Row]]:
         """Opportunities where a searchable field is one of `values`, in pages. There is no other way to list them."""
         return self._lookup("/rest/v1/opportunities.json", filter_type, values, fields)
 
-    def roles_by(self, filter_type: str, values: Iterable[str | int], fields: Iterable[str]) -> AsyncIterator[list[Row]]:
+    def roles_by(self, filter_type: str, values: Iterable[str | int], fields: Iterable[str]) -> AsyncGenerator[list[Row]]:
         """Opportunity roles where `leadId`, `externalOpportunityId` or `marketoGUID` is one of `values`, in pages."""
         return self._lookup("/rest/v1/opportunities/roles.json", filter_type, values, fields)
 
-    def companies_by(self, filter_type: str, values: Iterable[str | int], fields: Iterable[str]) -> AsyncIterator[list[Row]]:
+    def companies_by(self, filter_type: str, values: Iterable[str | int], fields: Iterable[str]) -> AsyncGenerator[list[Row]]:
         """Companies where `externalCompanyId`, `id` or `company` is one of `values`, in pages."""
         return self._lookup("/rest/v1/companies.json", filter_type, values, fields)
 
-    def campaigns(self) -> AsyncIterator[list[Row]]:
+    def campaigns(self) -> AsyncGenerator[list[Row]]:
         """All smart campaigns, in pages."""
         return self._pages("/rest/v1/campaigns.json", {"batchSize": 300})
 
-    async def programs(self) -> AsyncIterator[list[Row]]:
+    async def programs(self) -> AsyncGenerator[list[Row]]:
         """All programs, in pages. The asset API counts by offset and leaves `result` out at the end."""
         offset, size = 0, 200
         while page := await self._result("GET", "/rest/asset/v1/programs.json", {"maxReturn": size, "offset": offset}):
@@ -137,7 +141,7 @@ class Marketo(BaseCRM):
         body = await self._body("GET", "/rest/v1/activities/pagingtoken.json", {"sinceDatetime": whole_second(since)})
         return body["nextPageToken"]
 
-    async def activities(self, types: Iterable[int], token: str) -> AsyncIterator[ActivityPage]:
+    async def activities(self, types: Iterable[int], token: str) -> AsyncGenerator[ActivityPage]:
         """Activities of at most ten types from a token on, until there are no more. Pages without rows are left to the caller to skip."""
         wanted = ",".join(map(str, types))
         more = True
@@ -148,7 +152,7 @@ class Marketo(BaseCRM):
             token, more = body.get("nextPageToken", token), body.get("moreResult") is True
             yield ActivityPage(body.get("result") or [], token, more)
 
-    async def deleted_leads(self, token: str) -> AsyncIterator[ActivityPage]:
+    async def deleted_leads(self, token: str) -> AsyncGenerator[ActivityPage]:
         """Delete Lead activities from a token on."""
         more = True
         while more:
@@ -158,33 +162,44 @@ class Marketo(BaseCRM):
 
     def export_leads(
         self, filter_field: Literal["createdAt", "updatedAt"], windows: Iterable[Window], fields: Iterable[str]
-    ) -> AsyncIterator[pa.Table]:
+    ) -> AsyncGenerator[ExportPart]:
         """Leads created (`createdAt`) or changed in any field (`updatedAt`) in each window of at most 31 days, as text columns.
 
         Both ends of a window count, in whole seconds. RequestRejected with code 1035: the subscription has no `updatedAt` filter.
         QuotaExhausted: the 500 MB of the day are used up.
         """
-        return self._exporter.tables("leads", ({filter_field: _range(w)} for w in windows), list(fields))
+        return self._exporter.parts("leads", ({filter_field: _range(w)} for w in windows), list(fields))
 
-    def export_activities(self, windows: Iterable[Window], types: Iterable[int]) -> AsyncIterator[pa.Table]:
+    def export_activities(self, windows: Iterable[Window], types: Iterable[int]) -> AsyncGenerator[ExportPart]:
         """Activities of these types in each window, as text columns; `attributes` is a JSON object. Delete Lead (37) is never among them."""
         kinds = sorted(types)
-        return self._exporter.tables("activities", ({"createdAt": _range(w), "activityTypeIds": kinds} for w in windows), None)
+        return self._exporter.parts("activities", ({"createdAt": _range(w), "activityTypeIds": kinds} for w in windows), None)
 
-    async def _lookup(self, path: str, filter_type: str, values: Iterable[str | int], fields: Iterable[str]) -> AsyncIterator[list[Row]]:
+    async def _lookup(self, path: str, filter_type: str, values: Iterable[str | int], fields: Iterable[str]) -> AsyncGenerator[list[Row]]:
+        """Pages in the order of the values, some chunks of which are asked for at the same time."""
         params = {"filterType": filter_type, "fields": ",".join(fields), "batchSize": 300}
 
         async def all_of(some: list[str]) -> list[list[Row]]:
             return [page async for page in self._pages(path, {**params, "filterValues": ",".join(some)})]
 
         chunks = _chunks(map(str, values), IDS_IN_A_CALL)
-        while group := list(islice(chunks, _LOOKUPS_AT_ONCE)):
-            for pages in await asyncio.gather(*map(all_of, group)):
-                for page in pages:
-                    # `seq` is a record's place in the answer, not a field of it.
-                    yield [{k: v for k, v in row.items() if k != "seq"} for row in page]
+        running: deque[asyncio.Task[list[list[Row]]]] = deque()
+        try:
+            while True:
+                running.extend(asyncio.create_task(all_of(some)) for some in islice(chunks, CALLS_AT_ONCE - len(running)))
+                if not running:
+                    return
+                for page in await running.popleft():
+                    for row in page:
+                        # A record's place in the answer, not a field of it.
+                        row.pop("seq", None)
+                    yield page
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
-    async def _pages(self, path: str, params: dict[str, Any]) -> AsyncIterator[list[Row]]:
+    async def _pages(self, path: str, params: dict[str, Any]) -> AsyncGenerator[list[Row]]:
         token: str | None = None
         while True:
             body = await self._body("GET", path, {**params, **({"nextPageToken": token} if token else {})})
@@ -213,6 +228,10 @@ class Marketo(BaseCRM):
             async with self._signing_in:
                 if self._token is None:
                     await self._sign_in()
+        if self._budget.wants_a_look(self._http.calls.total()):
+            with contextlib.suppress(PermissionDenied):
+                await self.usage()
+        self._budget.check(self._http.calls.total())
         # In the header only: the query parameter is refused since 31 August 2026.
         return {"Authorization": f"Bearer {self._token}"}
 

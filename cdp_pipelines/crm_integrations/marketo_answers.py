@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Generator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx2
 
+from cdp_pipelines.config import MarketoConnection
 from cdp_pipelines.crm_integrations.base_crm import (
     AuthenticationError,
     CRMError,
@@ -48,6 +51,57 @@ def read_body(response: httpx2.Response) -> dict[str, Any]:
             raise ValueError("not an object")
         kept["body"] = body
     return kept["body"]
+
+
+def out_of_quota(connection: str, problem: str) -> QuotaExhausted:
+    """A daily allowance is used up; says when the next one begins."""
+    resets = next_midnight()
+    remedy = f"Run again after {resets:%Y-%m-%d %H:%M} UTC (midnight Central Time); reading goes on where it was."
+    return QuotaExhausted(connection, problem, remedy, resets)
+
+
+class DailyBudget:
+    """Keeps part of the instance's daily calls for others. What was used is looked up before the first call and then now and then."""
+
+    LOOK_EVERY = 500
+
+    def __init__(self, connection: MarketoConnection):
+        self._connection = connection
+        self._used: int | None = None
+        self._own_then = 0
+        self._looking = False
+        self._kept = connection.daily_call_reserve > 0
+        self._next_look = 0 if self._kept else None
+
+    def wants_a_look(self, own_calls: int) -> bool:
+        """Whether it is time to ask how many calls were made today; `own_calls` are this client's so far."""
+        return self._next_look is not None and not self._looking and own_calls >= self._next_look
+
+    @contextlib.contextmanager
+    def looking(self) -> Generator[None]:
+        """The call that looks needs no look before it; if it fails, no other is tried."""
+        self._looking, self._next_look = True, None
+        try:
+            yield
+        finally:
+            self._looking = False
+
+    def seen(self, used: int, own_calls: int) -> None:
+        """So many calls of all clients were made today."""
+        self._used, self._own_then = used, own_calls
+        self._next_look = own_calls + self.LOOK_EVERY if self._kept else None
+
+    def check(self, own_calls: int) -> None:
+        """Raise QuotaExhausted when what is left for today is less than the reserve."""
+        if self._used is None or self._looking:
+            return
+        allowed, reserve = self._connection.daily_calls, self._connection.daily_call_reserve
+        left = allowed - self._used - (own_calls - self._own_then)
+        if left < allowed * reserve:
+            problem = (
+                f"only {max(left, 0)} of the instance's {allowed} API calls of this day are left, and {reserve:.0%} are kept for others."
+            )
+            raise out_of_quota(self._connection.name, f"{problem[:-1]} (daily_calls, daily_call_reserve).")
 
 
 class MarketoJudge:
@@ -118,9 +172,7 @@ class MarketoJudge:
             error = Unreachable(self.connection, what, "Lower calls_per_20_seconds: others use this instance's API too.")
             raise TryAgain(error, after=RATE_WINDOW_SECONDS)
         if code == "607" or (code == "1029" and "quota" in message.lower()):
-            raise QuotaExhausted(
-                self.connection, what, "Run again after midnight Central Time; reading goes on where it was.", next_midnight()
-            )
+            raise out_of_quota(self.connection, what)
         if code in _PASSING:
             raise self._passing(f"says {code}: {message}")
         raise RequestRejected(self.connection, what, _REMEDIES.get(code, ""), code=code)

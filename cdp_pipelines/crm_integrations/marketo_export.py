@@ -9,9 +9,10 @@ import logging
 import re
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ import httpx2
 import pyarrow as pa
 
 from cdp_pipelines.crm_integrations.base_crm import IncompleteRead, RequestRejected, Unreachable
-from cdp_pipelines.crm_integrations.marketo_csv import ROWS_AT_ONCE, read_csv
+from cdp_pipelines.crm_integrations.marketo_csv import read_csv
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ LONGEST_WINDOW = timedelta(days=31)
 EXPORTS_AT_ONCE = 2
 SLOWEST_POLL_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 6 * 3600.0
-PART_BYTES = 8 << 20
+PART_BYTES = 16 << 20
 
 
 def split_windows(start: datetime, end: datetime) -> list[Window]:
@@ -46,6 +47,14 @@ def split_windows(start: datetime, end: datetime) -> list[Window]:
 def whole_second(moment: datetime) -> str:
     """A moment as the filters want it, without a fraction."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True)
+class ExportPart:
+    """Some rows of a sequence of exports; with them the first `done` exports have been given to their end."""
+
+    rows: pa.Table
+    done: int
 
 
 @dataclass
@@ -75,45 +84,40 @@ class Exporter:
             self._folder.cleanup()
             self._folder = None
 
-    async def tables(self, kind: ExportKind, filters: Iterable[dict[str, Any]], fields: list[str] | None) -> AsyncIterator[pa.Table]:
-        """The rows of one export for each filter, in order; those of small files together.
+    async def parts(self, kind: ExportKind, filters: Iterable[dict[str, Any]], fields: list[str] | None) -> AsyncGenerator[ExportPart]:
+        """The rows of one export for each filter, in order.
 
         Raises IncompleteRead when a file is not what Marketo says it is.
         """
-        small: list[pa.Table] = []
-        async for table in self._tables(kind, filters, fields):
-            small.append(table)
-            if sum(t.num_rows for t in small) >= ROWS_AT_ONCE:
-                yield pa.concat_tables(small, promote_options="default")
-                small = []
-        if small:
-            yield pa.concat_tables(small, promote_options="default")
-
-    async def _tables(self, kind: ExportKind, filters: Iterable[dict[str, Any]], fields: list[str] | None) -> AsyncIterator[pa.Table]:
         waiting = iter(filters)
         running: deque[asyncio.Task[ExportFile]] = deque()
+        done = 0
         try:
             while True:
-                while len(running) < EXPORTS_AT_ONCE and (wanted := next(waiting, None)) is not None:
-                    running.append(asyncio.create_task(self._export(kind, wanted, fields)))
+                # While a file is parsed, the exports after it go on.
+                running.extend(asyncio.create_task(self._export(kind, f, fields)) for f in islice(waiting, EXPORTS_AT_ONCE - len(running)))
                 if not running:
                     return
                 file = await running.popleft()
-                # While this file is parsed, the exports after it go on.
-                running.extend(asyncio.create_task(self._export(kind, f, fields)) for f in _some(waiting, EXPORTS_AT_ONCE - len(running)))
-                async for table in self._parsed(file):
-                    yield table
+                running.extend(asyncio.create_task(self._export(kind, f, fields)) for f in islice(waiting, EXPORTS_AT_ONCE - len(running)))
+                async for table, last in self._parsed(file):
+                    yield ExportPart(table, done + last)
+                done += 1
         finally:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    async def _parsed(self, file: ExportFile) -> AsyncIterator[pa.Table]:
+    async def _parsed(self, file: ExportFile) -> AsyncGenerator[tuple[pa.Table, bool]]:
+        """The tables of a file, each with whether it is the last one; counted before the last one is given."""
         rows, tables = 0, read_csv(file.path, file.records) if file.records else iter(())
         try:
-            while (table := await asyncio.to_thread(_next, tables)) is not None:
+            following = await asyncio.to_thread(_next, tables)
+            while (table := following) is not None:
                 rows += table.num_rows
-                yield table
+                following = await asyncio.to_thread(_next, tables)
+                if following is not None or rows == file.records:
+                    yield table, following is None
         finally:
             file.path.unlink(missing_ok=True)
         if rows != file.records:
@@ -197,7 +201,7 @@ class Exporter:
                 size = size or _total(answer)
                 digest.update(part)
                 # tap-marketo and Airbyte both stumbled over NUL bytes in real files.
-                file.write(part.replace(b"\0", b""))
+                file.write(part.replace(b"\0", b"") if b"\0" in part else part)
                 at += len(part)
                 if not part or answer.status_code == 200:
                     break
@@ -215,10 +219,3 @@ def _next(tables: Iterator[pa.Table]) -> pa.Table | None:
 def _total(answer: httpx2.Response) -> int:
     text = answer.headers.get("content-range", "").rpartition("/")[2]
     return int(text) if text.isdecimal() else len(answer.content)
-
-
-def _some(items: Iterator[dict[str, Any]], count: int) -> Iterator[dict[str, Any]]:
-    for _ in range(count):
-        if (item := next(items, None)) is None:
-            return
-        yield item

@@ -7,32 +7,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-import pyarrow as pa
-
 from cdp_pipelines.config import SalesforceConnection
-from cdp_pipelines.crm_integrations.base_crm import AuthenticationError, BaseCRM, ConnectionTest, CRMError, FieldInfo, IncompleteRead
+from cdp_pipelines.crm_integrations.base_crm import BaseCRM, ConnectionTest, CRMError, FieldInfo, IncompleteRead
 from cdp_pipelines.crm_integrations.http import HttpClient
 from cdp_pipelines.crm_integrations.salesforce_answers import Answers, read_json
-from cdp_pipelines.crm_integrations.salesforce_bulk import BulkQuery
+from cdp_pipelines.crm_integrations.salesforce_bulk import BulkPart, BulkQuery
+from cdp_pipelines.crm_integrations.salesforce_signin import Session, SignIn
 
 # The org allows 25 requests that take longer than 20 seconds, for all its clients together.
 MAX_CONCURRENT = 10
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-@dataclass(frozen=True)
-class Session:
-    """A sign-in: the token, where the org's API is, and the identity URL that names org and user."""
+class Page(list[dict[str, Any]]):
+    """The records of one page of a query; `total` is how many the query has in all."""
 
-    token: str
-    instance_url: str
-    identity: str
+    def __init__(self, records: list[dict[str, Any]], total: int):
+        super().__init__(records)
+        self.total = total
 
 
 @dataclass(frozen=True)
@@ -59,8 +56,7 @@ class Salesforce(BaseCRM):
         )
         self._session: Session | None = None
         self._signing_in = asyncio.Lock()
-        # Salesforce may hand out a new refresh token with each use of the old one.
-        self._refresh_token = connection.refresh_token.get_secret_value() if connection.refresh_token else None
+        self._sign_in_by = SignIn(connection)
         self._described: dict[str, dict[str, Any]] = {}
 
     async def close(self) -> None:
@@ -71,6 +67,11 @@ class Salesforce(BaseCRM):
     def calls(self) -> Counter[str]:
         """See BaseCRM."""
         return self._http.calls
+
+    @property
+    def unsaved_refresh_token(self) -> bool:
+        """Whether Salesforce has renewed the refresh token and no file keeps the new one."""
+        return self._sign_in_by.unsaved
 
     async def test_connection(self) -> ConnectionTest:
         """See BaseCRM. The account is the org's id and host."""
@@ -97,7 +98,7 @@ class Salesforce(BaseCRM):
             FieldInfo(f["name"], f["type"], f["label"], f["custom"], f["calculated"]) for f in (await self.describe(object_name))["fields"]
         ]
 
-    async def query(self, soql: str, *, include_deleted: bool = False) -> AsyncIterator[list[dict[str, Any]]]:
+    async def query(self, soql: str, *, include_deleted: bool = False) -> AsyncGenerator[Page]:
         """The records of a query, page by page, without their `attributes`; `include_deleted` shows the recycle bin too.
 
         Raises IncompleteRead when their number is not the `totalSize` of the first page.
@@ -109,7 +110,7 @@ class Salesforce(BaseCRM):
             seen += len(rows)
             for row in rows:
                 row.pop("attributes", None)
-            yield rows
+            yield Page(rows, total)
             # A page may be shorter than asked for; an empty one that says there is more would go on for ever.
             if page["done"] or not rows:
                 break
@@ -123,9 +124,11 @@ class Salesforce(BaseCRM):
         """The number that a `SELECT COUNT() FROM ...` gives."""
         return (await self._get("queryAll" if include_deleted else "query", {"q": soql}))["totalSize"]
 
-    def bulk_query(self, soql: str, *, include_deleted: bool = False) -> AsyncIterator[pa.Table]:
+    def bulk_query(
+        self, soql: str, *, include_deleted: bool = False, keep: bool = False, place: dict[str, Any] | None = None
+    ) -> AsyncGenerator[BulkPart]:
         """The records of a query through Bulk API 2.0, as tables of text; see `BulkQuery.run`. Give no ORDER BY: it hinders Salesforce."""
-        return BulkQuery(self._settings, self._http, self._url).run(soql, include_deleted=include_deleted)
+        return BulkQuery(self._settings, self._http, self._url).run(soql, include_deleted=include_deleted, keep=keep, place=place)
 
     async def deleted(self, object_name: str, start: datetime, end: datetime) -> Deletions:
         """Records deleted in [start, end), purged ones too. Salesforce knows about 15 days back and leaves seconds out of account."""
@@ -168,22 +171,6 @@ class Salesforce(BaseCRM):
             self._session = await self._sign_in()
 
     async def _sign_in(self) -> Session:
-        url = f"{self._settings.login_url}/services/oauth2/token"
-        response = await self._http.request("POST", url, signed=False, judge=self._answers.judge_token, data=self._grant())
-        body = read_json(response)
-        self._refresh_token = body.get("refresh_token") or self._refresh_token
-        instance = str(body.get("instance_url", "")).rstrip("/")
-        parts = urlsplit(instance)
-        if not body.get("access_token") or not (parts.scheme == "https" or parts.hostname in LOOPBACK):
-            raise AuthenticationError(self.connection.name, "the sign-in gave no token or no https address.", "Check login_url.")
-        return Session(body["access_token"], instance, body.get("id", ""))
-
-    def _grant(self) -> dict[str, str]:
-        """The token request's form, by the credentials that are there."""
-        c = self._settings
-        form = {"client_id": c.client_id or "", "client_secret": c.client_secret.get_secret_value() if c.client_secret else ""}
-        if self._refresh_token:
-            return form | {"grant_type": "refresh_token", "refresh_token": self._refresh_token}
-        if c.username and c.password:
-            return form | {"grant_type": "password", "username": c.username, "password": c.password.get_secret_value()}
-        return form | {"grant_type": "client_credentials"}
+        by = self._sign_in_by
+        response = await self._http.request("POST", by.url, signed=False, judge=self._answers.judge_token, data=by.form())
+        return by.session(read_json(response))

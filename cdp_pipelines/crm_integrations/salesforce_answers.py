@@ -31,7 +31,6 @@ _NO_PERMISSION = (
     "INSUFFICIENT_ACCESS_OR_READONLY",
     "API_DISABLED_FOR_ORG",
     "API_CURRENTLY_DISABLED",
-    "OPERATION_TOO_LARGE",
 )
 _QUOTA_REMEDY = "Salesforce frees calls over 24 hours; run the same command again later, it goes on where it stopped."
 
@@ -137,6 +136,7 @@ class Answers:
             "INVALID_TYPE": "Check that the object exists in this org and that the API user may read it.",
             "INVALID_FIELD": "Check that the field exists in this org and that the API user may read it (field-level security).",
             "NOT_FOUND": "Check that the object exists in this org, that the API user may read it, and api_version.",
+            "OPERATION_TOO_LARGE": "Give the API user the permission 'View All Data', which lifts this limit.",
             "INVALID_QUERY_LOCATOR": "The cursor was closed before all pages were read; run the same command again.",
         }.get(code, "")
         return RequestRejected(self._name, f"Salesforce refused the request ({said}).", remedy, code or f"HTTP_{status}")
@@ -149,9 +149,15 @@ class Answers:
             return f"Salesforce does not know the client id {said}.", f"Set {name('client_id')} to the {where['client_id']}."
         if code == "invalid_client":
             return f"Salesforce does not accept the client secret {said}.", f"Set {name('client_secret')} to the {where['client_secret']}."
-        if code == "invalid_grant" and connection.refresh_token:
+        if code == "invalid_grant" and (connection.refresh_token or connection.refresh_token_file):
             remedy = f"It was revoked, has expired or was used before; authorize the Connected App again and set {name('refresh_token')}."
             return f"Salesforce does not accept the refresh token {said}.", remedy
+        if code == "invalid_grant" and connection.private_key:
+            remedy = (
+                f"Check that {name('private_key')} belongs to the certificate of the Connected App, that the app admits {name('username')} "
+                f"(Manage > Permitted Users: pre-authorized), that {name('login_url')} is right, and this machine's clock."
+            )
+            return f"Salesforce does not accept the signed assertion {said}.", remedy
         if code == "invalid_grant" and connection.username:
             remedy = (
                 f"Check {name('username')}, and set {name('password')} to the {where['password'].removeprefix('the ')}. If both are right: the user "

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cdp_pipelines.sources.columns import as_text
 
@@ -32,13 +33,15 @@ def from_rest(row: Mapping[str, Any]) -> dict[str, Any]:
 def from_bulk(table: pa.Table) -> pa.Table:
     """A table of a bulk file as raw rows."""
     kept = table.select([name for name in COLUMNS if name in table.column_names])
-    place = kept.column_names.index("activityDate")
     # Older files write the zone as +0000.
-    times = [text and text.replace("+0000", "Z") for text in kept["activityDate"].to_pylist()]
-    kept = kept.set_column(place, "activityDate", pa.array(times, pa.string()))
+    times = pc.call_function("replace_substring", [kept["activityDate"]], pc.ReplaceSubstringOptions("+0000", "Z"))
+    kept = kept.set_column(kept.column_names.index("activityDate"), "activityDate", times)
     if "attributes" in kept.column_names:
-        texts = [_attributes(_parsed(text)) for text in kept["attributes"].to_pylist()]
-        kept = kept.set_column(kept.column_names.index("attributes"), "attributes", pa.array(texts, pa.string()))
+        # Many activities have the same attributes: each text is read once.
+        coded = kept["attributes"].combine_chunks().dictionary_encode()
+        texts = pa.array(map(_canonical, coded.dictionary.to_pylist()), pa.string())
+        attributes = pc.call_function("coalesce", [texts.take(coded.indices), pa.scalar("{}")])
+        kept = kept.set_column(kept.column_names.index("attributes"), "attributes", attributes)
     return kept
 
 
@@ -79,12 +82,17 @@ def in_chunks(types: Iterable[int], size: int) -> list[list[int]]:
     return [ordered[at : at + size] for at in range(0, len(ordered), size)]
 
 
-def _parsed(text: str | None) -> Mapping[str, Any]:
+def _canonical(text: str) -> str:
+    """A bulk file's attributes as `from_rest` writes them."""
     try:
-        found = json.loads(text or "{}", parse_float=str)
+        found = orjson.loads(text)
     except ValueError:
-        return {"unreadable": text}
-    return found if isinstance(found, dict) else {a.get("name"): a.get("value") for a in found if isinstance(a, dict)}
+        return _attributes({"unreadable": text})
+    if isinstance(found, dict) and all(type(value) is str and value for value in found.values()):
+        return orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
+    # Numbers stay as they are written.
+    found = json.loads(text, parse_float=str)
+    return _attributes(found if isinstance(found, dict) else {a.get("name"): a.get("value") for a in found if isinstance(a, dict)})
 
 
 def _attributes(named: Mapping[Any, Any]) -> str:

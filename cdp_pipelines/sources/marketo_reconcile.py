@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 
-from cdp_pipelines.crm_integrations.marketo_export import split_windows
 from cdp_pipelines.sources.columns import as_text
 from cdp_pipelines.sources.marketo import MarketoReader
 from cdp_pipelines.sources.reader import DELETED, Batch, Glance, RawTable, Span
@@ -51,9 +50,5 @@ class MarketoReconciler(MarketoReader):
 
     async def _glanced_leads(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
         fields = [f for f in _LEAD_FIELDS if f in await self.fields(table)]
-        start = await self._first_lead(span.end)
-        async for rows in self._marketo.export_leads("createdAt", split_windows(start, span.end), fields):
-            yield self._noted(rows)
-        async for batch in self._gone_leads(span):
+        async for batch in self._leads.read(fields, span):
             yield batch
-        self._leads_since = None

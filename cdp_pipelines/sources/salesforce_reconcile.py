@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cdp_pipelines.sources.reader import DELETED, Batch, Glance, RawTable
-from cdp_pipelines.sources.salesforce import IDS_PER_QUERY, UNREAD_TYPES, SalesforceReader, _mark, _marked, _queries
+from cdp_pipelines.sources.salesforce import UNREAD_TYPES, SalesforceReader, marked
+from cdp_pipelines.sources.salesforce_soql import Selection
 
 _STAMPS = ("SystemModstamp", "IsDeleted", "MasterRecordId")
 
@@ -23,37 +23,19 @@ class SalesforceReconciler(SalesforceReader):
 
     async def reread(self, table: RawTable, keys: Iterable[str]) -> AsyncIterator[Batch]:
         """See Reader. A few records are asked for by id; where they are many, the whole object is read in bulk, which takes fewer calls."""
-        ids = list(dict.fromkeys(keys))
+        ids, fields = list(dict.fromkeys(keys)), await self.fields(table)
         missing, among = set(ids), pc.SetLookupOptions(pa.array(ids, pa.string()))
-        pages = self._by_ids(table, ids) if len(ids) <= self.connection.bulk_above else self._all_of(table)
-        async for rows in pages:
-            if isinstance(rows, pa.Table):
-                rows = rows.filter(pc.call_function("is_in", [rows["Id"]], among))
-                missing.difference_update(rows["Id"].to_pylist())
-            else:
-                rows = [row for row in rows if row["Id"] in missing]
-                missing.difference_update([row["Id"] for row in rows])
-            yield _batch(rows)
+        few = len(ids) <= self.connection.bulk_above
+        found = self._records.of_ids(table.object, fields, ids) if few else self._records.read(Selection(table.object, tuple(fields)))
+        async for batch in found:
+            assert isinstance(batch.rows, pa.Table)
+            rows = batch.rows.filter(pc.call_function("is_in", [batch.rows["Id"]], among))
+            missing.difference_update(rows["Id"].to_pylist())
+            yield Batch(marked(rows))
         yield Batch([{"Id": record_id, DELETED: True} for record_id in ids if record_id in missing])
 
     async def _glanced(self, table: RawTable) -> AsyncIterator[Batch]:
         described = [f for f in await self._salesforce.describe_fields(table.object) if f.type not in UNREAD_TYPES]
-        fields = ["Id", *(f.name for f in described if f.calculated or f.name in _STAMPS)]
-        async for rows in self._records(table.object, fields, ""):
-            yield _batch(rows)
-
-    async def _all_of(self, table: RawTable) -> AsyncIterator[list[dict[str, Any]] | pa.Table]:
-        async for rows in self._records(table.object, await self.fields(table), ""):
-            yield rows
-
-    async def _by_ids(self, table: RawTable, ids: list[str]) -> AsyncIterator[list[dict[str, Any]]]:
-        fields = await self.fields(table)
-        for at in range(0, len(ids), IDS_PER_QUERY):
-            some = ",".join(f"'{record_id}'" for record_id in ids[at : at + IDS_PER_QUERY])
-            async for rows in self._by_rest(table.object, _queries(table.object, fields, f" WHERE Id IN ({some})")):
-                yield rows
-
-
-def _batch(rows: list[dict[str, Any]] | pa.Table) -> Batch:
-    _mark(rows)
-    return Batch(_marked(rows) if isinstance(rows, pa.Table) else rows)
+        fields = ("Id", *(f.name for f in described if f.calculated or f.name in _STAMPS))
+        async for batch in self._records.read(Selection(table.object, fields)):
+            yield Batch(marked(batch.rows))

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -105,8 +104,7 @@ def use(url: str, work: Callable[[Marketo], Awaitable[Any]], **settings: Any) ->
 
 
 async def exported(client: Marketo, fields: tuple[str, ...] = ("id", "email", "title", "mktoPersonNotes")) -> list[dict[str, Any]]:
-    tables: list[pa.Table] = [t async for t in client.export_leads("createdAt", WINDOWS, fields)]
-    return [row for table in tables for row in table.to_pylist()]
+    return [row async for part in client.export_leads("createdAt", WINDOWS, fields) for row in part.rows.to_pylist()]
 
 
 def in_the_store(store: MarketoStore) -> set[str]:

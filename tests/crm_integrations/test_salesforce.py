@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cdp_pipelines.config import SalesforceConnection, connection_from_config
@@ -68,7 +70,7 @@ async def by_rest(client: Salesforce, soql: str = SOQL) -> list[dict[str, Any]]:
 
 
 async def by_bulk(client: Salesforce, soql: str = SOQL) -> list[dict[str, Any]]:
-    return [row async for table in client.bulk_query(soql, include_deleted=True) for row in table.to_pylist()]
+    return [row async for part in client.bulk_query(soql, include_deleted=True) for row in part.rows.to_pylist()]
 
 
 def failure(made: SalesforceConnection, work: Callable[[Salesforce], Awaitable[Any]], kind: type[CRMError]) -> CRMError:
@@ -91,6 +93,61 @@ def test_every_way_to_sign_in_works(serve: Serve, settings: dict[str, Any]) -> N
     store = new_store()
     made = connection(serve(app(store)), **settings)
     assert use(made, lambda c: c.count("SELECT COUNT() FROM Contact")) == store.counts()["Contact"]
+
+
+@pytest.fixture(scope="module")
+def key() -> tuple[str, str]:
+    """A private key and its public key, in PEM."""
+    made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return private, made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def test_a_signed_assertion_signs_in_with_the_key_as_text_or_in_a_file(serve: Serve, tmp_path: Path, key: tuple[str, str]) -> None:
+    private, public = key
+    url = serve(app(new_store(), SalesforceOptions(jwt_public_key=public)))
+    (tmp_path / "key.pem").write_text(private)
+    for given in (private, private.replace("\n", "\\n"), str(tmp_path / "key.pem")):
+        made = connection(url, private_key=given, password=None, client_secret=None)
+        assert use(made, lambda c: c.limits())["DailyApiRequests"]["Max"] == 100_000
+
+
+def test_a_wrong_or_unreadable_private_key_is_named_and_never_shown(serve: Serve, key: tuple[str, str]) -> None:
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
+    public = other.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    url = serve(app(new_store(), SalesforceOptions(jwt_public_key=public)))
+    for given, problem in (
+        (key[0], "signed assertion"),
+        ("/nowhere/key.pem", "private key cannot be read"),
+        ("-----oops", "cannot be read"),
+    ):
+        found = use(connection(url, private_key=given, password=None), lambda c: c.test_connection())
+        assert not found.ok
+        assert problem in (found.problem or "")
+        assert "SALESFORCE_PRIVATE_KEY" in (found.remedy or "")
+        assert "PRIVATE KEY-----" not in f"{found}"
+
+
+def test_a_renewed_refresh_token_is_kept_in_its_file_for_the_next_process(serve: Serve, tmp_path: Path) -> None:
+    url = serve(app(new_store(), SalesforceOptions(rotate_refresh_tokens=True)))
+    file = tmp_path / "secrets" / "token"
+    for _ in range(3):
+        made = connection(url, refresh_token="sandbox-refresh-token", refresh_token_file=file)
+        assert use(made, lambda c: c.limits())
+        assert not use(made, lambda c: unsaved(c))
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in file.parent.iterdir()] == ["token"]
+
+
+async def unsaved(client: Salesforce) -> bool:
+    await client.limits()
+    return client.unsaved_refresh_token
+
+
+def test_a_renewed_refresh_token_that_no_file_keeps_is_reported(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    url = serve(app(new_store(), SalesforceOptions(rotate_refresh_tokens=True)))
+    assert use(connection(url, refresh_token="sandbox-refresh-token"), unsaved)
+    assert "SALESFORCE_REFRESH_TOKEN_FILE" in caplog.text
 
 
 def test_a_connection_test_names_the_org_and_the_calls_left(serve: Serve) -> None:

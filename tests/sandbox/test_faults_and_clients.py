@@ -254,7 +254,7 @@ def test_the_vendors_errors_are_told_apart(sandbox: Faulty, crm: str, code: str,
 
 def test_a_cut_file_of_an_export_is_fetched_to_its_end(sandbox: Faulty) -> None:
     async def header(client: Marketo) -> int:
-        return sum([table.num_rows async for table in client.export_leads("createdAt", A_MONTH, ("id", "email"))])
+        return sum([part.rows.num_rows async for part in client.export_leads("createdAt", A_MONTH, ("id", "email"))])
 
     whole = use(sandbox, "marketo", header)[0]
     assert whole > 0
@@ -266,7 +266,7 @@ def test_a_cut_file_of_an_export_is_fetched_to_its_end(sandbox: Faulty) -> None:
 @known_failure("HGData/mk-node-marketo#91")
 def test_an_export_whose_queueing_was_not_confirmed_is_waited_for_all_the_same(sandbox: Faulty) -> None:
     async def leads(client: Marketo) -> int:
-        return sum([table.num_rows async for table in client.export_leads("createdAt", A_MONTH, ("id", "email"))])
+        return sum([part.rows.num_rows async for part in client.export_leads("createdAt", A_MONTH, ("id", "email"))])
 
     whole, calls = use(sandbox, "marketo", leads)
     assert whole > 0
@@ -288,7 +288,7 @@ def test_a_search_past_its_cap_is_taken_up_again(sandbox: Faulty) -> None:
 
 def test_a_bulk_result_without_its_end_is_never_taken_for_the_whole(sandbox: Faulty) -> None:
     async def contacts(client: Salesforce) -> int:
-        return sum([table.num_rows async for table in client.bulk_query("SELECT Id, Email FROM Contact")])
+        return sum([part.rows.num_rows async for part in client.bulk_query("SELECT Id, Email FROM Contact")])
 
     whole = use(sandbox, "salesforce", contacts)[0]
     sandbox.set("salesforce", "truncate", path="*/results*", count=1)

@@ -14,7 +14,7 @@ from cdp_pipelines.config import SalesforceConnection, Settings, connection_from
 from cdp_pipelines.sandbox import credentials
 from cdp_pipelines.sandbox.salesforce.api import SalesforceOptions, app
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
-from cdp_pipelines.sources import salesforce
+from cdp_pipelines.sources import salesforce, salesforce_deletions, salesforce_soql
 from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.report import ExtractReport
 from cdp_pipelines.sources.warehouse import Warehouse
@@ -163,7 +163,7 @@ def test_a_record_that_was_deleted_earlier_and_purged_later_is_found_the_next_da
     complete(run(made, tmp_path, tables=["contact"]))
     complete(run(made, tmp_path, tables=["contact"]))
     assert rows(tmp_path, "contact")[binned]["last_name"] is not None
-    monkeypatch.setattr(salesforce, "BIN_CHECK_EVERY", timedelta(0))
+    monkeypatch.setattr(salesforce_deletions, "BIN_CHECK_EVERY", timedelta(0))
     complete(run(made, tmp_path, tables=["contact"]))
     assert rows(tmp_path, "contact")[binned]["last_name"] is None
 
@@ -195,7 +195,7 @@ def test_fields_too_many_for_a_url_are_read_in_parts(serve: Serve, tmp_path: Pat
     store = new_store()
     url = serve(app(store, SalesforceOptions(bulk_refuses=frozenset({"Contact"}), page_size=60)))
     complete(run(connection(url), tmp_path / "whole", tables=["contact"]))
-    monkeypatch.setattr(salesforce, "MAX_QUERY_BYTES", 800)
+    monkeypatch.setattr(salesforce_soql, "MAX_QUERY_BYTES", 800)
     report = complete(run(connection(url), tmp_path / "parts", tables=["contact"]))
     assert report.calls > 20
     assert rows(tmp_path / "parts", "contact") == rows(tmp_path / "whole", "contact")

@@ -54,7 +54,8 @@ def _check(field: FieldSpec, literal: Literal, op: str, text: str, at: int) -> N
         else ("datetime", "range") if field.type == "datetime"
         else ("string",)
     )  # fmt: skip
-    if (op == "like" and wanted != ("string",)) or (op in _ORDERED and field.type in ("boolean", "id", "reference")):
+    # Ids are ordered too: the vendor's blog on PK chunking (2015/11) reads objects by ranges of them.
+    if (op == "like" and wanted != ("string",)) or (op in _ORDERED and field.type == "boolean"):
         raise error_at("INVALID_QUERY_FILTER_OPERATOR", text, at, f"invalid operator on {field.type} field")
     if literal.kind not in (*wanted, "null"):
         name = {"datetime": "dateTime"}.get(field.type, field.type if field.type in (*_NUMBERS, "boolean", "date") else "string")

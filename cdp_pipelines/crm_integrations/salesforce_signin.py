@@ -1,0 +1,147 @@
+"""How to sign in to Salesforce: the four grants, the assertion of the JWT one, and a refresh token that is renewed as it is used.
+
+Source: Salesforce's OAuth pages (JWT bearer flow, refresh token rotation).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cdp_pipelines.config import LOOPBACK, SalesforceConnection
+from cdp_pipelines.crm_integrations.base_crm import AuthenticationError
+
+log = logging.getLogger(__name__)
+
+# Salesforce takes three minutes at most; clocks differ.
+ASSERTION_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Session:
+    """A sign-in: the token, where the org's API is, and the identity URL that names org and user."""
+
+    token: str
+    instance_url: str
+    identity: str
+
+
+class SignIn:
+    """The token requests of one connection. `unsaved` is true once a renewed refresh token is known to this process only."""
+
+    def __init__(self, connection: SalesforceConnection):
+        self._connection = connection
+        self._refresh_token: str | None = None
+        self.unsaved = False
+
+    @property
+    def url(self) -> str:
+        """The token endpoint."""
+        return f"{self._connection.login_url}/services/oauth2/token"
+
+    def form(self) -> dict[str, str]:
+        """The token request's form, by the credentials that are there. Raises AuthenticationError for a key or token that cannot be read."""
+        c = self._connection
+        form = {"client_id": c.client_id or ""}
+        if c.client_secret:
+            form["client_secret"] = c.client_secret.get_secret_value()
+        given = c.refresh_token.get_secret_value() if c.refresh_token else None
+        self._refresh_token = self._refresh_token or _stored(c) or given
+        if self._refresh_token:
+            return form | {"grant_type": "refresh_token", "refresh_token": self._refresh_token}
+        if c.private_key:
+            return {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": self._assertion()}
+        if c.username and c.password:
+            return form | {"grant_type": "password", "username": c.username, "password": c.password.get_secret_value()}
+        return form | {"grant_type": "client_credentials"}
+
+    def session(self, answer: dict[str, Any]) -> Session:
+        """What the token endpoint gave; a renewed refresh token is stored. Raises AuthenticationError for an address that is not https."""
+        if renewed := answer.get("refresh_token"):
+            self._renewed(str(renewed))
+        instance = str(answer.get("instance_url", "")).rstrip("/")
+        parts = urlsplit(instance)
+        if not answer.get("access_token") or not (parts.scheme == "https" or parts.hostname in LOOPBACK):
+            raise AuthenticationError(self._connection.name, "the sign-in gave no token or no https address.", "Check login_url.")
+        return Session(answer["access_token"], instance, answer.get("id", ""))
+
+    def _renewed(self, token: str) -> None:
+        if token == self._refresh_token:
+            return
+        self._refresh_token = token
+        if path := self._connection.refresh_token_file:
+            _write(path, token)
+            return
+        self.unsaved = True
+        setting = self._connection.variable("refresh_token_file")
+        log.warning(
+            "%s: Salesforce has renewed the refresh token, and the old one is no longer good. Set %s to a file that keeps it.",
+            self._connection.name, setting,
+        )  # fmt: skip
+
+    def _assertion(self) -> str:
+        c = self._connection
+        test = "test.salesforce.com" in c.login_url or ".sandbox." in c.login_url
+        audience = "https://test.salesforce.com" if test else "https://login.salesforce.com"
+        claims = {"iss": c.client_id, "sub": c.username, "aud": audience, "exp": int(time.time()) + ASSERTION_SECONDS}
+        signed = b".".join(_encoded(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT"}, claims))
+        return b".".join([signed, _encoded(_sign(c, signed))]).decode()
+
+
+def _sign(connection: SalesforceConnection, content: bytes) -> bytes:
+    # Only this way of signing in needs the library.
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    given = connection.private_key.get_secret_value().strip() if connection.private_key else ""
+    try:
+        # A PEM in one line of an .env file has \n for its line ends.
+        pem = given.replace("\\n", "\n").encode() if given.startswith("-----") else Path(given).expanduser().read_bytes()
+        key = load_pem_private_key(pem, password=None)
+    except (OSError, ValueError, TypeError) as error:
+        raise _bad_key(connection) from error
+    if not isinstance(key, RSAPrivateKey):
+        raise _bad_key(connection)
+    return key.sign(content, PKCS1v15(), SHA256())
+
+
+def _bad_key(connection: SalesforceConnection) -> AuthenticationError:
+    remedy = f"Set {connection.variable('private_key')} to an RSA key in PEM without a passphrase, or to the path of one."
+    return AuthenticationError(connection.name, "the private key cannot be read.", remedy)
+
+
+def _encoded(content: bytes) -> bytes:
+    return base64.urlsafe_b64encode(content).rstrip(b"=")
+
+
+def _stored(connection: SalesforceConnection) -> str | None:
+    path = connection.refresh_token_file
+    try:
+        return path.expanduser().read_text().strip() or None if path else None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        problem = f"the file with the refresh token cannot be read ({type(error).__name__})."
+        raise AuthenticationError(connection.name, problem, f"Check {connection.variable('refresh_token_file')}.") from error
+
+
+def _write(path: Path, token: str) -> None:
+    """The whole token or the old file, and nobody else may read it."""
+    path = path.expanduser()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.new")
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(token)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
