@@ -48,6 +48,7 @@ def extract(
     Never raises a CRMError: the report says what is incomplete. Raises PipelineStepFailed when the warehouse cannot be written.
     """
     chosen = [t for t in reader.tables if tables is None or t.name in set(tables)]
+    reader.chosen = frozenset(t.name for t in chosen)
     report = ExtractReport(connection.name, connection.kind)
     before = warehouse.count_rows(settings.warehouse, connection, chosen)
     with EventLoopThread() as thread:
