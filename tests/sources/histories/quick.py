@@ -1,0 +1,89 @@
+"""The extraction of one connection into a DuckDB file without dlt's files in between, for many short histories.
+
+Everything else is the product's own: the readers over HTTP, the spans and cursors, the rows, and what keeps the newest version of each.
+"""
+
+from __future__ import annotations
+
+import shutil
+from copy import deepcopy
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from cdp_pipelines.config import Connection, Settings
+from cdp_pipelines.sources import registry, warehouse
+from cdp_pipelines.sources.raw_tables import declared_columns, schema_of
+from cdp_pipelines.sources.reader import Mode, RawTable
+from cdp_pipelines.sources.reconcile import Differences
+from cdp_pipelines.sources.streaming import EventLoopThread
+from cdp_pipelines.sources.table_reading import Run, TableReading
+
+
+class QuickWarehouse:
+    """A warehouse file and the memory of its tables, which change together, as with dlt."""
+
+    def __init__(self, folder: Path, like: QuickWarehouse | None = None):
+        """An empty one, or one like another that was closed."""
+        folder.mkdir(parents=True)
+        self.settings = Settings(data_dir=folder)
+        self._kept: dict[tuple[str, str], dict[str, Any]] = deepcopy(like._kept) if like else {}
+        if like:
+            shutil.copy(like.settings.warehouse, self.settings.warehouse)
+        # As long as this is open, opening the file again costs nothing and closing it writes nothing.
+        self._held = duckdb.connect(str(self.settings.warehouse))
+        if like:
+            return
+        with self._held.cursor() as db:
+            for kind, tables in registry.TABLES.items():
+                db.execute(f"create schema raw_{kind}")
+                for table in tables:
+                    self._append(db, kind, table, schema_of(table, declared_columns(kind, table)).empty_table())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._held.close()
+
+    def sync(self, connection: Connection, at: datetime, mode: Mode = "incremental") -> dict[str, str]:
+        """One sync at the moment `at`; what was incomplete, by table."""
+        reader = registry.reader(connection, self.settings)
+        if mode == "reconcile":
+            reader = Differences(connection, reader, self.settings)
+        with EventLoopThread() as thread:
+            going = Run(connection, reader, thread, mode, lambda *_: None, {}, started=at)
+            readings = [TableReading(table, going) for table in reader.tables]
+            try:
+                for number, reading in enumerate(readings):
+                    reading.begin(self._memory(connection, reading.table), first=number == 0)
+                for reading in readings:
+                    self._load(connection, reading)
+                    reading.release()
+            finally:
+                thread.run(reader.client.close())
+        warehouse.keep_newest(self.settings.warehouse, connection, reader.tables)
+        full_since = {r.table.name: r.full_since for r in readings if r.full_since}
+        warehouse.retire_rows_of_older_full_reads(self.settings.warehouse, connection, reader.tables, full_since)
+        return {r.table.name: r.outcome.problem or r.outcome.state for r in readings if r.outcome.state != "ok"}
+
+    def _memory(self, connection: Connection, table: RawTable) -> dict[str, Any]:
+        return self._kept.setdefault((connection.name, table.name), {})
+
+    def _load(self, connection: Connection, reading: TableReading) -> None:
+        for rows in reading.rows(self._memory(connection, reading.table)):
+            with self._held.cursor() as db:
+                self._append(db, connection.kind, reading.table, rows)
+
+    def _append(self, db: duckdb.DuckDBPyConnection, kind: str, table: RawTable, rows: pa.Table) -> None:
+        relation = f'raw_{kind}."{table.name}"'
+        rows = rows.append_column("_dlt_load_id", pa.repeat("1", rows.num_rows).cast(pa.string()))
+        db.register("given", rows)
+        db.execute(f"create table if not exists {relation} as select * from given limit 0")
+        there = {name for name, *_ in db.execute(f"describe {relation}").fetchall()}
+        for name in rows.column_names:
+            if name not in there:
+                db.execute(f'alter table {relation} add column "{name}" varchar')
+        db.execute(f"insert into {relation} by name select * from given")
+        db.unregister("given")
