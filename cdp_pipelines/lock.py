@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -40,6 +42,7 @@ def warehouse_lock(settings: Settings, what: str, on_wait: Callable[[str], None]
             ) from None
     try:
         if lock.lock_counter == 1:
+            _wait_for_other_programs(settings, on_wait or (lambda text: None))
             said = {"pid": os.getpid(), "what": what, "command": os.path.basename(sys.argv[0]), "since": datetime.now(UTC).isoformat()}
             holder.write_text(json.dumps(said))
         yield
@@ -47,6 +50,29 @@ def warehouse_lock(settings: Settings, what: str, on_wait: Callable[[str], None]
         if lock.lock_counter == 1:
             holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _wait_for_other_programs(settings: Settings, on_wait: Callable[[str], None]) -> None:
+    """Wait until no other program has the warehouse open, such as somebody's DuckDB shell, which knows nothing of our lock file."""
+    import duckdb
+
+    said, until = False, time.monotonic() + settings.lock_wait_seconds
+    while settings.warehouse.exists():
+        try:
+            duckdb.connect(str(settings.warehouse)).close()
+            return
+        except duckdb.IOException as error:
+            if "lock" not in str(error):
+                raise
+            holder = f"another program ({found[0]})" if (found := re.search(r"PID \d+", str(error))) else "another program"
+        if time.monotonic() >= until:
+            raise WarehouseBusy(
+                f"{settings.warehouse} is open in {holder}. Close it there, and run this again; {settings.published.name} is the file to query."
+            )
+        if not said:
+            on_wait(f"waiting for {holder}, which has {settings.warehouse.name} open")
+            said = True
+        time.sleep(min(0.5, settings.lock_wait_seconds))
 
 
 def _who(holder: os.PathLike[str]) -> str:

@@ -54,3 +54,24 @@ def test_one_process_may_take_it_again_inside(tmp_path):
     with warehouse_lock(settings, "outer"), warehouse_lock(settings, "inner"):
         assert "outer" in (tmp_path / "warehouse.lock.json").read_text()
     assert not (tmp_path / "warehouse.lock.json").exists()
+
+
+def test_a_program_that_has_the_file_open_is_waited_for_and_then_named(tmp_path):
+    settings = Settings(data_dir=tmp_path, lock_wait_seconds=0.2)
+    code = "import duckdb, sys; db = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
+    command = [sys.executable, "-c", code, str(settings.warehouse)]
+    program = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    said: list[str] = []
+    try:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "open\n"
+        with (
+            pytest.raises(WarehouseBusy, match=rf"open in another program \(PID {program.pid}\)\. Close it there"),
+            warehouse_lock(settings, "me", said.append),
+        ):
+            pass
+    finally:
+        program.communicate("")
+    assert said == [f"waiting for another program (PID {program.pid}), which has warehouse.duckdb open"]
+    with warehouse_lock(settings, "me"):
+        assert (tmp_path / "warehouse.lock.json").exists()

@@ -49,5 +49,6 @@ def _expected() -> tuple[type[Exception], ...]:
     from cdp_pipelines.lock import WarehouseBusy
     from cdp_pipelines.mapping import MappingError
     from cdp_pipelines.query import NotPublished, QueryError
+    from cdp_pipelines.sources.extract import NotLoaded
 
-    return ConfigError, CRMError, FilterError, WarehouseBusy, MappingError, NotPublished, QueryError
+    return ConfigError, CRMError, FilterError, WarehouseBusy, MappingError, NotPublished, QueryError, NotLoaded

@@ -21,7 +21,7 @@ class Shown(Protocol):
         """A step begins, or something else that a person should know."""
 
     def rows(self, connection: str, table: str, rows: int, expected: int | None) -> None:
-        """So many rows of a table have been read by now."""
+        """So many rows of a table have been read by now, of so many to expect where that is known."""
 
 
 @contextmanager
@@ -53,7 +53,7 @@ class _Plain:
         begun = self._begun.setdefault((connection, table), now)
         if now - self._said >= SECONDS_BETWEEN_LINES:
             self._said = now
-            self._console.print(f"  {connection}.{table}: {_rate(rows, now - begun)}", markup=False)
+            self._console.print(f"  {connection}.{table}: {_rate(rows, expected, now - begun)}", markup=False)
 
 
 class _Live:
@@ -71,7 +71,7 @@ class _Live:
         if (connection, table) not in self._tables:
             self._tables[connection, table] = self._begin(f"  {connection}.{table}")
         task = self._tables[connection, table]
-        self._live.update(task, said=_rate(rows, self._live.tasks[self._live.task_ids.index(task)].elapsed or 0))
+        self._live.update(task, said=_rate(rows, expected, self._live.tasks[self._live.task_ids.index(task)].elapsed or 0))
 
     def _begin(self, text: str) -> TaskID:
         """A new line; the one before is done, since a sync does one thing after the other."""
@@ -81,5 +81,14 @@ class _Live:
         return self._current
 
 
-def _rate(rows: int, seconds: float) -> str:
-    return f"{rows:,} rows" + (f", {rows / seconds:,.0f}/s" if seconds >= 1 else "")
+def _rate(rows: int, expected: int | None, seconds: float) -> str:
+    said = f"{rows:,} of about {expected:,} rows" if expected and expected > rows else f"{rows:,} rows"
+    if seconds < 1:
+        return said
+    rate = rows / seconds
+    left = f", {_duration((expected - rows) / rate)} left" if expected and expected > rows and rate else ""
+    return f"{said}, {rate:,.0f}/s{left}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

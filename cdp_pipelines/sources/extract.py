@@ -31,6 +31,10 @@ from cdp_pipelines.sources.table_reading import Run, TableReading
 ROWS_A_LOAD = 250_000
 
 
+class NotLoaded(Exception):
+    """What was read could not be written to the warehouse (a full disk, say). Cursors stay where they were."""
+
+
 def extract(
     connection: Connection,
     reader: Reader,
@@ -45,7 +49,7 @@ def extract(
 
     `full` reads everything anew; otherwise each table goes on from its cursor, and one without a cursor is read in full. With `reconcile`
     the reader itself finds what to read, and cursors stay (see reconcile.py).
-    Never raises a CRMError: the report says what is incomplete. Raises PipelineStepFailed when the warehouse cannot be written.
+    Never raises a CRMError: the report says what is incomplete. Raises NotLoaded when the warehouse cannot be written.
     """
     chosen = [t for t in reader.tables if tables is None or t.name in set(tables)]
     reader.chosen = frozenset(t.name for t in chosen)
@@ -65,10 +69,11 @@ def extract(
             with contextlib.suppress(CRMError):
                 report.warnings += thread.run(reader.warnings())
         except PipelineStepFailed as error:
+            problem = f"{settings.warehouse} could not be written: {_cause(error)}"
+            remedy = "Make room on the disk, or mend what the message names, and run the same command again; it goes on from the last load."
             for reading in readings:
-                reading.outcome.state, reading.outcome.remedy = "incomplete", "See the log."
-                reading.outcome.problem = f"could not be loaded: {_first_line(error)}"
-            raise
+                reading.outcome.state, reading.outcome.problem, reading.outcome.remedy = "incomplete", problem, remedy
+            raise NotLoaded(f"{problem} {remedy}") from error
         finally:
             report.tables = [r.outcome for r in readings]
             report.calls = reader.client.calls.total()
@@ -119,5 +124,8 @@ def _kept(reading: TableReading, going: Run) -> dict[str, Any]:
     return dlt.current.resource_state(reading.table.name).setdefault(going.connection.name, {})
 
 
-def _first_line(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
+    """What lies at the bottom of an error, in a line."""
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
     return str(error).strip().splitlines()[0]

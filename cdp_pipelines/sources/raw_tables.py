@@ -6,6 +6,7 @@ dlt's own merge would write each row twice, to a staging table and from there, a
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import partial
@@ -85,6 +86,7 @@ def pipeline_of(kind: str, name: str, settings: Settings) -> dlt.Pipeline:
 def run(pipeline: dlt.Pipeline, source: DltSource) -> None:
     """Extract, normalize and load. Raises PipelineStepFailed."""
     # One table after the other: a table may need what the ones before it found. Their pages are fetched ahead all the same.
+    logging.getLogger("dlt").setLevel(logging.CRITICAL)  # it logs what it raises too, with tracebacks
     with _dlt_configured():
         pipeline.run(source)
 
@@ -94,7 +96,6 @@ def _dlt_configured() -> Generator[None]:
     values = {
         "EXTRACT__NEXT_ITEM_MODE": "fifo",
         "NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID": "true",
-        "RUNTIME__LOG_LEVEL": "ERROR",
     }
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)

@@ -20,7 +20,7 @@ from cdp_pipelines.sources.raw_rows import gather, raw_rows, size_of
 from cdp_pipelines.sources.raw_tables import declared_columns
 from cdp_pipelines.sources.reader import DELETED, Batch, Mode, RawTable, Reader, Span
 from cdp_pipelines.sources.report import Progress, TableReport
-from cdp_pipelines.sources.streaming import EventLoopThread, Stream
+from cdp_pipelines.sources.streaming import EventLoopThread
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,8 @@ class TableReading:
             self._span.end, self._span.resume, self._since = datetime.fromisoformat(before["end"]), before["resume"], before["since"]
             self.resumed = True
         self.outcome.mode, self.outcome.cursor = self._span.mode, reached
-        self._stream: Stream[Batch] = run.thread.stream(lambda: self._read(first), size_of)
+        # One iterator for all loads of the run: what it took from the stream must not go with the load that ends.
+        self._batches = gather(run.thread.stream(lambda: self._read(first), size_of))
 
     async def _read(self, first: bool) -> AsyncIterator[Batch]:
         run = self._run
@@ -142,7 +143,7 @@ class TableReading:
         """The Arrow tables that were not given yet. The cursor moves when, and only when, the reader came to its end."""
         outcome = self.outcome
         try:
-            for batch in gather(self._stream):
+            for batch in self._batches:
                 arrow = raw_rows(self.table, self._columns, batch.rows, self._run.connection.name, self._stamp())
                 outcome.rows_read += arrow.num_rows
                 outcome.rows_deleted += arrow.num_rows - arrow[DELETED].null_count
