@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -72,15 +73,16 @@ def resource_of(table: RawTable, columns: Mapping[str, str], rows: Callable[[], 
 
 def pipeline_of(kind: str, name: str, settings: Settings) -> dlt.Pipeline:
     """A pipeline whose local state is scratch: the warehouse remembers, so that the two can never disagree."""
-    pipeline = dlt.pipeline(
-        f"{kind}__{name}",
-        pipelines_dir=str(settings.data_dir / "dlt"),
+    folder, pipeline = settings.data_dir / "dlt", f"{kind}__{name}"
+    # Before dlt looks at it: it fails at a file that was cut off.
+    shutil.rmtree(folder / pipeline, ignore_errors=True)
+    return dlt.pipeline(
+        pipeline,
+        pipelines_dir=str(folder),
         dataset_name=f"raw_{kind}",
         # One thread: two take a third more processor time for a load, and hold a row group of their own in memory each.
         destination=dlt.destinations.duckdb(DuckDbCredentials(str(settings.warehouse), global_config={"threads": 1})),
     )
-    pipeline.drop()
-    return pipeline
 
 
 def run(pipeline: dlt.Pipeline, source: DltSource) -> None:

@@ -219,6 +219,7 @@ def test_a_part_of_the_days_calls_is_left_to_others(serve: Callable, tmp_path: P
     assert problems(denied.read("denied", tables=["campaigns"])) == {}, "who may not see the usage reads without a reserve"
 
 
+@known_failure("airbytehq/airbyte#12732")
 def test_one_export_brings_all_kinds_of_activities_of_a_window(serve: Callable, tmp_path: Path, store: MarketoStore):
     front = Front(app(store))
     found, _ = read(Instance(store, serve(front), tmp_path), "activities")

@@ -20,6 +20,7 @@ from cdp_pipelines.sources.reader import Batch, Span
 from cdp_pipelines.sources.warehouse import Warehouse
 from tests.sandbox.salesforce_org import new_store
 from tests.sources.fronts import Front
+from tests.sources.known_failures import known_failure
 from tests.sources.test_salesforce import complete, connection, live, rows, run
 
 CONTACT = next(t for t in salesforce.TABLES if t.name == "contact")
@@ -103,6 +104,7 @@ def test_more_records_than_the_count_said_are_read_by_bulk(serve: Callable, tmp_
     assert (front.count("POST", "jobs/query"), front.count("queryAll")) == (1, 1)
 
 
+@known_failure("airbytehq/airbyte#68166")
 def test_an_object_whose_system_modstamp_cannot_be_filtered_is_read_by_another_date(serve: Callable, tmp_path: Path) -> None:
     store = new_store()
     text = "field 'SystemModstamp' can not be filtered in a query call"
