@@ -24,6 +24,7 @@ from cdp_pipelines.sources.marketo import TABLES, MarketoReader
 from cdp_pipelines.sources.reader import Batch, Span
 from cdp_pipelines.sources.warehouse import Warehouse
 from tests.sources.fronts import Front
+from tests.sources.known_failures import known_failure
 from tests.sources.test_marketo import Instance, change_everything, problems
 
 BY_NAME = {table.name: table for table in TABLES}
