@@ -118,6 +118,7 @@ def test_one_crm_alone_is_enough(sandbox, tmp_path, name):
     assert query(settings, "select count(*) from customers where contact_count > 0")[0][0] > 0
 
 
+@pytest.mark.slow
 def test_a_crm_without_records_is_complete_and_empty(tmp_path):
     with hosting.child(Settings(data_dir=tmp_path / "sandbox", sandbox_people=0)) as (nobody, _):
         settings, report = run(tmp_path / "data", connect(nobody, *ALL))
@@ -125,6 +126,7 @@ def test_a_crm_without_records_is_complete_and_empty(tmp_path):
     assert [query(settings, f"select count(*) from {table}")[0][0] for table in (*STANDARDIZED, "customers")] == [0] * 8
 
 
+@pytest.mark.slow
 def test_two_connections_of_one_kind_share_the_tables_and_keep_their_rows_apart(sandbox, tmp_path):
     config = sandbox.connections()["salesforce"] | {"kind": "salesforce"}
     both = [connection_from_config("emea", config), connection_from_config("apac", config)]
@@ -175,6 +177,7 @@ def test_when_two_crms_cannot_be_read_the_third_still_syncs(sandbox, tmp_path):
     assert states == {"salesforce": "incomplete", "hubspot": "ok", "marketo": "incomplete"}
 
 
+@pytest.mark.slow
 def test_a_missing_setting_is_said_and_the_others_still_sync(sandbox, tmp_path, monkeypatch):
     for variable, value in sandbox.environment().items():
         if variable.startswith(("HUBSPOT_", "MARKETO_")):
@@ -224,6 +227,7 @@ def test_a_sync_with_nothing_new_makes_the_same_few_calls_whatever_the_size(tmp_
     assert all(few == many for few, many in calls.values()), calls
 
 
+@pytest.mark.slow
 def test_a_blocking_check_keeps_the_last_good_tables_published(sandbox, tmp_path, monkeypatch):
     settings, _ = run(tmp_path / "data", connect(sandbox, "hubspot"))
     good = rows(settings, "contacts")

@@ -18,7 +18,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog="Example: cdp demo")(demo)
-    app.command(epilog="Examples: cdp sync hubspot --full, cdp sync --reconcile")(sync)
+    app.command(epilog="Example: cdp sync hubspot --full (or: cdp sync --reconcile)")(sync)
     app.command(epilog="Example: cdp status --json")(status)
 
 

@@ -63,6 +63,7 @@ def test_the_job_ends_in_the_same_tables_as_the_command_line(sandbox, tmp_path):
     assert counts["raw_hubspot/contacts"]["dagster/row_count"].value not in (0, None)
 
 
+@pytest.mark.slow
 def test_a_crm_that_cannot_be_read_fails_the_run_after_the_others_were_published(sandbox, monkeypatch):
     monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "pat-na1-wrong")
     result = run()
@@ -74,6 +75,7 @@ def test_a_crm_that_cannot_be_read_fails_the_run_after_the_others_were_published
         assert {s for (s,) in db.execute("select distinct source_system from contacts").fetchall()} == {"salesforce", "marketo"}
 
 
+@pytest.mark.slow
 def test_a_blocking_check_between_the_layers_stops_what_comes_after(sandbox, monkeypatch):
     from cdp_pipelines import checks as comparisons
 

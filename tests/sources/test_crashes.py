@@ -20,6 +20,7 @@ from cdp_pipelines.config import KINDS, Kind, Settings
 from cdp_pipelines.sandbox import hosting
 from cdp_pipelines.sandbox.hosting import SandboxAddresses
 from cdp_pipelines.sources import registry
+from cdp_pipelines.sources.columns import column_name
 
 # Reads one CRM, loading a little at a time, so that kills also come between two loads.
 READ = (
@@ -70,20 +71,20 @@ class Crm:
         return run.returncode == -9
 
     def rows(self, folder: Path) -> dict[str, set[str]]:
-        """Each raw table's rows, without what differs from run to run and tombstones of records that the CRM shows nowhere."""
+        """Each raw table's rows, without what differs from run to run and without tombstones and empty sets,
+        which a first reader need not know."""
         found = {}
         with duckdb.connect(str(Settings(data_dir=folder).warehouse), read_only=True) as db:
             for table in registry.TABLES[self.kind]:
-                rows = (
-                    db.execute(f'select * exclude (_synced_at, _dlt_load_id) from raw_{self.kind}."{table.name}"')
-                    .to_arrow_table()
-                    .to_pylist()
-                )
-                said = [{k: v.replace("+0000", "Z") for k, v in row.items() if v is not None} for row in rows]
-                assert len(said) == len({json.dumps(row, sort_keys=True) for row in said}), f"{table.name} has a row twice"
-                found[table.name] = {
-                    json.dumps(row, sort_keys=True) for row in said if row.keys() - {"connection", "id", "_deleted", "marketo_guid"}
-                }
+                some = ASKABLE.get(table.name, "") if self.kind == "marketo" else ""
+                query = f'select * exclude (_synced_at, _dlt_load_id) from raw_{self.kind}."{table.name}" {some}'
+                said = [
+                    json.dumps({k: v.replace("+0000", "Z") for k, v in row.items() if v is not None and k != "connection"}, sort_keys=True)
+                    for row in db.execute(query).to_arrow_table().to_pylist()
+                ]
+                assert len(said) == len(set(said)), f"{table.name} has a row twice"
+                nothing = {"_deleted", *map(column_name, table.replace_by or table.key)}
+                found[table.name] = {row for row in said if json.loads(row).keys() - nothing}
         return found
 
 
