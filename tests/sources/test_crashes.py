@@ -84,6 +84,8 @@ class Crm:
                 ]
                 assert len(said) == len(set(said)), f"{table.name} has a row twice"
                 nothing = {"_deleted", *map(column_name, table.replace_by or table.key)}
+                if self.kind == "salesforce":  # into which record a purged one was merged, only those know who saw it
+                    nothing.add("_merged_into")
                 found[table.name] = {row for row in said if json.loads(row).keys() - nothing}
         return found
 
