@@ -55,7 +55,7 @@ generate: setup ## dbt files, docs and the dbt manifest from the mapping
 	@$(BIN)/python -m cdp_pipelines.generate
 	@$(BIN)/python -m cdp_pipelines.transform
 
-bench: setup ## rows a second and peak memory of each source
+bench: setup ## processor time, calls and peak memory of reading each CRM
 	@$(BIN)/python -m cdp_pipelines.bench
 
 clean: ## remove what was made: the environment, data, caches
