@@ -223,6 +223,8 @@ class HubSpotReader(Reader):
             if name not in self._seen or not self._seen[name].covers(span):
                 async for _ in self._changed(name, span, [MERGED_IDS], history):
                     pass
+                if span.start is not None:
+                    self._seen[name].note_gone(map(int, self.known.gone_since(name, "id", span.start)))
             return self._seen[name]
 
     async def _associations(self, table: RawTable, span: Span) -> AsyncIterator[pa.Table]:

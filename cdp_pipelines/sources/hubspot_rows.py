@@ -53,6 +53,10 @@ class Seen:
             merged = merged.filter(has_value(merged[MERGED_IDS]))
             self._note_merged(zip(merged["id"].to_pylist(), merged[MERGED_IDS].to_pylist(), strict=True))
 
+    def note_gone(self, ids: Iterable[int]) -> None:
+        """Remember records that a run found gone which was stopped before it came to what belongs to them."""
+        self.missing |= set(ids) - set(self.live.tolist()) - self.archived
+
     def note_known(self, name: str, known: KnownRecords, remaining: dict[str, Ranges | None]) -> None:
         """Remember what an earlier part of the same read has loaded: the warehouse's records outside the ranges (of `live` and `archived`
         records; all where None) that are still to be read."""

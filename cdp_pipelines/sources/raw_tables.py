@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -109,3 +110,8 @@ def _dlt_configured() -> Generator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def stamp(moment: datetime) -> str:
+    """Text that sorts as time does."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

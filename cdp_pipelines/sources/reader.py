@@ -95,6 +95,10 @@ class KnownRecords(Protocol):
         """Distinct pairs of the values of two vendor fields of one row, where neither is null or empty."""
         ...
 
+    def gone_since(self, table: str, field: str, moment: datetime) -> Iterator[str]:
+        """Values of a key field of the records that were found gone or deleted at a moment or later."""
+        ...
+
 
 class Reader(ABC):
     """Reads the raw tables of one connection.

@@ -17,7 +17,7 @@ from cdp_pipelines.crm_integrations.base_crm import AuthenticationError, CRMErro
 from cdp_pipelines.crm_integrations.http import purpose
 from cdp_pipelines.sources.columns import assign_columns
 from cdp_pipelines.sources.raw_rows import gather, raw_rows, size_of
-from cdp_pipelines.sources.raw_tables import declared_columns
+from cdp_pipelines.sources.raw_tables import declared_columns, stamp
 from cdp_pipelines.sources.reader import DELETED, Batch, Mode, RawTable, Reader, Span
 from cdp_pipelines.sources.report import Progress, TableReport
 from cdp_pipelines.sources.streaming import EventLoopThread
@@ -178,8 +178,3 @@ class TableReading:
     def _stamp(self) -> str:
         """Sets are told apart by when their run began, all of whose rows may come in parts; single rows by when they were read."""
         return stamp(self._run.started) if self.table.replace_by else self._run.stamp()
-
-
-def stamp(moment: datetime) -> str:
-    """Text that sorts as time does."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

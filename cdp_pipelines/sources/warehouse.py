@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import duckdb
 
 from cdp_pipelines.config import Connection
 from cdp_pipelines.sources.columns import column_name
-from cdp_pipelines.sources.raw_tables import CONNECTION, SYNCED_AT
+from cdp_pipelines.sources.raw_tables import CONNECTION, SYNCED_AT, stamp
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, RawTable
 
 
@@ -34,6 +35,14 @@ class Warehouse:
         first, second = column_name(field), column_name(other)
         query = f'select distinct "{first}", "{second}" from {self.schema}."{table}" where {CONNECTION} = ? and "{first}" <> \'\' and "{second}" <> \'\''
         yield from self._rows(query, [self.connection])
+
+    def gone_since(self, table: str, field: str, moment: datetime) -> Iterator[str]:
+        """See KnownRecords."""
+        column = column_name(field)
+        query = (
+            f'select distinct "{column}" from {self.schema}."{table}" where {CONNECTION} = ? and {DELETED} = \'true\' and {SYNCED_AT} >= ?'
+        )
+        yield from (row[0] for row in self._rows(query, [self.connection, stamp(moment)]))
 
     def _rows(self, query: str, values: Iterable[str]) -> Iterator[Any]:
         if not self.path.exists():

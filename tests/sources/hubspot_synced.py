@@ -88,6 +88,10 @@ class Rows:
         rows = [row for rows in self.tables[table].values() for row in rows]
         yield from sorted({(row[field], row[other]) for row in rows if row.get(field) and row.get(other)})
 
+    def gone_since(self, table: str, field: str, moment: datetime) -> Iterator[str]:
+        # Here no sync is stopped between two tables.
+        yield from ()
+
     async def read(self, connection: HubSpotConnection, start: datetime | None, end: datetime) -> None:
         """One sync of all tables."""
         reader = HubSpotReader(connection, self)

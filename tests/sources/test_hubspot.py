@@ -199,3 +199,14 @@ def test_any_history_of_changes_is_read_to_the_same_rows_as_one_full_read(seeds:
         # Of a contact that was erased, and of those merged into it, no search tells: that is the reconcile's part.
         erased |= set(rows.merged_into(erased))
         assert rows.content(without=erased) == fresh.content(without=erased)
+
+
+def test_what_belongs_to_a_vanished_contact_goes_though_a_run_was_stopped_right_after_it(synced: Synced) -> None:
+    contact = next(i for (i,) in synced.query("select contact_id from raw_hubspot.lifecycle_stage_history where value is not null"))
+    synced.store.delete_person(contact, now())
+    assert synced.sync().complete
+    synced.store.purge_record(contact, now())
+    assert synced.sync(tables=["contacts"]).complete
+    assert synced.sync().complete
+    left = f"select count(value) from raw_hubspot.lifecycle_stage_history where contact_id = '{contact}'"
+    assert synced.query(left) == [(0,)]
