@@ -248,4 +248,4 @@ def test_twenty_histories_read_as_they_happen_are_one_full_read_at_the_end(model
 
 @pytest.mark.slow
 def test_two_hundred_histories_read_as_they_happen_are_one_full_read_at_the_end(models: list[standardized.Model], tmp_path: Path) -> None:
-    _run(models, tmp_path, 200, 6, crms=1)
+    _run(models, tmp_path, 200, 4, crms=1)
