@@ -7,10 +7,10 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-all test-timing test-clients check generate bench clean
+.PHONY: help setup demo dev test test-all test-endurance test-timing test-clients check generate bench clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready ## the environment alone, in .venv
 
@@ -34,10 +34,13 @@ dev: setup ## Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/python -m cdp_pipelines.dev
 
 test: setup ## the tests (not the slow ones)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not timing"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not timing and not endurance"
 
 test-all: setup ## the tests, slow ones too
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not timing"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not timing and not endurance"
+
+test-endurance: setup ## fifty kills and two hundred histories, other ones each time; half an hour
+	@$(BIN)/python -m pytest -q -s -n 2 --dist loadfile -m endurance
 
 test-timing: setup ## how quickly the sandbox answers at 100,000 and 1,000,000 people; leave the machine alone meanwhile
 	@$(BIN)/python -m pytest -q -m timing

@@ -184,3 +184,22 @@ def test_what_the_warehouse_knows_can_be_asked_by_field(settings):
     assert list(known.values("contact", "Id")) == ["1", "2"]
     assert list(known.values("contact", "Id", {"Name": "x"})) == ["1"]
     assert list(known.values("nothing", "Id")) == []
+
+
+def test_a_read_in_many_loads_loses_nothing_between_them(settings, monkeypatch):
+    monkeypatch.setattr(extract, "ROWS_A_LOAD", 3)
+    monkeypatch.setattr("cdp_pipelines.sources.raw_rows.ROWS_AT_ONCE", 2)
+    batches = [[{"Id": f"{number}"}] for number in range(11)]
+    report = run(settings, FakeReader({"contact": batches, "roles": [[{"from_id": "1", "to_id": "2"}]]}))
+    assert report.complete
+    assert query(settings, "select count(*), count(distinct id) from raw_salesforce.contact") == [(11, 11)]
+    assert query(settings, "select from_id, to_id from raw_salesforce.roles") == [("1", "2")]
+
+
+def test_files_of_dlt_that_were_cut_off_stop_nobody(settings):
+    run(settings, FakeReader({"contact": [[{"Id": "1"}]]}))
+    for path in (settings.data_dir / "dlt").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:7])
+    assert run(settings, FakeReader({"contact": [[{"Id": "2"}]]})).complete
+    assert [row[1] for row in query(settings, CONTACTS)] == ["1", "2"]

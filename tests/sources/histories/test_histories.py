@@ -246,6 +246,6 @@ def test_twenty_histories_read_as_they_happen_are_one_full_read_at_the_end(model
     _run(models, tmp_path, 20, 6, crms=1)
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 def test_two_hundred_histories_read_as_they_happen_are_one_full_read_at_the_end(models: list[standardized.Model], tmp_path: Path) -> None:
     _run(models, tmp_path, 200, 4, crms=1)
