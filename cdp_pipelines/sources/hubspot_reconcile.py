@@ -10,20 +10,20 @@ import pyarrow as pa
 from cdp_pipelines.crm_integrations.hubspot_pages import TOP_LEVEL, RecordPage, field_of
 from cdp_pipelines.sources.hubspot import RECORDS, HubSpotReader
 from cdp_pipelines.sources.hubspot_rows import MERGED_IDS, STAGE, row_table, versions_of
-from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Batch, Glance, RawTable, Span
+from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Batch, Glance, RawTable, Reconciler, Span
 
 # What HubSpot takes from a record's links, whether or not it calls the property calculated.
 _FROM_LINKS = ("num_associated_", "associatedcompanyid")
 _CONSTANT = ("createdAt", "url")
 
 
-class HubSpotReconciler(HubSpotReader):
+class HubSpotReconciler(HubSpotReader, Reconciler):
     """Reads one portal's raw tables, also at a glance and by id."""
 
     _reread_contacts: frozenset[str] = frozenset()
 
     def glance(self, table: RawTable) -> Glance | None:
-        """See Reader. Records are listed with few properties, links read whole; stages' history follows the contacts that were reread."""
+        """See Reconciler. Records are listed with few properties, links read whole; stages' history follows the contacts that were reread."""
         span = Span("reconcile", None, datetime.now(UTC))
         if table.name in RECORDS:
             return Glance(self._glanced(table.name, span))
@@ -34,14 +34,12 @@ class HubSpotReconciler(HubSpotReader):
         return None
 
     def reread(self, table: RawTable, keys: Iterable[str]) -> AsyncIterator[Batch]:
-        """See Reader."""
+        """See Reconciler."""
         if table.name in RECORDS:
             return self._records_by_id(table.name, list(keys))
         if table.replace_by == ("from_id",):
             return self._links_of(table, keys)
-        if table.name == "lifecycle_stage_history":
-            return self._histories_of(list(keys))
-        return super().reread(table, keys)
+        return self._histories_of(list(keys))
 
     async def _glanced(self, name: str, span: Span) -> AsyncIterator[Batch]:
         described = await self._hubspot.properties(name)

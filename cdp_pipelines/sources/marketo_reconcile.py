@@ -11,33 +11,31 @@ from datetime import UTC, datetime
 
 from cdp_pipelines.sources.columns import as_text
 from cdp_pipelines.sources.marketo import MarketoReader
-from cdp_pipelines.sources.reader import DELETED, Batch, Glance, RawTable, Span
+from cdp_pipelines.sources.reader import DELETED, Batch, Glance, RawTable, Reconciler, Span
 
 _WHOLE = ("opportunity_roles", "opportunities", "companies")
 # `companies` need the leads' keys.
 _LEAD_FIELDS = ("id", "updatedAt", "externalCompanyId")
 
 
-class MarketoReconciler(MarketoReader):
+class MarketoReconciler(MarketoReader, Reconciler):
     """Reads one instance's raw tables, also at a glance and by id."""
 
     def glance(self, table: RawTable) -> Glance | None:
-        """See Reader. Leads are exported with few fields; what can only be asked for by id is read as in a full read."""
+        """See Reconciler. Leads are exported with few fields; what can only be asked for by id is read as in a full read."""
         span = Span("reconcile", None, datetime.now(UTC))
         if table.name == "leads":
             return Glance(self._glanced_leads(table, span))
         return Glance(self.read(table, span), whole=True) if table.name in _WHOLE else None
 
     async def reread(self, table: RawTable, keys: Iterable[str]) -> AsyncIterator[Batch]:
-        """See Reader; `leads`, `opportunity_roles` (by lead), `opportunities` and `companies`."""
+        """See Reconciler; `leads`, `opportunity_roles` (by lead), `opportunities` and `companies`."""
         lookups = {
             "leads": self._marketo.leads_by,
             "opportunity_roles": self._marketo.roles_by,
             "opportunities": self._marketo.opportunities_by,
             "companies": self._marketo.companies_by,
         }
-        if table.name not in lookups:
-            raise NotImplementedError(f"{table.object} cannot be read by key")
         by = (table.replace_by or table.key)[0]
         fields, missing = await self.fields(table), dict.fromkeys(keys)
         async for page in lookups[table.name](by, list(missing), fields):

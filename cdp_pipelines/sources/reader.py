@@ -119,17 +119,21 @@ class Reader(ABC):
     def read(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
         """The table's records within the span. Raises CRMError; whatever was given before is then kept, but the cursor does not move."""
 
-    def glance(self, table: RawTable) -> Glance | None:
-        """What the CRM shows of the table now; None when `read` misses nothing of it. Its pages may raise CRMError."""
-        return None
-
-    def reread(self, table: RawTable, keys: Iterable[str]) -> AsyncIterator[Batch]:
-        """The newest version of these records, all fields, or of these whole sets. What the CRM shows nowhere is a tombstone, or an empty set.
-
-        `keys` are values of the only field of `key` (of `replace_by` in a table that has it). Raises CRMError.
-        """
-        raise NotImplementedError(f"{table.object} cannot be read by key")
-
     async def warnings(self) -> list[str]:
         """What a person should know of this CRM after reading (a mapped field that it lacks, say)."""
         return []
+
+
+class Reconciler(Reader):
+    """A reader that can also look at a table at little cost, and read some of its records again."""
+
+    @abstractmethod
+    def glance(self, table: RawTable) -> Glance | None:
+        """What the CRM shows of the table now; None when `read` misses nothing of it. Its pages may raise CRMError."""
+
+    @abstractmethod
+    def reread(self, table: RawTable, keys: Iterable[str]) -> AsyncIterator[Batch]:
+        """The newest version of these records, all fields, or of these whole sets. What the CRM shows nowhere is a tombstone, or an empty set.
+
+        Asked for tables with a glance only. `keys` are values of the only field of `key` (of `replace_by` in a table that has it). Raises CRMError.
+        """

@@ -14,12 +14,17 @@ import pyarrow as pa
 from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.sources.comparison import Comparison
 from cdp_pipelines.sources.extract import extract
-from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Batch, RawTable, Reader, Span
+from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Batch, RawTable, Reader, Reconciler, Span
 from cdp_pipelines.sources.report import ExtractReport, Progress
 
 
 def reconcile(
-    connection: Connection, reader: Reader, settings: Settings, *, tables: Iterable[str] | None = None, on_progress: Progress | None = None
+    connection: Connection,
+    reader: Reconciler,
+    settings: Settings,
+    *,
+    tables: Iterable[str] | None = None,
+    on_progress: Progress | None = None,
 ) -> ExtractReport:
     """Mend the raw tables of a connection where they differ from what the CRM shows. The caller holds the warehouse lock.
 
@@ -32,7 +37,7 @@ def reconcile(
 class Differences(Reader):
     """Reads, through a CRM's own reader, the records of which the CRM says something else than the warehouse."""
 
-    def __init__(self, connection: Connection, reader: Reader, settings: Settings):
+    def __init__(self, connection: Connection, reader: Reconciler, settings: Settings):
         self._connection, self._reader, self._settings = connection, reader, settings
         self.client, self.known = reader.client, reader.known
         self._glances = {table.name: glance for table in reader.tables if (glance := reader.glance(table)) is not None}

@@ -10,7 +10,7 @@ from cdp_pipelines.crm_integrations.salesforce import Salesforce
 from cdp_pipelines.sources import hubspot, marketo, salesforce
 from cdp_pipelines.sources.hubspot_reconcile import HubSpotReconciler
 from cdp_pipelines.sources.marketo_reconcile import MarketoReconciler
-from cdp_pipelines.sources.reader import RawTable, Reader
+from cdp_pipelines.sources.reader import RawTable, Reconciler
 from cdp_pipelines.sources.salesforce_reconcile import SalesforceReconciler
 from cdp_pipelines.sources.warehouse import Warehouse
 
@@ -33,7 +33,7 @@ def client(connection: Connection) -> BaseCRM:
     raise TypeError(f"no client for {type(connection).__name__}")
 
 
-def reader(connection: Connection, settings: Settings) -> Reader:
+def reader(connection: Connection, settings: Settings) -> Reconciler:
     """A reader of the connection's raw tables."""
     known = Warehouse(settings.warehouse, connection.kind, connection.name)
     match connection:

@@ -7,22 +7,22 @@ from collections.abc import AsyncIterator, Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cdp_pipelines.sources.reader import DELETED, Batch, Glance, RawTable
+from cdp_pipelines.sources.reader import DELETED, Batch, Glance, RawTable, Reconciler
 from cdp_pipelines.sources.salesforce import UNREAD_TYPES, SalesforceReader, marked
 from cdp_pipelines.sources.salesforce_soql import Selection
 
 _STAMPS = ("SystemModstamp", "IsDeleted", "MasterRecordId")
 
 
-class SalesforceReconciler(SalesforceReader):
+class SalesforceReconciler(SalesforceReader, Reconciler):
     """Reads one org's raw tables, also at a glance and by id."""
 
     def glance(self, table: RawTable) -> Glance:
-        """See Reader: one query of the stamps and the calculated fields (formulas, roll-ups) of all records, the recycle bin included."""
+        """See Reconciler: one query of the stamps and the calculated fields (formulas, roll-ups) of all records, the recycle bin included."""
         return Glance(self._glanced(table))
 
     async def reread(self, table: RawTable, keys: Iterable[str]) -> AsyncIterator[Batch]:
-        """See Reader. A few records are asked for by id; where they are many, the whole object is read in bulk, which takes fewer calls."""
+        """See Reconciler. A few records are asked for by id; where they are many, the whole object is read in bulk, which takes fewer calls."""
         ids, fields = list(dict.fromkeys(keys)), await self.fields(table)
         missing, among = set(ids), pc.SetLookupOptions(pa.array(ids, pa.string()))
         few = len(ids) <= self.connection.bulk_above

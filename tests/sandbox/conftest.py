@@ -1,4 +1,4 @@
-"""Watches which calls of the three APIs each test module makes; `clients/calls.py` says what for."""
+"""Watches which calls of the three APIs each test module makes (`clients/calls.py` says what for), and one sandbox for a module's tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.sandbox.clients import calls
+from tests.sandbox.faulty import Faulty, faulty
 
 calls.watch()
 _ran: set[str] = set()
@@ -29,3 +30,17 @@ def calls_made(request: pytest.FixtureRequest) -> Iterator[set[str]]:
 @pytest.fixture(autouse=True)
 def _it_ran(request: pytest.FixtureRequest) -> None:
     _ran.add(request.node.nodeid)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
+    """A sandbox of the module's own."""
+    with faulty(tmp_path_factory.mktemp("state")) as made:
+        yield made
+
+
+@pytest.fixture
+def sandbox(running: Faulty) -> Faulty:
+    """It, with every fault off and every option as it was."""
+    running.reset()
+    return running

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,9 @@ from cdp_pipelines.cli import app as cli
 from cdp_pipelines.config import KINDS
 from cdp_pipelines.sandbox.faults.settings import SwitchError, settings_of
 from cdp_pipelines.sandbox.faults.switches import option_classes, parse_fault, parse_option
-from tests.sandbox.faulty import Faulty, faulty
+from tests.sandbox.faulty import Faulty
 
 CONTACTS, DEALS = "/crm/v3/objects/contacts", "/crm/v3/objects/deals"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
-    with faulty(tmp_path_factory.mktemp("state")) as made:
-        yield made
-
-
-@pytest.fixture
-def sandbox(running: Faulty) -> Faulty:
-    running.reset()
-    return running
 
 
 def struck(sandbox: Faulty, calls: int, path: str = CONTACTS, **more: Any) -> list[bool]:

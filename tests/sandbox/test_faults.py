@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -18,22 +17,10 @@ from cdp_pipelines.config import KINDS
 from cdp_pipelines.sandbox import clock
 from cdp_pipelines.sandbox.faults.answers import HUBSPOT_ERRORS, MARKETO_ERRORS, SALESFORCE_ERRORS
 from cdp_pipelines.sandbox.faults.kinds import FAULTS
-from tests.sandbox.faulty import CALLS, Faulty, faulty
+from tests.sandbox.faulty import CALLS, Faulty
 from tests.sandbox.listed_faults import shows
 
 every_crm = pytest.mark.parametrize("crm", KINDS)
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
-    with faulty(tmp_path_factory.mktemp("state")) as made:
-        yield made
-
-
-@pytest.fixture
-def sandbox(running: Faulty) -> Faulty:
-    running.reset()
-    return running
 
 
 def good(answer: httpx2.Response) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,7 +26,7 @@ from cdp_pipelines.crm_integrations.base_crm import (
 from cdp_pipelines.crm_integrations.hubspot import HubSpot
 from cdp_pipelines.crm_integrations.marketo import Marketo
 from cdp_pipelines.crm_integrations.salesforce import Salesforce
-from tests.sandbox.faulty import Faulty, faulty
+from tests.sandbox.faulty import Faulty
 from tests.sources.known_failures import known_failure
 
 CLIENTS: dict[str, Callable[[Any], BaseCRM]] = {"salesforce": Salesforce, "hubspot": HubSpot, "marketo": Marketo}
@@ -34,12 +34,6 @@ CLIENTS: dict[str, Callable[[Any], BaseCRM]] = {"salesforce": Salesforce, "hubsp
 OBJECTS = {"salesforce": "Contact", "hubspot": "contacts", "marketo": "leads"}
 A_MONTH = [(datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC))]
 every_crm = pytest.mark.parametrize("crm", KINDS)
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
-    with faulty(tmp_path_factory.mktemp("state")) as made:
-        yield made
 
 
 @pytest.fixture

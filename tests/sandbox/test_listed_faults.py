@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -14,17 +13,11 @@ from cdp_pipelines.sandbox.faults.settings import SwitchError
 from cdp_pipelines.sandbox.faults.switches import parse_fault, parse_option
 from tests.marked import put_between
 from tests.sandbox import listed_faults
-from tests.sandbox.faulty import Faulty, faulty
+from tests.sandbox.faulty import Faulty
 from tests.sandbox.listed_faults import FAULTS, shows
 
 CONTACTS, DEALS = "/crm/v3/objects/contacts", "/crm/v3/objects/deals"
 EVER = {"filters": [{"propertyName": "lastmodifieddate", "operator": "GTE", "value": "2000-01-01T00:00:00Z"}], "sorts": ["hs_object_id"]}
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
-    with faulty(tmp_path_factory.mktemp("state")) as made:
-        yield made
 
 
 @pytest.fixture

@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-
-import pytest
 
 from cdp_pipelines.config import KINDS
 from cdp_pipelines.sandbox import credentials
 from cdp_pipelines.sandbox.traffic import KEPT
-from tests.sandbox.faulty import Faulty, faulty
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
-    with faulty(tmp_path_factory.mktemp("state")) as made:
-        yield made
-
-
-@pytest.fixture
-def sandbox(running: Faulty) -> Faulty:
-    running.reset()
-    return running
+from tests.sandbox.faulty import Faulty
 
 
 def page(sandbox: Faulty) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from cdp_pipelines.config import KINDS
 from cdp_pipelines.crm_integrations import http, hubspot_answers, marketo_answers
-from tests.sandbox.faulty import Faulty, faulty
+from tests.sandbox.faulty import Faulty
 from tests.sources.faulty_reads import READ, Kept, problems
 from tests.sources.known_failures import known_failure
 
@@ -21,12 +20,6 @@ DATA = {
     "hubspot": "/crm/v3/objects/*",
     "marketo": "re:/file\\.json|/campaigns\\.json|/activities\\.json",
 }
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
-    with faulty(tmp_path_factory.mktemp("state"), people=60) as made:
-        yield made
 
 
 @pytest.fixture

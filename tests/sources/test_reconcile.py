@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from cdp_pipelines.sandbox.marketo.store import MarketoStore
 from cdp_pipelines.sandbox.people import World, build_world
 from cdp_pipelines.sandbox.salesforce.store import SalesforceStore
 from cdp_pipelines.sources.extract import extract
-from cdp_pipelines.sources.reader import Glance, RawTable, Span
+from cdp_pipelines.sources.reader import Batch, Glance, RawTable, Reconciler, Span
 from cdp_pipelines.sources.reconcile import reconcile
 from cdp_pipelines.sources.report import ExtractReport
 from cdp_pipelines.sources.warehouse import Warehouse
@@ -197,13 +197,17 @@ def test_an_opportunity_without_a_role_is_kept_fresh_and_its_deletion_noticed(fo
     assert followed.row("opportunities", guids[gone]) == {"marketo_guid": guids[gone], "_deleted": "true"}
 
 
-class Glancing(FakeReader):
+class Glancing(FakeReader, Reconciler):
     """Shows the batches that it reads; `fail` holds for glances too."""
 
     known = Warehouse(Path("nowhere"), "salesforce", "salesforce")
 
     def glance(self, table: RawTable) -> Glance:
         return Glance(self.read(table, Span("reconcile", None, now())), whole=True)
+
+    async def reread(self, table: RawTable, keys: Iterable[str]) -> AsyncIterator[Batch]:
+        assert not list(keys), "a whole glance leaves nothing to read again"
+        yield Batch([])
 
 
 def test_a_table_that_cannot_be_looked_at_leaves_the_others_and_changes_nothing(tmp_path: Path) -> None:
