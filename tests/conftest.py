@@ -50,3 +50,12 @@ def serve() -> Iterator[Callable[[ASGIApp], str]]:
     """`serve(app)` gives the base URL of a real HTTP server, stopped when the test ends."""
     with ExitStack() as stack:
         yield lambda app: stack.enter_context(served(app))
+
+
+# Files whose tests take minutes, wherever they stand: begun last, they would keep one processor busy while the other has nothing left.
+LONGEST = ("test_histories.py", "test_sync.py", "test_jobs.py", "test_reconcile.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first; all else stays in order."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))

@@ -166,6 +166,7 @@ def test_what_is_wrong_with_a_connection_is_said_once_with_the_setting_to_mend(s
         assert outcome.calls <= 2, "a rejected sign-in is not tried for every table"
 
 
+@pytest.mark.slow
 def test_when_two_crms_cannot_be_read_the_third_still_syncs(sandbox, tmp_path):
     wrong = {"salesforce": {"client_secret": "wrong"}, "marketo": {"endpoint": f"http://127.0.0.1:{_closed_port()}", "max_attempts": 1}}
     settings, report = run(tmp_path / "data", connect(sandbox, *ALL, **wrong))

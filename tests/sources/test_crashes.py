@@ -107,6 +107,7 @@ def cut_off(folder: Path, dice: random.Random) -> None:
             os.truncate(path, dice.randrange(path.stat().st_size + 1))
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_named_and_the_next_run_has_everything(tmp_path: Path) -> None:
     with crms(tmp_path, 3_000) as (_, of):
         crm = of["salesforce"]
