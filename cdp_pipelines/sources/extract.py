@@ -76,6 +76,7 @@ def extract(
             raise NotLoaded(f"{problem} {remedy}") from error
         finally:
             report.tables = [r.outcome for r in readings]
+            report.warnings += [note for table in report.tables for note in table.notes]
             report.calls = reader.client.calls.total()
             thread.run(reader.client.close())
     full_since = {r.table.name: r.full_since for r in readings if r.full_since}

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from cdp_pipelines import mapping
 from cdp_pipelines.config import MarketoConnection
-from cdp_pipelines.crm_integrations.base_crm import PermissionDenied, RequestRejected
+from cdp_pipelines.crm_integrations.base_crm import FieldInfo, PermissionDenied, RequestRejected
 from cdp_pipelines.crm_integrations.marketo import Marketo
 from cdp_pipelines.crm_integrations.marketo_export import LONGEST_WINDOW, split_windows
 from cdp_pipelines.sources import marketo_activities as log
@@ -63,14 +63,21 @@ class MarketoReader(Reader):
         self._leads = LeadReader(self._marketo, self._log, known)
         self._deals = DealReader(self._marketo, self._log, known, self._leads.seen)
         self._described: dict[str, list[str]] = {}
+        self._infos: dict[str, list[FieldInfo]] = {}
 
     async def fields(self, table: RawTable) -> list[str]:
         """See Reader."""
         if table.name not in self._described:
             fixed = _UNDESCRIBED.get(table.name)
-            described = list(fixed) if fixed else [f.name for f in await self._marketo.describe_fields(table.object)]
+            self._infos[table.name] = [] if fixed else await self._marketo.describe_fields(table.object)
+            described = fixed or [f.name for f in self._infos[table.name]]
             self._described[table.name] = list(dict.fromkeys([*table.key, *described]))
         return self._described[table.name]
+
+    async def described(self, table: RawTable) -> list[FieldInfo]:
+        """See Reader."""
+        await self.fields(table)
+        return self._infos[table.name]
 
     def read(self, table: RawTable, span: Span) -> AsyncGenerator[Batch]:
         """See Reader."""

@@ -81,6 +81,7 @@ def problems(report: ExtractReport) -> dict[str, str | None]:
     return {table.table: table.problem for table in report.tables if table.state != "ok"}
 
 
+@known_failure("airbytehq/airbyte#19648", "airbytehq/airbyte#17548")
 def test_a_first_read_brings_every_record(read_once: Instance):
     counts = read_once.store.counts()
     alive = {table: read_once.query(f'select count(*) from raw_marketo."{table}" where _deleted is null')[0][0] for table in NAMES}
@@ -99,6 +100,7 @@ def test_values_are_the_apis_own_text(read_once: Instance):
     ]  # fmt: skip
 
 
+@known_failure("fivetran/dbt_marketo#17")
 def test_deleted_and_merged_leads_are_rows_with_only_their_key(read_once: Instance, world: World):
     expected = sorted(
         (read_once.store.person_id(p.number), "true", (p.merged_into is not None and read_once.store.person_id(p.merged_into)) or None)
