@@ -7,7 +7,7 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-all test-endurance test-timing test-clients check generate bench clean
+.PHONY: help setup demo dev test test-all test-endurance test-timing test-clients check generate bench bench-calls clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,8 +39,8 @@ test: setup ## the tests (not the slow ones)
 test-all: setup ## the tests, slow ones too
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not timing and not endurance"
 
-test-endurance: setup ## fifty kills and two hundred histories, other ones each time; half an hour
-	@$(BIN)/python -m pytest -q -s -n 2 --dist loadfile -m endurance
+test-endurance: setup ## fifty kills and two hundred random histories, other ones each time
+	@$(BIN)/python -m pytest -q -rP -n 2 --dist worksteal -m endurance
 
 test-timing: setup ## how quickly the sandbox answers at 100,000 and 1,000,000 people; leave the machine alone meanwhile
 	@$(BIN)/python -m pytest -q -m timing
@@ -60,6 +60,9 @@ generate: setup ## dbt files, docs and the dbt manifest from the mapping
 
 bench: setup ## processor time, calls and peak memory of reading each CRM
 	@$(BIN)/python -m cdp_pipelines.bench
+
+bench-calls: setup ## API calls of a full and an incremental read of each CRM, beside the least possible
+	@$(BIN)/python -m cdp_pipelines.bench_calls
 
 clean: ## remove what was made: the environment, data, caches
 	@rm -rf $(VENV) $(VENV)-clients .pytest_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs *.egg-info

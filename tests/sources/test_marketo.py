@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -20,6 +21,7 @@ from cdp_pipelines.sources.marketo import TABLES, MarketoReader
 from cdp_pipelines.sources.report import ExtractReport
 from cdp_pipelines.sources.warehouse import Warehouse
 from tests.conftest import served
+from tests.sources.fronts import Altered
 from tests.sources.known_failures import known_failure
 
 NAMES = [table.name for table in TABLES]
@@ -224,3 +226,19 @@ def test_the_daily_limit_stops_a_table_and_the_next_run_goes_on(world: World, se
     report = instance.read(tables=["leads"])
     assert problems(report) == {}
     assert instance.query("select count(*) from raw_marketo.leads where _deleted is null")[0][0] == store.counts()["leads"]
+
+
+def test_a_formula_field_which_the_api_never_computes_is_named(world: World, serve: Callable, tmp_path: Path):
+    def alter(call: str, body: Any) -> Any:
+        for entry in body["result"] if call.endswith("/leads/describe.json") else ():
+            if (entry.get("rest") or {}).get("name") == "title":
+                entry["rest"]["readOnly"] = True
+        return body
+
+    store = MarketoStore(world.marketo, world.owners, world.salesforce.people)
+    instance = Instance(store, serve(Altered(app(store), alter)), tmp_path)
+    assert instance.read(tables=["leads"]).warnings == []
+    for person in store.live_people():
+        store.edit_person(person, {"title": None}, instance.now())
+    (told,) = instance.read(tables=["leads"], full=True).warnings
+    assert "no lead a value in title" in told and "never computes formula fields" in told
