@@ -16,7 +16,7 @@ import orjson
 
 from cdp_pipelines.crm_integrations.base_crm import CRMError, OutcomeUnknown, RequestRejected
 from cdp_pipelines.crm_integrations.marketo import Marketo
-from cdp_pipelines.crm_integrations.marketo_import import LeadImport, importable
+from cdp_pipelines.crm_integrations.marketo_import import FAILED, LeadImport, importable
 from cdp_pipelines.crm_integrations.marketo_live import ID_FIELDS, LiveRecords
 from cdp_pipelines.crm_integrations.write_batches import Limits, tidy, write_in_batches
 from cdp_pipelines.crm_integrations.writes import CLEAR, LiveRecord, OnResult, RecordWrite, Value, WriteResult
@@ -30,8 +30,8 @@ BULK_FROM = 20_000
 GONE_WITHIN = timedelta(days=7)
 _PASSING = frozenset({"611", "713"})
 _LATER = _PASSING | {"601", "602", "604", "606", "607", "608", "615"}
-# Lead not found, object not found.
-_NOT_THERE = {"1004", "1013"}
+# Lead not found, object not found; a row of a file says so in words only.
+_NOT_THERE = {"1004", "1013", FAILED}
 # It exists already (lead, object), or several have the value that it is looked up by.
 _IN_THE_WAY = {"1005", "1017", "1007"}
 _VALUE = re.compile(r"value '.*'", re.DOTALL)
@@ -98,7 +98,9 @@ class MarketoWriter:
         if len(large) < self._bulk_from:
             return {}
         done: dict[str, WriteResult] = {}
-        for write, result in await LeadImport(self._client).write(large):
+        told = await LeadImport(self._client).write(large)
+        results = await self._explained("leads", [write for write, _ in told], [result for _, result in told])
+        for (write, _), result in zip(told, results, strict=True):
             done[write.key] = tidy(result, write)
             if on_result:
                 await on_result(done[write.key])

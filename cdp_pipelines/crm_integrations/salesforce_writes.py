@@ -82,15 +82,17 @@ class SalesforceWriter:
         return [by_id[i] for i in ids]
 
     async def _in_bulk(self, object: str, writes: list[RecordWrite], on_result: OnResult | None) -> dict[str, WriteResult]:
-        """What became of those that a job can take, but for rows that another try may still write."""
+        """What became of those that a job can take, but for rows that another try, or another way, may still write."""
         # Within a job no order is promised, so that a second write of a record cannot be in it; nor does it know of duplicate headers.
         first = {same(write.id) if write.id else write.key: write for write in reversed(writes)}
         large = [write for write in writes if first.get(same(write.id) if write.id else write.key) is write and fits_a_file(write)]
         if len(large) < self._bulk_from or self._allow_duplicates:
             return {}
         done: dict[str, WriteResult] = {}
-        results = await self._where_gone(object, large, await Ingest(self._client, object).write(large))
-        for write, result in zip(large, results, strict=True):
+        found = await Ingest(self._client, object).write(large)
+        told = [write for write in large if write.key in found]
+        results = await self._where_gone(object, told, [found[write.key] for write in told])
+        for write, result in zip(told, results, strict=True):
             if result.code not in PASSING:
                 done[write.key] = tidy(result, write)
                 if on_result:
