@@ -30,6 +30,9 @@ BULK_FROM = 20_000
 GONE_WITHIN = timedelta(days=7)
 _PASSING = frozenset({"611", "713"})
 _LATER = _PASSING | {"601", "602", "604", "606", "607", "608", "615"}
+# A call is refused as a whole for what one of its rows has: invalid JSON, a value, a field, a body that is too long.
+_DIVISIBLE = frozenset({"609", "1001", "1003", "1006", "1007", "1021", "413"})
+_UNFIT = frozenset({"1006"})
 # Lead not found, object not found; a row of a file says so in words only.
 _NOT_THERE = {"1004", "1013", FAILED}
 # It exists already (lead, object), or several have the value that it is looked up by.
@@ -68,7 +71,7 @@ class MarketoWriter:
             return len(orjson.dumps(self._record(object, write))) + 1
 
         limits = Limits(
-            WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, _PASSING, frozenset({"1006"}), MOST_BYTES - 200, weigh
+            WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, _PASSING, _DIVISIBLE, _UNFIT, MOST_BYTES - 200, weigh
         )
         rest = [write for write in writes if write.key not in done]
         for result in await write_in_batches(rest, send, limits, same=self._same, on_result=on_result):
@@ -87,7 +90,7 @@ class MarketoWriter:
             return [_deleted(write, row) for write, row in zip(batch, rows, strict=True)]
 
         gone = [RecordWrite(i, object, "update", i, {}) for i in dict.fromkeys(ids)]
-        limits = Limits(WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, _PASSING)
+        limits = Limits(WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, _PASSING, _DIVISIBLE)
         results = {r.key: r for r in await write_in_batches(gone, send, limits, same=lambda write: write.id, on_result=on_result)}
         return [results[i] for i in ids]
 

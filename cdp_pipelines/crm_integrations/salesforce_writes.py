@@ -28,6 +28,9 @@ WRITE_SECONDS = 610.0
 BULK_FROM = 20_000
 # What an update says when its record is gone, or something that it refers to.
 _MAYBE_GONE = {"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "CANNOT_UPDATE_CONVERTED_LEAD", "MALFORMED_ID"}
+# A call is refused as a whole for what one of its rows has.
+_DIVISIBLE = frozenset({"INVALID_FIELD", "JSON_PARSER_ERROR", "MALFORMED_ID", "MISSING_ARGUMENT", "INVALID_ID_FIELD"})
+_UNFIT = frozenset({"INVALID_FIELD"})
 _ALREADY_GONE = {"ENTITY_IS_DELETED"}
 _UNKNOWN_FIELD = re.compile(r"No such column '([^']+)'")
 
@@ -59,7 +62,7 @@ class SalesforceWriter:
         async def send(batch: list[RecordWrite]) -> Sequence[WriteResult]:
             return await self._where_gone(object, batch, await self._send(object, batch))
 
-        limits = Limits(WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, PASSING, frozenset({"INVALID_FIELD"}))
+        limits = Limits(WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, PASSING, _DIVISIBLE, _UNFIT)
         rest = [write for write in made if write.key not in done]
         for result in await write_in_batches(rest, send, limits, same=lambda w: w.id and same(w.id), on_result=on_result):
             done[result.key] = result
@@ -76,7 +79,7 @@ class SalesforceWriter:
             return [_deleted(write, row) for write, row in zip(batch, self._rows(answer, batch), strict=True)]
 
         gone = [RecordWrite(i, object, "update", i, {}) for i in dict.fromkeys(ids)]
-        limits = Limits(WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, PASSING)
+        limits = Limits(WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, PASSING, _DIVISIBLE)
         results = await write_in_batches(gone, send, limits, same=lambda write: same(write.key), on_result=on_result)
         by_id = {result.key: result for result in results}
         return [by_id[i] for i in ids]
