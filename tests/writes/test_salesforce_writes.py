@@ -303,3 +303,5 @@ def test_a_write_must_make_sense() -> None:
         RecordWrite("k", "Contact", "create", "003", {})
     with pytest.raises(ValueError, match="without a zone in Birthday"):
         RecordWrite("k", "Contact", "create", None, {"Birthday": datetime(2026, 1, 1)})
+    with pytest.raises(ValueError, match="no number in Score"):
+        RecordWrite("k", "Contact", "create", None, {"Score": float("nan")})
