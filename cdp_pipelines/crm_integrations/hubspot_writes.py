@@ -112,7 +112,7 @@ class HubSpotWriter:
             if n is not None:
                 found[n] = WriteResult(batch[n].key, "created" if create else "updated", str(record["id"]))
         problem = f"HubSpot answered {len(found)} results to {len(batch)} records."
-        if not found:
+        if create and not found:
             # What HubSpot gives to a body that it did not understand (rudderlabs/rudder-server PR 5147).
             raise OutcomeUnknown(self._connection.name, problem, "Look at the records before writing them again.")
         for n, write in enumerate(batch):

@@ -44,13 +44,22 @@ _UNKNOWN_FIELD = re.compile(r"[Ff]ield '([^']+)' not found")
 class MarketoWriter:
     """A RecordWriter of one instance; objects are `leads`, `companies`, `opportunities` and `opportunities/roles`.
 
-    A new lead that has the same `lookup_field` as another is not created. From `bulk_from` updates of leads on, those that a file can
+    A new lead that has the same `lookup_field` as another is not created; it goes into `partition`, the default one when none is named, and
+    is looked for there. From `bulk_from` updates of leads on, those that a file can
     say go by bulk import. Where a lead went that is gone is known for `gone_within`.
     """
 
-    def __init__(self, client: Marketo, *, lookup_field: str = "email", bulk_from: int = BULK_FROM, gone_within: timedelta = GONE_WITHIN):
+    def __init__(
+        self,
+        client: Marketo,
+        *,
+        lookup_field: str = "email",
+        partition: str | None = None,
+        bulk_from: int = BULK_FROM,
+        gone_within: timedelta = GONE_WITHIN,
+    ):
         self._client, self._connection, self._records = client, client.connection, LiveRecords(client, gone_within)
-        self._lookup, self._bulk_from = lookup_field, bulk_from
+        self._lookup, self._partition, self._bulk_from = lookup_field, partition, bulk_from
 
     async def read(self, object: str, ids: Iterable[str], fields: Sequence[str]) -> dict[str, LiveRecord]:
         """See RecordWriter."""
@@ -125,7 +134,9 @@ class MarketoWriter:
         create = batch[0].action == "create"
         body: dict[str, Any] = {"action": "createOnly" if create else "updateOnly"}
         if object == "leads":
-            body |= {"lookupField": self._lookup if create else "id"}
+            body |= {"lookupField": self._lookup if create else "id"} | (
+                {"partitionName": self._partition} if create and self._partition else {}
+            )
         else:
             body |= {"dedupeBy": "dedupeFields" if create else "idField"}
         body["input"] = [self._record(object, write) for write in batch]

@@ -60,8 +60,10 @@ async def write_in_batches(
 ) -> list[WriteResult]:
     """The results of all writes, in their order. Writes for which `same` gives the same value go one after the other, in their order.
 
-    Raises ValueError when two writes have the same key, and no CRMError: see RecordWriter.
+    Raises ValueError when two writes have the same key or they are of different objects, and no CRMError: see RecordWriter.
     """
+    if len(objects := {write.object for write in writes}) > 1:
+        raise ValueError(f"The writes of one call are of several objects: {', '.join(sorted(objects))}.")
     if repeated := [key for key, count in Counter(write.key for write in writes).items() if count > 1]:
         raise ValueError(f"{len(repeated)} keys occur more than once among the writes of one call, such as {repeated[0]}.")
     writing = _Writing(send, limits, on_result)
@@ -79,6 +81,7 @@ class _Writing:
     stopped: CRMError | None = None
     unanswered: int = 0
     again: list[RecordWrite] = field(default_factory=list)
+    unfit: dict[str, str] = field(default_factory=dict)
     wrong: dict[tuple[str, Value], str] = field(default_factory=dict)
 
     async def all_of(self, writes: list[RecordWrite]) -> None:
@@ -107,7 +110,7 @@ class _Writing:
         if self.stopped:
             await self._tell(batch, [not_sent(write, self.stopped) for write in batch])
             return False
-        if self.wrong:
+        if self.unfit or self.wrong:
             batch = await self._not_known_to_be_wrong(batch)
         if not batch:
             return False
@@ -138,16 +141,17 @@ class _Writing:
         return False
 
     async def _not_known_to_be_wrong(self, batch: list[RecordWrite]) -> list[RecordWrite]:
-        """The rows without a value that was refused before: thousands with the same wrong one need not be looked for one by one."""
-        faults = [{name: code for name, value in w.fields.items() if (code := self.wrong.get((name, value)))} for w in batch]
+        """The rows without a field or value that was refused before: thousands with the same one need not be looked for one by one."""
+        faults = [{n: code for n, v in w.fields.items() if (code := self.unfit.get(n) or self.wrong.get((n, v)))} for w in batch]
         bad = [(write, found) for write, found in zip(batch, faults, strict=True) if found]
         await self._tell([write for write, _ in bad], [_with_faults(write, found) for write, found in bad])
         return [write for write, found in zip(batch, faults, strict=True) if not found]
 
     async def _refused(self, batch: list[RecordWrite], error: RequestRejected, last: bool) -> None:
         """Find out which rows of a refused batch are at fault, and write the others."""
-        unfit = {name for name, code in error.faults.items() if code in self.limits.unfit}
-        wrong = [bool(write.fields.keys() & (unfit or error.faults.keys())) for write in batch]
+        unfit = {name: code for name, code in error.faults.items() if code in self.limits.unfit}
+        self.unfit |= unfit
+        wrong = [bool(write.fields.keys() & (unfit or error.faults).keys()) for write in batch]
         bad = [write for write, is_wrong in zip(batch, wrong, strict=True) if is_wrong]
         good = [write for write, is_wrong in zip(batch, wrong, strict=True) if not is_wrong and bad]
         if len(batch) == 1 or error.code not in self.limits.divisible:

@@ -43,12 +43,15 @@ def test_a_wrong_value_of_a_field_that_one_row_has_costs_one_call_more(hubspot: 
     assert (results[5].code, [r.outcome for r in results].count("created"), hubspot.calls) == ("INVALID_OPTION", 99, 2)
 
 
-def test_a_property_that_does_not_exist_is_not_looked_for_row_by_row(hubspot: Writing) -> None:
+def test_a_property_that_does_not_exist_is_not_looked_for_row_by_row(sandbox: Faulty, hubspot: Writing) -> None:
     records = people(60, "unfit", first000name="x")
     del records[7]["first000name"]
     results = hubspot.write("contacts", creates("contacts", *records))
     assert {(r.outcome, r.code, r.retryable) for r in [*results[:7], *results[8:]]} == {("rejected", "PROPERTY_DOESNT_EXIST", False)}
     assert (results[7].outcome, hubspot.calls) == ("created", 2)
+    one_at_a_time = writing(sandbox, "hubspot", concurrent_calls=1)
+    results = one_at_a_time.write("contacts", creates("contacts", *people(500, "unfits", first000name="x")))
+    assert {r.code for r in results} == {"PROPERTY_DOESNT_EXIST"} and one_at_a_time.calls == 1
 
 
 def test_a_property_that_cannot_be_set_is_refused_and_named(hubspot: Writing) -> None:
@@ -105,6 +108,7 @@ def test_updates_of_records_that_are_gone_say_where_they_went(sandbox: Faulty, h
     assert [(r.outcome, r.code, r.id) for r in results] == [
         ("updated", None, alive), ("rejected", "DELETED", archived), ("rejected", "MERGED", survivor), ("rejected", "NOT_FOUND", "999999999")
     ]  # fmt: skip
+    assert [(r.code, r.id) for r in hubspot.write("contacts", [update("contacts", loser, lastname="Alone")])] == [("MERGED", survivor)]
     found = hubspot.read("contacts", [*ids, "no id"], "lastname")
     assert {i: (r.state, r.moved_to) for i, r in found.items()} == {
         alive: ("live", None), archived: ("deleted", None), loser: ("merged", survivor)

@@ -48,6 +48,15 @@ def test_what_exists_already_names_the_lead_and_several_name_all(sandbox: Faulty
     assert set(results[1].candidates) == {str(m["id"]) for m in made}
 
 
+@known_failure("dchesterton/marketo-rest-api#26", "looker-open-source/actions#161")
+def test_new_leads_are_told_apart_by_a_field_of_choice_in_a_partition_of_choice(sandbox: Faulty) -> None:
+    marketo = writing(sandbox, "marketo", lambda client: MarketoWriter(client, lookup_field="productInterest", partition="Europe"))
+    records = [{"email": "same@writes.example.com", "productInterest": f"choice {n}"} for n in (1, 2, 1)]
+    results = marketo.write("leads", creates("leads", *records))
+    assert [r.outcome for r in results] == ["created", "created", "rejected"] and results[2].id == results[0].id
+    assert marketo.read("leads", [results[0].id or ""], "leadPartitionId")[results[0].id or ""].values == {"leadPartitionId": "2"}
+
+
 def test_the_same_address_twice_in_whatever_case_makes_one_lead(marketo: Writing) -> None:
     records: list[dict[str, Value]] = [
         {"email": e} for e in ("twin@writes.example.com", "Twin@Writes.example.com", "other@writes.example.com")
