@@ -159,6 +159,7 @@ def test_records_are_found_by_values_with_slashes_quotes_and_other_case(salesfor
     assert found["A/B 1"][0].values == {"LastName": "Found"}
 
 
+@known_failure("restforce/restforce#243")
 def test_a_value_that_several_records_have_finds_them_all(salesforce: Writing) -> None:
     ids = salesforce.made("Contact", *names(3, Email="several@writes.example.com"))
     found = salesforce.find("Contact", "Email", ["Several@writes.example.com"])
@@ -296,6 +297,7 @@ def test_keys_must_differ(salesforce: Writing) -> None:
         salesforce.write("Contact", twice)
 
 
+@known_failure("simple-salesforce/simple-salesforce#309")
 def test_a_write_must_make_sense() -> None:
     with pytest.raises(ValueError, match="an update without an id"):
         RecordWrite("k", "Contact", "update", None, {})
