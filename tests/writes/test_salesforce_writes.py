@@ -225,6 +225,19 @@ def test_deleting_again_changes_nothing(salesforce: Writing) -> None:
     assert [(r.key, r.outcome) for r in again] == [(ids[0], "unchanged"), (ids[1], "unchanged"), (ids[2], "deleted")]
 
 
+def test_what_is_forgotten_is_not_in_the_recycle_bin(sandbox: Faulty, salesforce: Writing) -> None:
+    ids = salesforce.made("Contact", *names(3))
+    salesforce.delete("Contact", ids[:1])
+    results = salesforce.delete("Contact", ids[:2], forget=True)
+    assert [(r.key, r.outcome) for r in results] == [(i, "deleted") for i in ids[:2]]
+    assert {i: r.state for i, r in salesforce.read("Contact", ids).items()} == {ids[2]: "live"}
+    sandbox.set(
+        "salesforce", "error", code="FEATURENOTENABLED", message="hardDelete needs a permission", status=400, path="POST *jobs/ingest*"
+    )
+    [refused] = salesforce.delete("Contact", ids[2:], forget=True)
+    assert (refused.outcome, refused.code) == ("rejected", "HARD_DELETE_REFUSED") and "Bulk API Hard Delete" in (refused.reason or "")
+
+
 # Bulk API 2.0
 
 
