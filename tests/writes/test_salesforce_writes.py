@@ -166,6 +166,12 @@ def test_a_value_that_several_records_have_finds_them_all(salesforce: Writing) -
     assert {r.id for r in found["Several@writes.example.com"]} == set(ids)
 
 
+def test_numbers_find_their_records_however_they_are_written(salesforce: Writing) -> None:
+    [account] = salesforce.made("Account", {"Name": "Numbered", "AnnualRevenue": 1234567})
+    found = salesforce.find("Account", "AnnualRevenue", ["1234567", "1234567.00", "7654321"])
+    assert {value: [r.id for r in records] for value, records in found.items()} == {"1234567": [account], "1234567.00": [account]}
+
+
 def test_many_values_are_asked_for_in_few_calls(salesforce: Writing) -> None:
     asked = [f"person{n}@a-rather-long-domain-name.writes.example.com" for n in range(600)]
     assert salesforce.find("Contact", "Email", asked, "LastName") == {}
