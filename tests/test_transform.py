@@ -335,7 +335,7 @@ def test_companies_campaigns_members_and_stages(query: Query):
     ]  # fmt: skip
 
 
-@known_failure("singer-io/tap-salesforce#47", "simple-salesforce/simple-salesforce#309", "airbytehq/airbyte#62866")
+@known_failure("singer-io/tap-salesforce#47", "simple-salesforce/simple-salesforce#442", "airbytehq/airbyte#62866")
 def test_values_that_do_not_cast_are_counted_by_field(query: Query):
     rows = query(
         """select connection, raw_table, raw_field, entity || '.' || field, given_values, failed_values from staging.failed_casts

@@ -99,7 +99,7 @@ def test_empty_moments_of_a_pipeline_end_nothing(serve: Serve, tmp_path: Path) -
     assert query(tmp_path, "select distinct updated_at, count(*) from raw_hubspot.pipeline_stages group by all") == [("", 7)]
 
 
-@known_failure("fivetran/dbt_hubspot#168", "fivetran/dbt_hubspot#172", "airbytehq/airbyte#27091", "HubSpot/hubspot-api-nodejs#6")
+@known_failure("fivetran/dbt_hubspot#168", "fivetran/dbt_hubspot#172", "airbytehq/airbyte#27091")
 @pytest.mark.parametrize("mints", [False, True], ids=["same id", "new id"])
 def test_merges_of_merged_contacts_lead_to_the_one_that_is_left(serve: Serve, tmp_path: Path, mints: bool) -> None:
     portal = Portal(serve, merge_mints_new_id=mints)

@@ -40,7 +40,7 @@ def with_values(**values: Any) -> Callable[[str, Any], Any]:
     return alter
 
 
-@known_failure("singer-io/tap-salesforce#200", "simple-salesforce/simple-salesforce#309", "simple-salesforce/simple-salesforce#442",
+@known_failure("singer-io/tap-salesforce#200", "simple-salesforce/simple-salesforce#442",
                "simple-salesforce/simple-salesforce#443")  # fmt: skip
 @pytest.mark.parametrize(("value", "written"), [(float("nan"), "NaN"), (float("-inf"), "-Infinity")])
 def test_what_is_no_number_is_kept_as_it_was_written(
