@@ -224,7 +224,7 @@ with salesforce__contacts as (
     with records as (
         {{ latest(source('raw_hubspot', 'deals'), key=['id'], columns=['id', 'pipeline', 'dealstage', 'dealname', 'amount',
             'hs_deal_stage_probability', 'closedate', 'deal_currency_code', 'hs_is_closed', 'hs_is_closed_won', 'hubspot_owner_id',
-            'createdate', 'hs_lastmodifieddate', 'hs_salesforceopportunityid', 'salesforceopportunityid']) }}
+            'createdate', 'hs_lastmodifieddate', 'hs_salesforceopportunityid']) }}
     ),
 
     stage as (
