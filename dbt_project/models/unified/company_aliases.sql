@@ -26,7 +26,7 @@ followed as (
     select
         before.alias_key,
         coalesce(moved.company_key, later.company_key, before.company_key) as company_key,
-        before.since
+        cast(before.since as {{ dbt.type_timestamp() }}) as since
     from before
     left join moved on moved.alias_key = before.alias_key
     left join moved as later on later.alias_key = before.company_key
@@ -34,7 +34,7 @@ followed as (
     select
         moved.alias_key,
         moved.company_key,
-        cast(newest.synced_at as {{ dbt.type_string() }}) as since
+        newest.synced_at as since
     from moved
     left join before on before.alias_key = moved.alias_key
     cross join (select max(synced_at) as synced_at from {{ ref('companies') }}) as newest

@@ -64,52 +64,74 @@ owned as (
     inner join parties on parties.record = deals.record
 ),
 
--- Same name, or same amount where it is one that few deals have: both keep the number of pairs small.
-alike as (
-    {%- for same in ['ours.name = theirs.name', 'ours.value = theirs.value and mod(ours.value, 100) <> 0'] %}
-    select distinct
-        ours.record as left_record,
-        theirs.record as right_record,
-        theirs.connection as right_connection,
-        coalesce(ours.name = theirs.name, false) as same_name,
-        coalesce(ours.value = theirs.value, false) as same_value,
-        -- nothing speaks against it, though nothing speaks for it
-        ours.value is null or theirs.value is null as value_unknown,
-        {{ days_apart('ours.close_date', 'theirs.close_date') }} as days
+-- A deal under the days around its closing, so that a day or two off is found by equality.
+shifted as (
+    select
+        owned.party,
+        owned.record,
+        cast({{ dbt.dateadd('day', 'shifts.days', 'owned.close_date') }} as date) as day
+    from owned
+    cross join (
+        {%- for days in range(-3, 4) %}
+        select {{ days }} as days{{ ' union all' if not loop.last }}
+        {%- endfor %}
+    ) as shifts
+    where owned.close_date is not null
+),
+
+-- Pairs of one owner that have name, value or nearly the day in common; each way is a join by equality, however many deals there are.
+pairs as (
+    select ours.record as left_record, theirs.record as right_record
     from owned as ours
-    inner join owned as theirs
-        on theirs.party = ours.party
-        and theirs.connection <> ours.connection
-        and {{ same }}
-    where coalesce(ours.currency = theirs.currency, true)
-        and not (ours.is_closed and theirs.is_closed and ours.is_won <> theirs.is_won)
-    {%- if not loop.last %}
+    inner join owned as theirs on theirs.party = ours.party and theirs.name = ours.name
     union
-    {%- endif %}
-    {%- endfor %}
+    select ours.record as left_record, theirs.record as right_record
+    from owned as ours
+    inner join owned as theirs on theirs.party = ours.party and theirs.value = ours.value
+    union
+    select ours.record as left_record, theirs.record as right_record
+    from owned as ours
+    inner join shifted as theirs on theirs.party = ours.party and theirs.day = ours.close_date
+),
+
+compared as (
+    select
+        pairs.left_record,
+        pairs.right_record,
+        theirs.connection as right_connection,
+        ours.name = theirs.name as same_name,
+        ours.name = theirs.name or ours.name like theirs.name || ' %' or theirs.name like ours.name || ' %' as similar_name,
+        ours.value = theirs.value as same_value,
+        ours.value is null or theirs.value is null
+            or abs(ours.value - theirs.value) <= 0.2 * greatest(ours.value, theirs.value) as value_fits,
+        mod(ours.value, 100) <> 0 as is_unusual,
+        {{ days_apart('ours.close_date', 'theirs.close_date') }} as days
+    from pairs
+    inner join deals as ours on ours.record = pairs.left_record
+    inner join deals as theirs on theirs.record = pairs.right_record
+    -- What speaks against it: two records of one CRM, two currencies, one won and one lost.
+    where ours.connection <> theirs.connection
+        and coalesce(ours.currency = theirs.currency, true)
+        and not (ours.is_closed and theirs.is_closed and ours.is_won <> theirs.is_won)
 ),
 
 candidates as (
     select left_record, right_record, right_connection, rule, priority, days
     from (
+        {%- set rules = [
+            ('same_deal', 'same_name and same_value and days <= 1'),
+            ('name_and_value', 'similar_name and same_value and coalesce(days, 0) <= 31'),
+            ('name_and_date', 'similar_name and value_fits and days <= 3'),
+            ('value_and_date', 'same_value and is_unusual and days <= 1'),
+        ] %}
         select
             left_record,
             right_record,
             right_connection,
             days,
-            case
-                when same_name and same_value and days <= 1 then 'same_deal'
-                when same_name and same_value and coalesce(days, 0) <= 31 then 'name_and_value'
-                when same_name and value_unknown and days <= 1 then 'name_and_date'
-                when same_value and days <= 1 then 'value_and_date'
-            end as rule,
-            case
-                when same_name and same_value and days <= 1 then 2
-                when same_name and same_value and coalesce(days, 0) <= 31 then 3
-                when same_name and value_unknown and days <= 1 then 4
-                when same_value and days <= 1 then 5
-            end as priority
-        from alike
+            case {% for rule, condition in rules %}when {{ condition }} then '{{ rule }}' {% endfor %}end as rule,
+            case {% for rule, condition in rules %}when {{ condition }} then {{ loop.index + 1 }} {% endfor %}end as priority
+        from compared
     ) as judged
     where rule is not null
     union all
@@ -211,8 +233,8 @@ select
         else case nearest.rule
             when 'salesforce_id' then 'is, or names, the same Salesforce opportunity as '
             when 'same_deal' then 'has a customer or company, name, value and closing date in common with '
-            when 'name_and_value' then 'has a customer or company, name and value in common, within a month, with '
-            when 'name_and_date' then 'has a customer or company, name and closing date in common, and one value is not given, with '
+            when 'name_and_value' then 'has a customer or company, a similar name, the value and nearly the closing date in common with '
+            when 'name_and_date' then 'has a customer or company, a similar name and nearly the closing date in common, and no value against it, with '
             else 'has a customer or company, an unusual value and the closing date in common with '
         end || linked.record
     end as why,
