@@ -137,7 +137,7 @@ class Feed(Strict):
     where: str | None = None
     newest_by: tuple[str, ...] = ()
     order_by: tuple[str, ...] = ()
-    lookups: dict[Name, Lookup] = {}
+    lookups: dict[Name, Lookup] = Field(default_factory=dict)
     requires: tuple[Name, ...] = ()
     note: str | None = None
     fields: dict[Name, FieldSource]
@@ -188,7 +188,7 @@ class Mapping(Strict):
     """
 
     entities: dict[Name, Entity]
-    unified: dict[Name, Unified] = {}
+    unified: dict[Name, Unified] = Field(default_factory=dict)
     raw: dict[Kind, dict[Name, Table]]
     sources: dict[Kind, dict[Name, dict[Name, Feed]]]
 

@@ -94,7 +94,7 @@ class Unified(Strict):
     provenance: Name
     source_order: tuple[Kind, ...]
     excluded_by: tuple[Name, ...] = ()
-    lookups: dict[Name, RecordLookup] = {}
+    lookups: dict[Name, RecordLookup] = Field(default_factory=dict)
     fields: Annotated[dict[Name, SurvivingField], Field(min_length=1)]
     totals: Totals | None = None
     also_named: Name | None = None

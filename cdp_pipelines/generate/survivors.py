@@ -70,7 +70,9 @@ def survivors(spec: Mapping, table: Unified) -> str:
     joins = "".join(f"left join {name} on {name}.{key} = known.{key}\n" for name in ("bests", "speaking"))
     if table.totals:
         columns += [
-            f"totals.{name}" if total.missing is None else f"case when totals.{key} is null then {total.missing} else totals.{name} end as {name}"
+            f"totals.{name}"
+            if total.missing is None
+            else f"case when totals.{key} is null then {total.missing} else totals.{name} end as {name}"
             for name, total in table.totals.fields.items()
         ]
         joins += f"left join {{{{ ref('{table.totals.table}') }}}} as totals on totals.{key} = known.{key}\n"

@@ -73,5 +73,7 @@ where 1 = 0
 
 {# A second name for a table, in its own schema. #}
 {% macro second_name(relation, name) -%}
-create or replace view {{ relation.schema }}.{{ name }} as select * from {{ relation.schema }}.{{ relation.identifier }}
+create or replace view {{ relation.schema }}.{{ name }} as
+select {{ adapter.get_columns_in_relation(relation) | map(attribute='name') | join(', ') }}
+from {{ relation.schema }}.{{ relation.identifier }}
 {%- endmacro %}

@@ -24,15 +24,15 @@ where value is not null and (is_open or is_won)
 group by {{ key }}, currency
 {%- endmacro %}
 
-{# All of them; values only where there is one currency, since those of several cannot be added. #}
+{# All of them; a value only where it is of one currency, since those of several cannot be added. #}
 {% macro deal_totals(deals, by_currency, key) -%}
 select
     counts.{{ key }},
     counts.open_opportunities,
     counts.won_opportunities,
     coalesce(sums.currency_count, 0) as currency_count,
-    case when coalesce(sums.currency_count, 0) <= 1 then coalesce(sums.open_value, 0) end as open_value,
-    case when coalesce(sums.currency_count, 0) <= 1 then coalesce(sums.won_value, 0) end as won_value,
+    case when coalesce(sums.open_currencies, 0) <= 1 then coalesce(sums.open_value, 0) end as open_value,
+    case when coalesce(sums.won_currencies, 0) <= 1 then coalesce(sums.won_value, 0) end as won_value,
     case when sums.currency_count = 1 then sums.currency end as currency
 from (
     select
@@ -46,6 +46,8 @@ left join (
     select
         {{ key }},
         count(*) as currency_count,
+        sum(case when open_opportunities > 0 then 1 else 0 end) as open_currencies,
+        sum(case when won_opportunities > 0 then 1 else 0 end) as won_currencies,
         max(currency) as currency,
         cast(sum(open_value) as decimal(38,2)) as open_value,
         cast(sum(won_value) as decimal(38,2)) as won_value
