@@ -163,3 +163,7 @@ def _environment(**values: str) -> Generator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+if __name__ == "__main__":  # `make generate` renews the manifest
+    parse(Settings())

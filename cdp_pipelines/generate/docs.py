@@ -18,9 +18,10 @@ CRM has nothing of the kind.
 UNIFIED = """\
 ## Whose value a unified row shows
 
-A unified row is made of the records that are one person or company. Deleted, merged and suppressed records never win; a row of whose
-records none is left stays, without values, marked `is_deleted`. Each field has a strategy, which says whose value wins. Of equals the
-record that was changed last wins, then the one made last, then the first by connection and id. A blank value takes no part. The strategies:
+A unified row is made of the records that are one person or company. Deleted, merged and converted records never win, nor do those in a table
+that `excluded_by` names (such as a list of suppressed people); a row of whose records none is left stays, without values, marked `is_deleted`.
+Each field has a strategy, which says whose value wins. Of equals the record that was changed last wins, then the one made last, then the
+first by connection and id. A blank value takes no part. The `*_provenance` tables say which record won and what it beat. The strategies:
 
 """
 
