@@ -69,6 +69,13 @@ shifted as (
     select
         owned.party,
         owned.record,
+        owned.connection,
+        owned.name,
+        owned.value,
+        owned.currency,
+        owned.close_date,
+        owned.is_closed,
+        owned.is_won,
         cast({{ dbt.dateadd('day', 'shifts.days', 'owned.close_date') }} as date) as day
     from owned
     cross join (
@@ -79,25 +86,15 @@ shifted as (
     where owned.close_date is not null
 ),
 
--- Pairs of one owner that have name, value or nearly the day in common; each way is a join by equality, however many deals there are.
-pairs as (
-    select ours.record as left_record, theirs.record as right_record
-    from owned as ours
-    inner join owned as theirs on theirs.party = ours.party and theirs.name = ours.name
-    union
-    select ours.record as left_record, theirs.record as right_record
-    from owned as ours
-    inner join owned as theirs on theirs.party = ours.party and theirs.value = ours.value
-    union
-    select ours.record as left_record, theirs.record as right_record
-    from owned as ours
-    inner join shifted as theirs on theirs.party = ours.party and theirs.day = ours.close_date
-),
-
+-- Pairs of one owner that have name, value or nearly the day in common; each way is a join by equality, however many deals there are, and
+-- compares at once, since a later look-up of both deals could be turned into a comparison of all with all.
 compared as (
+    {%- for relation, same in [
+        ('owned', 'theirs.name = ours.name'), ('owned', 'theirs.value = ours.value'), ('shifted', 'theirs.day = ours.close_date')
+    ] %}
     select
-        pairs.left_record,
-        pairs.right_record,
+        ours.record as left_record,
+        theirs.record as right_record,
         theirs.connection as right_connection,
         ours.name = theirs.name as same_name,
         ours.name = theirs.name or ours.name like theirs.name || ' %' or theirs.name like ours.name || ' %' as similar_name,
@@ -106,13 +103,18 @@ compared as (
             or abs(ours.value - theirs.value) <= 0.2 * greatest(ours.value, theirs.value) as value_fits,
         mod(ours.value, 100) <> 0 as is_unusual,
         {{ days_apart('ours.close_date', 'theirs.close_date') }} as days
-    from pairs
-    inner join deals as ours on ours.record = pairs.left_record
-    inner join deals as theirs on theirs.record = pairs.right_record
-    -- What speaks against it: two records of one CRM, two currencies, one won and one lost.
-    where ours.connection <> theirs.connection
-        and coalesce(ours.currency = theirs.currency, true)
+    from owned as ours
+    inner join {{ relation }} as theirs
+        on theirs.party = ours.party
+        and {{ same }}
+        -- What speaks against it: two records of one CRM, two currencies, one won and one lost.
+        and theirs.connection <> ours.connection
+        and coalesce(theirs.currency = ours.currency, true)
         and not (ours.is_closed and theirs.is_closed and ours.is_won <> theirs.is_won)
+    {%- if not loop.last %}
+    union
+    {%- endif %}
+    {%- endfor %}
 ),
 
 candidates as (
