@@ -160,7 +160,7 @@ def test_deals_of_several_crms_are_linked_when_all_agree_and_only_then(raw: Unif
         "hs:7": "deleted",
     }
     assert {record: rule(raw, "opportunity_links", "opportunity_id", record) for record in rules} == rules
-    assert raw.query("select opportunity_id, priority, linked_connection from unified.opportunity_links where priority is not null and connection = 'hs'") == [
+    assert raw.query("select opportunity_id, priority, linked_connection from unified.opportunity_links where priority is not null and connection = 'hs' order by 1") == [
         ("1", 2, "sf"), ("2", 1, "sf"),
     ]  # fmt: skip
 
