@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cdp_pipelines.cli import crms, reading, sandbox, syncing
+from cdp_pipelines.cli import crms, reading, sandbox, syncing, webhooks
 
 
 class _Commands(TyperGroup):
@@ -35,6 +35,7 @@ crms.register(app)
 reading.register(app)
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(crms.mapping, name="mapping")
+app.add_typer(webhooks.app, name="webhooks")
 
 
 def main() -> None:
@@ -50,5 +51,6 @@ def _expected() -> tuple[type[Exception], ...]:
     from cdp_pipelines.mapping import MappingError
     from cdp_pipelines.query import NotPublished, QueryError
     from cdp_pipelines.sources.extract import NotLoaded
+    from cdp_pipelines.webhooks.inbox import InboxUnavailable
 
-    return ConfigError, CRMError, FilterError, WarehouseBusy, MappingError, NotPublished, QueryError, NotLoaded
+    return ConfigError, CRMError, FilterError, WarehouseBusy, MappingError, NotPublished, QueryError, NotLoaded, InboxUnavailable

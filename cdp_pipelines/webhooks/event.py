@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import orjson
 
-# changed: created, edited or restored; deleted and merged: gone, `related` has the survivor or the losers; erased: for privacy's sake;
-# linked: an association of the record; missed: the CRM says that there were events which it does not tell.
-What = Literal["changed", "deleted", "merged", "erased", "linked", "missed"]
+# changed: created or edited; restored: back after it was deleted; merged: `related` went into the record; erased: for privacy's sake;
+# linked: an association of the record with the `related` one; missed: the CRM says that there were events which it does not tell.
+What = Literal["changed", "restored", "deleted", "merged", "erased", "linked", "missed"]
 
 
 class Malformed(Exception):

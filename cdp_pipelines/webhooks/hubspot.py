@@ -13,7 +13,7 @@ from cdp_pipelines.webhooks.event import Event, Malformed, What, items_of, json_
 MOST = 1_000
 _PLURAL = {"contact": "contacts", "company": "companies", "deal": "deals"}
 _WHAT: dict[str, What] = {
-    "creation": "changed", "propertyChange": "changed", "restore": "changed", "deletion": "deleted", "privacyDeletion": "erased",
+    "creation": "changed", "propertyChange": "changed", "restore": "restored", "deletion": "deleted", "privacyDeletion": "erased",
     "merge": "merged", "associationChange": "linked",
 }  # fmt: skip
 
@@ -33,21 +33,20 @@ def _events(connection: str, item: dict[str, Any]) -> Iterator[Event]:
     if what == "linked":
         yield from _links(connection, item, occurred_at)
         return
-    record = number_of(item, "primaryObjectId" if what == "merged" and "primaryObjectId" in item else "objectId")
-    related = tuple(_merged(item)) if what == "merged" else ()
+    record, related = _merge(item) if what == "merged" else (number_of(item, "objectId"), ())
     said = (str(item.get("portalId")), kind, record, str(item.get("propertyName")), str(item["occurredAt"]), *related)
     yield Event(connection, _PLURAL[singular], record, what, occurred_at, "|".join(said), related)
 
 
-def _merged(item: dict[str, Any]) -> Iterator[str]:
-    """All the other records of a merge: those that went, and the new one that some merges make."""
+def _merge(item: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """The record that is left, a new one in some merges, and those that went into it."""
+    primary = number_of(item, "primaryObjectId" if "primaryObjectId" in item else "objectId")
     losers = item.get("mergedObjectIds")
     if not isinstance(losers, list) or not losers:
         raise Malformed("mergedObjectIds is not a list of ids")
-    for loser in losers:
-        yield number_of({"mergedObjectIds": loser}, "mergedObjectIds")
-    if item.get("newObjectId"):
-        yield number_of(item, "newObjectId")
+    gone = [primary, *(number_of({"mergedObjectIds": loser}, "mergedObjectIds") for loser in losers)]
+    left = number_of(item, "newObjectId") if item.get("newObjectId") else primary
+    return left, tuple(dict.fromkeys(one for one in gone if one != left))
 
 
 def _links(connection: str, item: dict[str, Any], occurred_at: Any) -> Iterator[Event]:

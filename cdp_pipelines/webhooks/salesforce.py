@@ -19,8 +19,8 @@ _OUTBOUND = "{http://soap.sforce.com/2005/09/outbound}"
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _WHAT: dict[str, What] = {
-    "CREATE": "changed", "UPDATE": "changed", "UNDELETE": "changed", "DELETE": "deleted", "GAP_CREATE": "changed", "GAP_UPDATE": "changed",
-    "GAP_UNDELETE": "changed", "GAP_DELETE": "deleted", "GAP_OVERFLOW": "missed",
+    "CREATE": "changed", "UPDATE": "changed", "UNDELETE": "restored", "DELETE": "deleted", "GAP_CREATE": "changed", "GAP_UPDATE": "changed",
+    "GAP_UNDELETE": "restored", "GAP_DELETE": "deleted", "GAP_OVERFLOW": "missed",
 }  # fmt: skip
 
 # What Salesforce takes for an acknowledgement; without it, it sends the message again for a day.
