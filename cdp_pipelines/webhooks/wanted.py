@@ -9,6 +9,7 @@ from cdp_pipelines.config import Kind
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.hubspot import RECORDS
 from cdp_pipelines.sources.named import Named
+from cdp_pipelines.sources.reader import KnownRecords
 from cdp_pipelines.webhooks.event import Event
 
 
@@ -20,16 +21,19 @@ class Wanted:
     whole: set[str] = field(default_factory=set)
 
 
-def wanted_of(kind: Kind, events: Iterable[Event]) -> Wanted:
-    """What some events of one connection are about, each record once. What concerns no table that is read is left out."""
+def wanted_of(kind: Kind, events: Iterable[Event], known: KnownRecords) -> Wanted:
+    """What some events of one connection are about, each record once. What concerns no table that is read is left out.
+
+    `known` tells to which records one was linked that is gone.
+    """
     found = Wanted()
     add = {"salesforce": _salesforce, "hubspot": _hubspot, "marketo": _marketo}[kind]
     for event in events:
-        add(found, event)
+        add(found, event, known)
     return found
 
 
-def _salesforce(found: Wanted, event: Event) -> None:
+def _salesforce(found: Wanted, event: Event, known: KnownRecords) -> None:
     for table in registry.TABLES["salesforce"]:
         if table.object == event.object:
             if event.what == "missed":
@@ -38,7 +42,7 @@ def _salesforce(found: Wanted, event: Event) -> None:
                 found.named.add(table.name, [event.record_id])
 
 
-def _hubspot(found: Wanted, event: Event) -> None:
+def _hubspot(found: Wanted, event: Event, known: KnownRecords) -> None:
     links = {tuple(table.object.split("/")): table.name for table in registry.TABLES["hubspot"] if "/" in table.object}
     if event.what == "linked":
         start, end = event.object.split("/")
@@ -60,8 +64,15 @@ def _hubspot(found: Wanted, event: Event) -> None:
         for (start, end), table in links.items():
             if start == event.object:
                 found.named.add(table, everyone)
+                _records(found, end, _ends(known, table, "to_id", "from_id", everyone))
             if end == event.object:
                 found.named.ends[table].update(everyone)
+                _records(found, start, _ends(known, table, "from_id", "to_id", everyone))
+
+
+def _ends(known: KnownRecords, table: str, wanted: str, given: str, ids: Iterable[str]) -> list[str]:
+    """The records at the other ends: what HubSpot counts of their links changes, and their modified date with it, and no event tells it."""
+    return [other for one in ids for other in known.values(table, wanted, {given: one})]
 
 
 def _records(found: Wanted, name: str, ids: Iterable[str]) -> None:
@@ -72,7 +83,7 @@ def _records(found: Wanted, name: str, ids: Iterable[str]) -> None:
             found.named.add("lifecycle_stage_history", some)
 
 
-def _marketo(found: Wanted, event: Event) -> None:
+def _marketo(found: Wanted, event: Event, known: KnownRecords) -> None:
     found.named.add("leads", [event.record_id])
     for loser in event.related:
         found.named.add("leads", [loser], event.record_id)
