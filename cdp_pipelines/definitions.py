@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from cdp_pipelines.defs import automate, checks, extract, publish, transform
+from cdp_pipelines.defs import automate, checks, extract, publish, real_time, transform
 
 defs = dg.Definitions.merge(
     extract.defs,
@@ -10,6 +10,7 @@ defs = dg.Definitions.merge(
     checks.defs,
     publish.defs,
     automate.defs,
+    real_time.defs,
     # DuckDB has one writer, so steps run in one process, one after the other; waiting for the CRMs overlaps inside a step.
     dg.Definitions(executor=dg.in_process_executor),
 )

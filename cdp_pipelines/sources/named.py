@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.hubspot_reconcile import HubSpotReconciler
+from cdp_pipelines.sources.marketo_reconcile import MarketoReconciler
 from cdp_pipelines.sources.reader import Batch, RawTable, Reader, Reconciler, Span
 from cdp_pipelines.sources.reconcile import with_survivors
 from cdp_pipelines.sources.report import ExtractReport, Progress
@@ -22,12 +23,12 @@ class Named:
     """What to read again of a connection, by raw table.
 
     `keys` are records (or sets of links) with the record that they were merged into, where that was told. `ends` are records at the other
-    end of links. `followed` says that the keys of a table are also the values of a field in the rows that are read of another one.
+    end of links. `deals_of` are Marketo leads whose opportunities are read.
     """
 
     keys: defaultdict[str, dict[str, str | None]] = field(default_factory=lambda: defaultdict(dict))
     ends: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    followed: dict[str, tuple[str, str]] = field(default_factory=dict)
+    deals_of: set[str] = field(default_factory=set)
 
     def add(self, table: str, keys: Iterable[str], merged_into: str | None = None) -> None:
         """Name some records of a table. That one was merged away is not forgotten when it is named again."""
@@ -38,7 +39,7 @@ class Named:
     def tables(self) -> set[str]:
         """The tables of which something is read."""
         named = {name for name, keys in (*self.keys.items(), *self.ends.items()) if keys}
-        return named | {name for name, (other, _) in self.followed.items() if other in named}
+        return named | ({"opportunity_roles", "opportunities"} if self.deals_of else set())
 
 
 def read_named(
@@ -58,7 +59,6 @@ class _NamedReader(Reader):
         self._reader, self._named = reader, named
         self.client, self.known = reader.client, reader.known
         self.tables = tuple(table for table in reader.tables if table.name in named.tables)
-        self._followed: defaultdict[str, set[str]] = defaultdict(set)
 
     async def fields(self, table: RawTable) -> list[str]:
         """See Reader."""
@@ -69,23 +69,12 @@ class _NamedReader(Reader):
         keys = dict(self._named.keys[table.name])
         if (ends := self._named.ends[table.name]) and isinstance(self._reader, HubSpotReconciler):
             keys |= {key: keys.get(key) for key in await self._reader.linked_with(table, sorted(ends))}
-        if table.name in self._named.followed:
-            keys |= dict.fromkeys(self._followed[table.name])
-        if not keys:
-            return
-        # What their rows said until now is followed too.
-        self._note_held(table, keys)
-        async for batch in self._reader.reread(table, keys):
-            self._note(table, batch)
-            yield with_survivors(batch, table, keys) if len(table.key) == 1 else batch
-
-    def _note_held(self, table: RawTable, keys: Iterable[str]) -> None:
-        by = (table.replace_by or table.key)[0]
-        for follower, (other, name) in self._named.followed.items():
-            if other == table.name:
-                self._followed[follower].update(value for key in keys for value in self.known.values(table.name, name, {by: key}))
-
-    def _note(self, table: RawTable, batch: Batch) -> None:
-        for follower, (other, name) in self._named.followed.items():
-            if other == table.name and isinstance(batch.rows, list):
-                self._followed[follower].update(row[name] for row in batch.rows if row.get(name))
+        if isinstance(self._reader, MarketoReconciler) and self._named.deals_of:
+            if table.name == "opportunity_roles":
+                keys |= dict.fromkeys(sorted(self._named.deals_of))
+            elif table.name == "opportunities":
+                async for batch in self._reader.opportunities_of(sorted(self._named.deals_of)):
+                    yield batch
+        if keys:
+            async for batch in self._reader.reread(table, keys):
+                yield with_survivors(batch, table, keys) if len(table.key) == 1 else batch

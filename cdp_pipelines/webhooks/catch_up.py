@@ -7,6 +7,8 @@ with alone, so that it takes no other with it when it is given up.
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
@@ -15,6 +17,7 @@ from datetime import UTC, datetime
 
 from cdp_pipelines import history
 from cdp_pipelines.config import ConfigError, Connection, Settings
+from cdp_pipelines.history import EventLag
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.extract import extract
@@ -42,12 +45,16 @@ class Dealt:
 
 @dataclass(frozen=True)
 class CaughtUp:
-    """What a run did: its report, and how many events it dealt with, could not deal with, and left for later since their CRM cannot be read."""
+    """What a run did: its report, and how many events it dealt with, could not deal with, and left for later since their CRM cannot be read.
+
+    `lags` is, by connection, the time from a change in the CRM to the published file.
+    """
 
     report: SyncReport
     done: int
     failed: int
     left: int
+    lags: list[EventLag]
 
 
 def catch_up(
@@ -74,7 +81,19 @@ def catch_up(
         dealt = [part for name, events in by_connection.items() for part in _read(settings, usable[name], events, report)]
         build(settings, report, say)
         report.ended_at = datetime.now(UTC)
-        return CaughtUp(report, *_settle(inbox, dealt, report))
+        lags = _lags(dealt, report)
+        history.record_event_lags(settings, report.ended_at, lags)
+        return CaughtUp(report, *_settle(inbox, dealt, report), lags)
+
+
+def _lags(dealt: Iterable[Dealt], report: SyncReport) -> list[EventLag]:
+    """Of the events that came through, where the CRM says when its change was."""
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for part in dealt:
+        for event in (waiting.event for waiting in part.events if not part.problem and report.published):
+            if event.occurred_at:
+                found[event.connection].append((report.ended_at - event.occurred_at).total_seconds())
+    return [EventLag(name, len(s), statistics.median(s), sorted(s)[max(math.ceil(len(s) * 0.95) - 1, 0)]) for name, s in found.items()]
 
 
 def _settle(inbox: Inbox, dealt: Iterable[Dealt], report: SyncReport) -> tuple[int, int, int]:

@@ -88,5 +88,4 @@ def _marketo(found: Wanted, event: Event, known: KnownRecords) -> None:
     for loser in event.related:
         found.named.add("leads", [loser], event.record_id)
     if event.what != "changed":
-        found.named.add("opportunity_roles", [event.record_id, *event.related])
-        found.named.followed["opportunities"] = ("opportunity_roles", "marketoGUID")
+        found.named.deals_of.update([event.record_id, *event.related])

@@ -22,8 +22,12 @@ from cdp_pipelines.webhooks.keeper import Keeper
 from cdp_pipelines.webhooks.receiver import Receiver
 from tests.sandbox.faulty import Faulty, faulty
 
-TABLES = ("contacts", "opportunities", "opportunity_contacts", "companies", "campaign_members", "lifecycle_stage_changes")
-# Marketo tells nothing of companies, nor of opportunities that nobody has a part in; the next sync reads them.
+# With the column that tells rows apart. A company's modified date moves with its contacts' deletions, of which HubSpot tells the contact's alone.
+TABLES = {
+    "contacts": "customer_id", "opportunities": "id", "opportunity_contacts": "id", "companies": "id", "campaign_members": "id",
+    "lifecycle_stage_changes": "contact_id",
+}  # fmt: skip
+# Marketo tells nothing of companies, nor of changes of an opportunity; the next sync reads them.
 UNTOLD = {("companies", "marketo"), ("opportunities", "marketo")}
 
 
@@ -58,19 +62,26 @@ class Told:
         with closing(Inbox(self.settings.inbox)) as inbox:
             return inbox.status()["connections"]
 
-    def differences(self, folder: Path) -> dict[tuple[str, str], int]:
-        """Rows, by table and CRM, that only the published file has or only that of a full sync into an empty warehouse."""
+    def differences(self, folder: Path) -> dict[tuple[str, str], list[str]]:
+        """Rows of a full sync into an empty warehouse that the published file has not, and those that it has beside them, by table and CRM.
+
+        Not those of deleted records that a first reader cannot know.
+        """
         fresh = Settings(data_dir=folder)
         assert sync(fresh, self.connections, full=True).complete
-        found: dict[tuple[str, str], int] = {}
+        found: dict[tuple[str, str], list[str]] = {}
         with duckdb.connect() as db:
             db.execute(f"attach '{self.settings.published}' as kept (read_only); attach '{fresh.published}' as fresh (read_only)")
-            for table in TABLES:
-                ours, theirs = (f"select * exclude (synced_at) from {side}.{table}" for side in ("kept", "fresh"))
-                both = f"(({ours} except all {theirs}) union all ({theirs} except all {ours}))"
-                for crm, count in db.execute(f"select source_system, count(*) from {both} group by 1").fetchall():
+            for table, key in TABLES.items():
+                columns = f"* exclude (synced_at{', last_updated' if table == 'companies' else ''})"
+                kept, full = (f"select {columns} from {side}.{table}" for side in ("kept", "fresh"))
+                deleted = "true" if table == "lifecycle_stage_changes" else "not is_deleted"
+                more = f"from ({kept} except all {full}) as more where {deleted} or {key} in (select {key} from fresh.{table})"
+                for crm, row in db.execute(
+                    f"select source_system, {key} from (from ({full} except all {kept}) union all {more})"
+                ).fetchall():
                     if (table, crm) not in UNTOLD:
-                        found[table, crm] = count
+                        found.setdefault((table, crm), []).append(row)
         return found
 
 
