@@ -23,7 +23,7 @@ from tests import published_file
 
 COMMANDS = {
     "demo", "sync", "status", "connections", "contacts", "opportunities", "sql", "sandbox serve", "sandbox change", "sandbox faults set",
-    "sandbox faults clear", "sandbox faults kinds", "mapping check",
+    "sandbox faults clear", "sandbox faults kinds", "sandbox notify", "mapping check", "webhooks serve", "webhooks status", "webhooks replay",
 }  # fmt: skip
 
 
