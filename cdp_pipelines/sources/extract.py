@@ -21,7 +21,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMError
 from cdp_pipelines.sources import warehouse
-from cdp_pipelines.sources.raw_tables import declared_columns, pipeline_of, resource_of, run, schema_of
+from cdp_pipelines.sources.raw_tables import declared_columns, pipeline_of, resource_of, run
 from cdp_pipelines.sources.reader import Reader
 from cdp_pipelines.sources.report import ExtractReport, Progress
 from cdp_pipelines.sources.streaming import EventLoopThread
@@ -95,7 +95,6 @@ def _source(readings: list[TableReading], going: Run) -> DltSource:
 
     def rows(reading: TableReading) -> Iterator[pa.Table]:
         nonlocal left
-        yield schema_of(reading.table, declared_columns(going.connection.kind, reading.table)).empty_table()
         for number, other in enumerate(readings):
             if not other.begun:
                 other.begin(_kept(other, going), first=number == 0)
