@@ -26,9 +26,10 @@ from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, RawTable
 
 CONNECTION, SYNCED_AT = "connection", "_synced_at"
 
-# Two threads take a third more processor time for a load than one, and hold a row group of their own in memory each. What a load commits
-# is written to the file at once: dlt would have DuckDB write it to the log first, and to the file when it closes.
-_PRAGMAS = ["threads = 1", "checkpoint_threshold = '16MB'"]
+# Two threads take a third more processor time for a load than one, and hold row groups of their own in memory each; of those not five are
+# to wait for each other. What a load commits is written to the file at once: dlt would have DuckDB write it to the log first, and to the
+# file when it closes.
+_PRAGMAS = ["threads = 1", "write_buffer_row_group_count = 1", "checkpoint_threshold = '16MB'"]
 
 
 def create_raw_tables(kind: Kind, tables: Iterable[RawTable], settings: Settings) -> None:
@@ -62,7 +63,7 @@ def resource_of(table: RawTable, columns: Mapping[str, str], rows: Callable[[], 
     def items() -> Iterator[object]:  # dlt takes a function's parameters for configuration, so this one has none
         yield from load_files(table.name, schema_of(table, columns), rows())
 
-    return dlt.resource(items, name=table.name, write_disposition="append", primary_key=[CONNECTION, *map(column_name, table.key)])
+    return dlt.resource(items, name=table.name, write_disposition="append")
 
 
 def pipeline_of(kind: str, name: str, settings: Settings) -> dlt.Pipeline:
