@@ -244,6 +244,10 @@ class HubSpot(BaseCRM):
         async for links in together(ids, ASSOCIATION_BATCH, self._settings.concurrent_calls, read):
             yield links
 
+    async def send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """The answer to a signed call, for what writes; `options` are those of `HttpClient.request`."""
+        return await self._send(method, path, **options)
+
     def _judge(self, response: httpx2.Response) -> None:
         self._budget.note(response)
         judge(self._settings, response)

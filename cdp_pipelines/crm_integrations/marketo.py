@@ -178,6 +178,10 @@ class Marketo(BaseCRM):
         kinds = sorted(types)
         return self._exporter.parts("activities", ({"createdAt": _range(w), "activityTypeIds": kinds} for w in windows), None)
 
+    async def send(self, method: str, path: str, params: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+        """The body of the answer to a signed call, for what writes; `options` are those of `HttpClient.request`."""
+        return await self._body(method, path, params, **options)
+
     async def _lookup(self, path: str, filter_type: str, values: Iterable[str | int], fields: Iterable[str]) -> AsyncGenerator[list[Row]]:
         """Pages in the order of the values, some chunks of which are asked for at the same time."""
         params = {"filterType": filter_type, "fields": ",".join(fields), "batchSize": 300}

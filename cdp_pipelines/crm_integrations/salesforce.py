@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
+
 from cdp_pipelines.config import SalesforceConnection
 from cdp_pipelines.crm_integrations.base_crm import BaseCRM, ConnectionTest, CRMError, FieldInfo, IncompleteRead
 from cdp_pipelines.crm_integrations.http import HttpClient
@@ -47,6 +49,8 @@ def soql_time(moment: datetime) -> str:
 
 class Salesforce(BaseCRM):
     """A client of one org. Signs in at the first call, and once more when the session ends."""
+
+    connection: SalesforceConnection
 
     def __init__(self, connection: SalesforceConnection):
         self.connection = self._settings = connection
@@ -149,6 +153,10 @@ class Salesforce(BaseCRM):
         names = list(objects)
         answer = await self._get("limits/recordCount", {"sObjects": ",".join(names)})
         return dict.fromkeys(names, 0) | {entry["name"]: entry["count"] for entry in answer["sObjects"]}
+
+    async def send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """The answer to a signed call, for what writes; `options` are those of `HttpClient.request`. See `_url` for the path."""
+        return await self._http.request(method, await self._url(path), **options)
 
     async def _get(self, path: str, params: dict[str, str] | None = None) -> Any:
         return read_json(await self._http.request("GET", await self._url(path), params=params))

@@ -27,6 +27,8 @@ class RecordWrite:
     """One record to create or update, in the vendor's own names for object and fields.
 
     `key` is the caller's idempotency key, unique among the writes of a call. An update has an `id`, a create has none. Datetimes are aware.
+    `parent` is the id of the record's parent (a contact's account) where it is known and not among the fields: writes are sent in its
+    order, since those that lock the same parent at the same time fail.
     """
 
     key: str
@@ -34,6 +36,7 @@ class RecordWrite:
     action: Literal["create", "update"]
     id: str | None
     fields: Mapping[str, Value]
+    parent: str | None = None
 
     def __post_init__(self) -> None:
         if (self.action == "update") != bool(self.id):
@@ -43,14 +46,21 @@ class RecordWrite:
                 raise ValueError(f"The write {self.key} has a time without a zone in {name}; give an aware datetime.")
 
 
+CONNECTION_CODES = ("AUTHENTICATION", "PERMISSION", "QUOTA", "UNREACHABLE")
+"""Codes of writes that were not sent, or not carried out, because of the connection and not of the record."""
+GONE_CODES = ("DELETED", "MERGED", "CONVERTED", "NOT_FOUND")
+"""Codes of updates whose record is no longer, or never was, what is to be updated."""
+
+
 @dataclass(frozen=True)
 class WriteResult:
     """What came of one write.
 
-    `unknown`: the answer never came, and the CRM may have done it or not; look before writing again. `rejected` has the vendor's `code`
-    and a `reason` without personal data; `retryable` says that the same write may succeed later. `id` is the record's, where known: that
-    of the survivor when the CRM followed a merge, and that of the record in the way when a create was refused because it exists.
-    `ignored` names fields that the CRM took without error and left as they were.
+    `unknown`: the answer never came, and the CRM may have done it or not; an update may be sent again (`retryable`), a create must be
+    looked for first. `rejected` has a `code`, the vendor's or one of CONNECTION_CODES and GONE_CODES, and a `reason` without personal data;
+    `retryable` says that the same write may succeed later. `id` is the record's, where known: that of the survivor or of the contact when
+    the record was merged or converted, and that of the record in the way when a create was refused because it exists; `candidates` are
+    all those in the way. `ignored` names fields that the CRM took without error and left as they were: `unchanged` when it was all.
     """
 
     key: str
@@ -60,6 +70,7 @@ class WriteResult:
     reason: str | None = None
     retryable: bool = False
     ignored: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,8 +94,8 @@ OnResult = Callable[[WriteResult], Awaitable[None]]
 class RecordWriter(Protocol):
     """Reads, writes and deletes records of one connection by id, batched to the vendor's limits.
 
-    Only what concerns the connection as a whole raises (AuthenticationError, PermissionDenied, QuotaExhausted, or Unreachable before
-    anything was sent); what concerns a record is in its result. Writes that were not begun when such an error came have no `on_result`.
+    `read` and `find` raise CRMErrors as every reading does. `write` and `delete` raise none: every write has its result whatever happens, and
+    when the connection fails as a whole the rest is `rejected` with a code of CONNECTION_CODES, unsent.
     """
 
     async def read(self, object: str, ids: Iterable[str], fields: Sequence[str]) -> dict[str, LiveRecord]:
