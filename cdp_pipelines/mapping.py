@@ -292,6 +292,7 @@ class UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # the C one ta
     """YAML keeps the last of two equal keys without a word; here it is a mistake."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping, its keys compared first."""
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen:

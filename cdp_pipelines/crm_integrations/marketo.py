@@ -96,7 +96,10 @@ class Marketo(BaseCRM):
         # Nothing here says what is custom. Standard fields have the same low ids in every instance (grouparoo's recorded answer).
         return [
             FieldInfo(
-                entry["rest"]["name"], entry.get("dataType", ""), entry.get("displayName", ""), custom=_is_custom(entry),
+                entry["rest"]["name"],
+                entry.get("dataType", ""),
+                entry.get("displayName", ""),
+                custom=_is_custom(entry),
                 read_only=bool(entry["rest"].get("readOnly")),
             )
             for entry in entries

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from cdp_pipelines.crm_integrations.base_crm import CRMError
-from cdp_pipelines.crm_integrations.writes import CLEAR, LiveRecord, RecordWrite, WriteResult
-from cdp_pipelines.writeback.locating import locate, read_fields
+from cdp_pipelines.crm_integrations.writes import CLEAR, LiveRecord, OnResult, RecordWrite, Value, WriteResult
+from cdp_pipelines.writeback.locating import Sought, locate, read_fields
 from cdp_pipelines.writeback.outbox import OPEN, Outbox, Outgoing, Result
 from cdp_pipelines.writeback.plan import Change
 from cdp_pipelines.writeback.sessions import Session
@@ -18,8 +18,9 @@ from cdp_pipelines.writeback.values import same
 Progress = Callable[[str, int, int], None]
 """Told a connection's name, how many of its entries have ended, and how many there are."""
 
-AT_ONCE = 2_000
-"""Entries that are looked at and sent together: a vendor's batches side by side, and still right before the write."""
+AT_ONCE, LARGE = 2_000, 20_000
+"""Entries that are looked at and sent together: a vendor's batches side by side, and still right before the write. So many that a vendor's
+bulk interface is worth its while go together."""
 RESULTS_AT_ONCE = 100
 ROUNDS = 5
 SETTLE_SECONDS = 2.0
@@ -37,9 +38,9 @@ class Applying:
         self._outbox, self._run, self._sessions = outbox, run, sessions
         self._restore, self._progress = restore, on_progress or (lambda name, done, total: None)
 
-    async def go(self) -> dict[str, str]:
-        """Send what is open, all connections at once. Gives by connection what stopped it; its entries stay open."""
-        names = {e.entry.connection for e in self._outbox.entries(self._run, states=OPEN)}
+    async def go(self, only: str | None = None) -> dict[str, str]:
+        """Send what is open, all connections at once or `only` one. Gives by connection what stopped it; its entries stay open."""
+        names = {e.entry.connection for e in self._outbox.entries(self._run, states=OPEN, connection=only)}
         problems = await asyncio.gather(*(self._connection(name) for name in sorted(names)))
         self._outbox.end(self._run)
         return {name: problem for name, problem in zip(sorted(names), problems, strict=True) if problem}
@@ -98,9 +99,13 @@ class Applying:
         found: dict[str, tuple[str, LiveRecord]] = {}
         made = [one for one in chunk if one.entry.action == "create"]
         if made:
-            places = await locate(session, [one.entry for one in made], {c.field for one in made for c in one.entry.changes})
+            places = await locate(
+                session, [Sought(email=one.entry.email) for one in made], {c.field for one in made for c in one.entry.changes}
+            )
             found |= {
-                one.key: (place.object.object, place.record) for one, place in zip(made, places, strict=True) if place.object and place.record
+                one.key: (place.object.object, place.record)
+                for one, place in zip(made, places, strict=True)
+                if place.object and place.record
             }
         known = [one for one in chunk if one.entry.action != "create"]
         for name in dict.fromkeys(one.entry.object for one in known):
@@ -126,9 +131,7 @@ class Applying:
         done = [c for c in one.entry.changes if same(fields[c.field].field, c.new, record.values.get(c.to))]
         if action == "create":
             return _judge_made(one, name, record, all_there=len(done) == len(one.entry.changes), sent=sent)
-        moved = [
-            c.field for c in one.entry.changes if c not in done and not same(fields[c.field].field, c.old, record.values.get(c.to))
-        ]
+        moved = [c.field for c in one.entry.changes if c not in done and not same(fields[c.field].field, c.old, record.values.get(c.to))]
         if moved:
             return Result(one.key, "conflict", code=MOVED, reason=f"changed in the CRM since the plan was made: {', '.join(moved)}")
         if action == "update" and len(done) == len(one.entry.changes):
@@ -161,7 +164,7 @@ class _Book:
         self._outbox, self._run, self._restore = outbox, run, restore
         self._waiting: list[Result] = []
 
-    def taking(self, keys: Mapping[str, str], writes: Iterable[RecordWrite] = ()) -> Callable[[WriteResult], object]:
+    def taking(self, keys: Mapping[str, str], writes: Iterable[RecordWrite] = ()) -> OnResult:
         """A taker of results; `keys` says which entry a result's key means."""
         made = {w.key for w in writes if w.action == "create"}
 
@@ -204,10 +207,12 @@ def _write(one: Outgoing) -> RecordWrite:
     return RecordWrite(one.key, one.entry.object, action, one.id, {c.to: _value(c) for c in one.entry.changes})
 
 
-def _value(change: Change):
+def _value(change: Change) -> Value:
+    """What a change puts into a field."""
     return CLEAR if change.new is None else change.new
 
 
 def _chunks(entries: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
-    for start in range(0, len(entries), AT_ONCE):
-        yield list(entries[start : start + AT_ONCE])
+    size = LARGE if len(entries) >= LARGE else AT_ONCE
+    for start in range(0, len(entries), size):
+        yield list(entries[start : start + size])

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from cdp_pipelines import query
 from cdp_pipelines.config import Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMContact, CRMError
 from cdp_pipelines.crm_integrations.writes import CLEAR
 from cdp_pipelines.mapping import load
 from cdp_pipelines.writeback.applying import Applying
-from cdp_pipelines.writeback.locating import locate
 from cdp_pipelines.writeback.outbox import Outbox, Outgoing
+from cdp_pipelines.writeback.persons import find_person, published_person
 from cdp_pipelines.writeback.plan import Entry, Plan
 from cdp_pipelines.writeback.planner import Asked, plan_connection
 from cdp_pipelines.writeback.rules import NOT_WRITTEN, FieldRule, Target
@@ -37,7 +36,7 @@ class ContactError(ValueError):
 class ContactResult:
     """What happened in one CRM. `id` is the record's there, `written` our fields that were written, `kept` those that were not, and why.
 
-    `retry` is the command that sends what is pending.
+    `retry` is the command that sends what is pending, `run` what `cdp writeback undo` takes back.
     """
 
     connection: str
@@ -48,6 +47,7 @@ class ContactResult:
     written: list[str] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
     retry: str | None = None
+    run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,12 @@ async def create_contact(settings: Settings, sessions: Mapping[str, Session], co
     values = _checked({n: v for n, v in values.items() if v is not None and n not in (*NOT_WRITTEN, "customer_key")})
     if blank(values.get("email")):
         raise ContactError("A contact needs an e-mail address: by it the CRMs are asked whether they have it already.")
-    known = await asyncio.to_thread(_by_email, settings, str(values["email"]))
-    request = _Request("create", values, email=str(values["email"]).strip().lower(), customer_key=known)
-    return await _everywhere(settings, sessions, dict.fromkeys(sessions, request))
+    email = str(values["email"]).strip().lower()
+    person = await asyncio.to_thread(published_person, settings, email)
+    requests = {
+        name: _Request("create", values, ids=person.ids.get(name, []), email=email, customer_key=person.customer_key) for name in sessions
+    }
+    return await _everywhere(settings, sessions, requests)
 
 
 async def update_contact(
@@ -88,12 +91,15 @@ async def update_contact(
     """
     clears = [name for name, value in data.items() if value is CLEAR]
     values = _checked({n: v for n, v in data.items() if v is not CLEAR} | dict.fromkeys(clears))
-    found = await _find_person(settings, sessions, contact_id.strip())
+    if not values:
+        raise ContactError("There is nothing to write: give at least one field.")
+    person = await find_person(settings, sessions, contact_id.strip())
     requests = {}
     for name in sessions:
-        ids = found.ids.get(name, [])
-        skip = None if ids or found.email else found.problem or "this CRM has no record of the person"
-        requests[name] = _Request("update", values, clears, ids, found.email, found.customer_key, overwrite, skip)
+        ids = person.ids.get(name, [])
+        email = None if ids or name in person.shared else person.email
+        skip = None if ids or email else person.problem or _nobody(name in person.shared)
+        requests[name] = _Request("update", values, clears, ids, email, person.customer_key, overwrite, skip)
     return await _everywhere(settings, sessions, requests)
 
 
@@ -133,10 +139,11 @@ async def _one(outbox: Outbox, run: str, call: str, session: Session, request: _
     try:
         if not outbox.entries(run, connection=session.name):
             outbox.add(run, await _planned(outbox, session, request))
-        problem = (await Applying(outbox, run, {session.name: session}).go()).get(session.name)
+        problem = (await Applying(outbox, run, {session.name: session}).go(session.name)).get(session.name)
     except CRMError as error:
         problem = " ".join(filter(None, (error.problem, error.remedy)))
     result = _result(session, request, outbox.entries(run, connection=session.name), problem)
+    result.run = run
     outbox.call_ended(call, reason=result.reason, pending=result.outcome == "pending")
     return result
 
@@ -147,10 +154,23 @@ async def _planned(outbox: Outbox, session: Session, request: _Request) -> list[
     rules = {name: clear if name in request.clears else policy for name in request.values}
     target = Target(fields=rules, create=request.what == "create")
     row = Wanted(session.name, request.values, email=request.email, customer_key=request.customer_key)
-    known = [Wanted(session.name, request.values, id=i, record_type=t, email=request.email, customer_key=request.customer_key) for i, t in request.ids]
+    known = [
+        Wanted(session.name, request.values, id=i, record_type=t, email=request.email, customer_key=request.customer_key)
+        for i, t in request.ids
+    ]
     over = None if request.overwrite else frozenset()
     asked = Asked(target, outbox.bases(session.name), outbox.open_creates(session.name), over, tell_all=True)
-    return (await plan_connection(session, known or [row], asked)).entries
+    entries = (await plan_connection(session, known or [row], asked)).entries
+    return [_same_person(entry) for entry in entries] if request.what == "create" else entries
+
+
+def _same_person(entry: Entry) -> Entry:
+    """A record that is there already under another name is somebody else with the same address: nothing is written to it."""
+    for k in entry.kept:
+        if entry.action == "update" and k.field in ("first_name", "last_name") and str(k.theirs).casefold() != str(k.ours).casefold():
+            reason = f"{entry.id} has this e-mail address and another {k.field}; to change it, update it"
+            return replace(entry, action="conflict", code="OTHER_NAME", reason=reason, changes=())
+    return entry
 
 
 def _result(session: Session, request: _Request, entries: Sequence[Outgoing], problem: str | None) -> ContactResult:
@@ -160,7 +180,7 @@ def _result(session: Session, request: _Request, entries: Sequence[Outgoing], pr
         one = next((e for e in entries if e.state in ("pending", "sent")), None)
         return ContactResult(session.name, "pending", one.id if one else None, reason=reason, retry="cdp writeback retry")
     if not entries:
-        return ContactResult(session.name, "skipped", reason="this CRM has no record of the person")
+        return ContactResult(session.name, "skipped", reason=_nobody(False))
     ranked: list[Outcome] = ["created", "updated", "conflict", "rejected", "unchanged"]
     best = min(entries, key=lambda e: ranked.index(_outcome(e)))
     kept = {k.field: k.why for e in entries for k in e.entry.kept}
@@ -174,11 +194,13 @@ def _result(session: Session, request: _Request, entries: Sequence[Outgoing], pr
 
 
 def _outcome(one: Outgoing) -> Outcome:
-    if one.state == "refused":
-        return "unchanged" if one.code == "UNCHANGED" else "rejected"
-    if one.state in ("created", "updated", "unchanged", "conflict", "rejected"):
-        return one.state
-    return "pending"
+    match one.state:
+        case "refused":
+            return "rejected"
+        case "created" | "updated" | "unchanged" | "conflict" | "rejected":
+            return one.state
+        case _:
+            return "pending"
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,67 +214,5 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value if value is None or isinstance(value, str | int | float | bool) else str(value) for name, value in values.items()}
 
 
-@dataclass
-class _Person:
-    ids: dict[str, list[tuple[str, str | None]]] = field(default_factory=dict)
-    email: str | None = None
-    customer_key: str | None = None
-    problem: str | None = None
-
-
-async def _find_person(settings: Settings, sessions: Mapping[str, Session], contact_id: str) -> _Person:
-    """The records of a person, from the published tables; where these do not know it, from the CRMs by e-mail address."""
-    name, _, record = contact_id.partition(":")
-    person = await asyncio.to_thread(_published, settings, contact_id)
-    if person.ids:
-        return person
-    if "@" in contact_id:
-        return _Person(email=contact_id.lower())
-    if record and name in sessions:
-        email = await _email_of(sessions[name], record)
-        return _Person({name: [(record, None)]}, email)
-    return _Person(
-        problem=f"nobody is known as {contact_id!r}: give a customer key, connection:id, or an e-mail address (after `cdp sync`, for the first)"
-    )
-
-
-async def _email_of(session: Session, record: str) -> str | None:
-    try:
-        place = (await locate(session, [Wanted(session.name, {}, id=record)], ["email"]))[0]
-    except CRMError:
-        return None  # that CRM's own answer will say so
-    value = place.record.values.get(place.object.email) if place.record and place.object else None
-    return value.strip().lower() if value and value.strip() else None
-
-
-_PERSON = """
-with named as (
-    select customer_key from customer_contacts join contacts using (connection, customer_id)
-    where customer_key = $1 or connection || ':' || customer_id = $1 or lower(email) = lower($1)
-), by_id as (
-    select customer_key from customer_contacts where customer_id = $1 qualify count(*) over () = 1
-), chosen as (select distinct customer_key from named union select customer_key from by_id where not exists (select 1 from named))
-select c.connection, c.customer_id, c.record_type, c.email, l.customer_key
-from chosen join customer_contacts l using (customer_key) join contacts c using (connection, customer_id)
-where not c.is_deleted and c.merged_into is null and c.converted_contact_id is null
-order by c.last_updated desc nulls last, c.connection, c.customer_id
-"""
-
-
-def _published(settings: Settings, contact_id: str) -> _Person:
-    person = _Person()
-    try:
-        with query.published(settings) as db:
-            rows = db.execute(_PERSON, [contact_id]).fetchall()
-    except query.NotPublished:
-        return person
-    for connection, customer_id, record_type, email, key in rows:
-        person.ids.setdefault(connection, []).append((customer_id, record_type))
-        person.email = person.email or email
-        person.customer_key = key
-    return person
-
-
-def _by_email(settings: Settings, email: str) -> str | None:
-    """The customer with this e-mail address, if one was published."""
-    return _published(settings, email.strip()).customer_key
+def _nobody(shared: bool) -> str:
+    return "this CRM has the e-mail address, but of somebody else" if shared else "this CRM has no record of the person"

@@ -27,7 +27,9 @@ class Side:
     read: Known | None = None
 
 
-def decide(target: FieldTarget, rule: FieldRule, ours: Any, side: Side, *, newer: bool = False, overwrite: bool = False) -> Change | Kept | None:
+def decide(
+    target: FieldTarget, rule: FieldRule, ours: Any, side: Side, *, newer: bool = False, overwrite: bool = False
+) -> Change | Kept | None:
     """The change of one field, why it is kept although ours differs, or None where there is nothing to do.
 
     `newer` says whether our row is newer than the CRM's record. `overwrite` is a person's word that ours wins in a conflict.

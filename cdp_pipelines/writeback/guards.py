@@ -26,5 +26,7 @@ def beyond(guards: Guards, entries: Iterable[Entry], looked_at: int) -> tuple[st
         if count > most
     ]
     if len(writes) >= FEW and len(writes) > looked_at * guards.most_share:
-        found.append(f"{len(writes) / looked_at:.0%} of the records looked at would be changed, and guards.most_share is {guards.most_share}")
+        found.append(
+            f"{len(writes) / looked_at:.0%} of the records looked at would be changed, and guards.most_share is {guards.most_share}"
+        )
     return tuple(f"{text}. Look at the plan; if it is right, raise it in writeback.yml and plan again." for text in found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from cdp_pipelines.crm_integrations.writes import LiveRecord
 from cdp_pipelines.writeback.fields import ObjectTarget
@@ -29,23 +28,13 @@ class Located:
     reason: str = ""
 
 
-class Sought(Protocol):
-    """What is known of a record that is looked for."""
+@dataclass(frozen=True)
+class Sought:
+    """What is known of a record that is looked for: its id and whether it is a contact or a lead; else its e-mail address."""
 
-    @property
-    def id(self) -> str | None:
-        """Its id."""
-        ...
-
-    @property
-    def record_type(self) -> str | None:
-        """Whether it is a contact or a lead."""
-        ...
-
-    @property
-    def email(self) -> str | None:
-        """Its e-mail address; used where there is no id."""
-        ...
+    id: str | None = None
+    record_type: str | None = None
+    email: str | None = None
 
 
 async def locate(session: Session, sought: Sequence[Sought], ours: Iterable[str]) -> list[Located]:
@@ -118,7 +107,9 @@ def _objects_for(objects: Mapping[str, ObjectTarget], one: Sought) -> list[str]:
     return list(objects)
 
 
-async def _by_email(session: Session, objects: Mapping[str, ObjectTarget], ours: list[str], emails: Mapping[int, str]) -> dict[int, Located]:
+async def _by_email(
+    session: Session, objects: Mapping[str, ObjectTarget], ours: list[str], emails: Mapping[int, str]
+) -> dict[int, Located]:
     if not emails:
         return {}
     hits: dict[str, list[tuple[str, LiveRecord]]] = {email: [] for email in emails.values()}
@@ -134,22 +125,17 @@ async def _by_email(session: Session, objects: Mapping[str, ObjectTarget], ours:
         best = [hit for hit in live if hit[0] == live[0][0]]  # a contact comes before a lead of the same person
         if len(best) > 1:
             ids = ", ".join(sorted(record.id for _, record in best)[:5])
-            found[i] = Located(code="SEVERAL", reason=f"{len(best)} records of this CRM have the e-mail address ({ids}); merge them, or name one by its id")
+            found[i] = Located(
+                code="SEVERAL", reason=f"{len(best)} records of this CRM have the e-mail address ({ids}); merge them, or name one by its id"
+            )
         elif best:
             found[i] = Located(objects[best[0][0]], best[0][1], "e-mail")
         elif gone := next((record for _, record in hits[email] if record.moved_to), None):
-            moved[i], known[i] = _Moved(gone.moved_to, "contact" if gone.state == "converted" else None, None), gone.id
+            moved[i], known[i] = Sought(gone.moved_to, "contact" if gone.state == "converted" else None), gone.id
     if moved:
         followed = await _by_id(session, objects, ours, moved)
         found |= {i: replace(one, found_by="e-mail", followed=known[i]) for i, one in followed.items()}
     return found
-
-
-@dataclass(frozen=True)
-class _Moved:
-    id: str | None
-    record_type: str | None
-    email: str | None
 
 
 def _gone(record: LiveRecord) -> str:

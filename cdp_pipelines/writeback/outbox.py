@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -106,7 +106,7 @@ class Outbox:
         self._db.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Generator[sqlite3.Connection]:
         self._db.execute("begin immediate")
         try:
             yield self._db
@@ -197,7 +197,9 @@ class Outbox:
             return
         for c in done.changes:
             if restore and not c.had_base:
-                db.execute("delete from base where connection = ? and object = ? and id = ? and field = ?", (e.connection, e.object, id_, c.field))
+                db.execute(
+                    "delete from base where connection = ? and object = ? and id = ? and field = ?", (e.connection, e.object, id_, c.field)
+                )
             else:
                 value = c.base if restore else None if c.new is None else str(c.new)
                 row = (e.connection, e.object, id_, c.field, c.to, value, done.run, _now())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ import orjson
 from cdp_pipelines.config import Kind, Settings
 
 VERSION = 1
-Action = Literal["create", "update", "delete", "conflict", "refused"]
+Action = Literal["create", "update", "delete", "unchanged", "conflict", "refused"]
 WRITES = ("create", "update", "delete")
 
 
@@ -89,8 +89,10 @@ class Entry:
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Entry:
         """The entry of a plan's JSON."""
-        changes = tuple(Change(**c) for c in raw["changes"])
-        return cls(**{**raw, "changes": changes, "kept": tuple(Kept(**k) for k in raw["kept"])})
+        made = dict[str, Any](raw)
+        made["changes"] = tuple(Change(**c) for c in raw["changes"])
+        made["kept"] = tuple(Kept(**k) for k in raw["kept"])
+        return cls(**made)
 
 
 @dataclass(frozen=True)
@@ -131,10 +133,21 @@ class Plan:
             found.setdefault(name, Counter())["unchanged"] += number
         return {name: dict(counter) for name, counter in found.items()}
 
+    def lines(self) -> Iterator[tuple[Any, ...]]:
+        """The plan as a person reads it: connection, record, action, field, old, new and why; a line for each field."""
+        for e in self.entries:
+            what = f"{e.object} {e.id or '(new)'}"
+            for c in e.changes:
+                yield e.connection, what, e.action, c.to, c.old, "(cleared)" if c.new is None else c.new, c.policy
+            for k in e.kept:
+                yield e.connection, what, k.how, k.to or k.field, k.theirs, k.ours, k.why
+            if not e.changes and not e.kept:
+                yield e.connection, what, e.action, "", "", "", e.reason
+
 
 def key_of(connection: str, object_name: str, identity: str) -> str:
     """The idempotency key of a record: its id, or, for one that is not there yet, its e-mail address (which the key does not show)."""
-    return hashlib.sha256("\n".join((connection, object_name, identity)).encode()).hexdigest()[:20]
+    return hashlib.sha256(f"{connection}\n{object_name}\n{identity}".encode()).hexdigest()[:20]
 
 
 def save(settings: Settings, plan: Plan) -> Path:
@@ -160,9 +173,9 @@ def load(path: Path) -> Plan:
         said = raw.pop("hash")
         if raw["version"] != VERSION:
             raise PlanError(f"{path.name} was made by another version of this program. {again}")
-        entries = tuple(Entry.of(entry) for entry in raw.pop("entries"))
-        listed = {name: tuple(raw.pop(name)) for name in ("flows", "notes", "stopped")}
-        plan = Plan(entries=entries, **listed, **raw)
+        raw |= {name: tuple(raw[name]) for name in ("flows", "notes", "stopped")}
+        raw["entries"] = tuple(Entry.of(entry) for entry in raw["entries"])
+        plan = Plan(**raw)
     except OSError as error:
         raise PlanError(f"The plan {path} cannot be read ({error.strerror}). {again}") from None
     except (ValueError, KeyError, TypeError):
@@ -183,22 +196,11 @@ def newest(settings: Settings) -> Path:
 def as_markdown(plan: Plan, most: int = 200) -> str:
     """The plan as a table that a person can read: a line for each field, the first so many of them."""
     lines = ["| CRM | record | action | field | old | new | why |", "|---|---|---|---|---|---|---|"]
-    rows = list(_rows(plan))
+    rows = list(plan.lines())
     lines += ["| " + " | ".join(_cell(c) for c in row) + " |" for row in rows[:most]]
     if len(rows) > most:
         lines.append(f"\n{len(rows) - most:,} more lines are in the plan's file.")
     return "\n".join(lines) + "\n"
-
-
-def _rows(plan: Plan) -> Iterable[tuple[Any, ...]]:
-    for e in plan.entries:
-        what = f"{e.object} {e.id or '(new)'}"
-        for c in e.changes:
-            yield e.connection, what, e.action, c.to, c.old, "(cleared)" if c.new is None else c.new, c.policy
-        for k in e.kept:
-            yield e.connection, what, k.how, k.to or k.field, k.theirs, k.ours, k.why
-        if not e.changes and not e.kept:
-            yield e.connection, what, e.action, "", "", "", e.reason
 
 
 def _cell(value: Any) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from cdp_pipelines.crm_integrations.writes import LiveRecord
 from cdp_pipelines.writeback.deciding import Known, Side, decide
 from cdp_pipelines.writeback.fields import ObjectTarget
-from cdp_pipelines.writeback.locating import PARENTS, Located, locate
+from cdp_pipelines.writeback.locating import PARENTS, Located, Sought, locate
 from cdp_pipelines.writeback.plan import Change, Entry, Kept, key_of
 from cdp_pipelines.writeback.rules import FieldRule, Target
 from cdp_pipelines.writeback.sessions import Session
@@ -51,7 +51,7 @@ async def plan_connection(session: Session, rows: Sequence[Wanted], asked: Asked
     found = Found()
     allowed = [row for row in rows if not row.suppressed]
     objects = await session.objects()
-    located = await locate(session, allowed, asked.target.fields)
+    located = await locate(session, [Sought(row.id, row.record_type, row.email) for row in allowed], asked.target.fields)
     made = _Entries(session, found, objects, asked)
     for row in rows:
         if row.suppressed:
@@ -114,7 +114,7 @@ class _Entries:
         else:
             self._found.unchanged += 1
             if self._asked.tell_all:
-                self._put(replace(entry, action="refused", code="UNCHANGED", reason="the CRM has it so already"))
+                self._put(replace(entry, action="unchanged"))
 
     def _compare(self, row: Wanted, target: ObjectTarget, record: LiveRecord) -> tuple[tuple[Change, ...], list[Kept]]:
         written = self._asked.base.get((target.object, record.id), {})

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -17,7 +18,7 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMError
 from cdp_pipelines.writeback import guards
 from cdp_pipelines.writeback.applying import Applying, Progress
-from cdp_pipelines.writeback.outbox import Outbox, Outgoing
+from cdp_pipelines.writeback.outbox import Outbox, Outgoing, State
 from cdp_pipelines.writeback.plan import Plan, PlanError, load, save
 from cdp_pipelines.writeback.planner import Asked, Found, plan_connection
 from cdp_pipelines.writeback.rules import Flow, Rules, read
@@ -25,7 +26,7 @@ from cdp_pipelines.writeback.sessions import Session
 from cdp_pipelines.writeback.undoing import plan_undo
 from cdp_pipelines.writeback.wanted import Wanted, wanted
 
-ENDS = ("created", "updated", "deleted", "unchanged", "conflict", "rejected", "refused", "pending")
+NOT_AS_PLANNED: tuple[State, ...] = ("conflict", "rejected", "refused", "pending", "sent")
 
 
 class WritebackBusy(Exception):
@@ -130,9 +131,7 @@ def keep(settings: Settings, plan: Plan) -> Path:
     return path
 
 
-async def apply_plan(
-    settings: Settings, sessions: Mapping[str, Session], path: Path, *, on_progress: Progress | None = None
-) -> RunReport:
+async def apply_plan(settings: Settings, sessions: Mapping[str, Session], path: Path, *, on_progress: Progress | None = None) -> RunReport:
     """Do what the plan in a file says. The same plan once more goes on where it stopped, and sends nothing that was sent.
 
     Raises PlanError for a plan that was changed, was not made here, or that goes beyond a guard; WritebackBusy.
@@ -155,7 +154,12 @@ async def undo_plan(settings: Settings, sessions: Mapping[str, Session], run: st
 
 
 async def retry(
-    settings: Settings, sessions: Mapping[str, Session], *, run: str | None = None, keys: Sequence[str] = (), on_progress: Progress | None = None
+    settings: Settings,
+    sessions: Mapping[str, Session],
+    *,
+    run: str | None = None,
+    keys: Sequence[str] = (),
+    on_progress: Progress | None = None,
 ) -> list[RunReport]:
     """Send what is still open (of one run, or of all), and these rejected entries again. Raises PlanError for a run or key that is not there."""
     with writing(settings), Outbox(settings) as outbox:
@@ -164,7 +168,7 @@ async def retry(
         if keys:
             again = [e for e in outbox.with_state(("rejected", "conflict")) if e.key in keys and run in (None, e.run)]
             if missing := set(keys) - {e.key for e in again}:
-                raise PlanError(f"No rejected entry has the key {sorted(missing)[0]}. `cdp writeback rejects` lists them.")
+                raise PlanError(f"No rejected entry has the key {min(missing)}. `cdp writeback rejects` lists them.")
             outbox.reopen((e.run, e.key) for e in again)
         open_runs = dict.fromkeys(e.run for e in outbox.with_state(("pending", "sent")) if run in (None, e.run))
         return [await _send(outbox, one, sessions, on_progress) for one in open_runs]
@@ -173,7 +177,19 @@ async def retry(
 def rejects(settings: Settings) -> list[dict[str, str | None]]:
     """Every entry that did not end as planned, or did not end yet, with its reason and the command that tries it again."""
     with Outbox(settings) as outbox:
-        return [described(e) for e in outbox.with_state(("rejected", "conflict", "refused", "pending", "sent"))]
+        return [described(e) for e in outbox.with_state(NOT_AS_PLANNED)]
+
+
+def runs(settings: Settings) -> list[dict[str, Any]]:
+    """All runs, newest first, each with how many of its entries ended how."""
+    with Outbox(settings) as outbox:
+        return outbox.runs()
+
+
+def report(settings: Settings, run: str) -> RunReport:
+    """How a run stands."""
+    with Outbox(settings) as outbox:
+        return report_of(outbox, run)
 
 
 def described(one: Outgoing) -> dict[str, str | None]:
@@ -197,7 +213,7 @@ def report_of(outbox: Outbox, run: str, problems: Mapping[str, str] | None = Non
     entries = outbox.entries(run)
     for one in entries:
         outcomes.setdefault(one.entry.connection, Counter())["pending" if one.state == "sent" else one.state] += 1
-    left = [described(e) for e in entries if e.state in ("conflict", "rejected", "pending", "sent") or (e.state == "refused" and e.entry.code != "UNCHANGED")]
+    left = [described(e) for e in entries if e.state in NOT_AS_PLANNED]
     return RunReport(run, row["kind"] if row else "", {n: dict(c) for n, c in outcomes.items()}, dict(problems or {}), left)
 
 

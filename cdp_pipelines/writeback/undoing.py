@@ -79,5 +79,7 @@ def _unmake(entry: Entry, changes: Sequence[Change], keep_created: bool) -> Entr
     if keep_created:
         return replace(entry, code="KEPT", reason="made by the run; it is kept, as asked")
     if entry.kept:
-        return replace(entry, code="CHANGED", reason="made by the run, and somebody has changed it since; delete it in the CRM if it should go")
+        return replace(
+            entry, code="CHANGED", reason="made by the run, and somebody has changed it since; delete it in the CRM if it should go"
+        )
     return replace(entry, action="delete", changes=tuple(replace(c, new=None) for c in changes))

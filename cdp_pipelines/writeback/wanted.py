@@ -50,7 +50,12 @@ def wanted(settings: Settings, name: str, flow: Flow, connection: Connection) ->
 
 
 def _check(name: str, flow: Flow, target: Target, columns: set[str]) -> None:
-    needed = [flow.key, *target.fields, *([flow.newest_by] if flow.newest_by else []), *(["connection"] if flow.key == "customer_id" else [])]
+    needed = [
+        flow.key,
+        *target.fields,
+        *([flow.newest_by] if flow.newest_by else []),
+        *(["connection"] if flow.key == "customer_id" else []),
+    ]
     if missing := [column for column in needed if column not in columns]:
         raise RulesError(f"writeback.yml: flows.{name}: the rows have no column {missing[0]!r}; they have {', '.join(sorted(columns))}.")
 
