@@ -71,6 +71,11 @@ class HubSpot(BaseCRM):
         """See BaseCRM."""
         return self._http.calls
 
+    @property
+    def concurrent_calls(self) -> int:
+        """Calls that may be under way at a time."""
+        return self._settings.concurrent_calls
+
     async def test_connection(self) -> ConnectionTest:
         """See BaseCRM. One call: the account's details."""
         name, kind = self.connection.name, self.connection.kind

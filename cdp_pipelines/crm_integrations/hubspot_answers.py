@@ -84,12 +84,20 @@ def judge(connection: HubSpotConnection, response: httpx2.Response) -> None:
 
 
 def faults_of(body: dict[str, Any]) -> dict[str, str]:
-    """The properties that an error calls wrong, each with HubSpot's code."""
-    return {
+    """The properties that an error calls wrong, each with HubSpot's code: among its parts, or in JSON within its message."""
+    named = {
         name: str(error.get("code") or "")
         for error in body.get("errors") or []
         for name in (error.get("context") or {}).get("propertyName") or []
     }
+    message = str(body.get("message") or "")
+    if named or "[{" not in message:
+        return named
+    try:
+        problems = json.loads(message[message.index("[{") :])
+    except ValueError:
+        return {}
+    return {str(problem["name"]): str(problem.get("error") or "") for problem in problems if problem.get("name")}
 
 
 def _is_object(response: httpx2.Response) -> bool:

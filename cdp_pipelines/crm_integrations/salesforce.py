@@ -50,8 +50,6 @@ def soql_time(moment: datetime) -> str:
 class Salesforce(BaseCRM):
     """A client of one org. Signs in at the first call, and once more when the session ends."""
 
-    connection: SalesforceConnection
-
     def __init__(self, connection: SalesforceConnection):
         self.connection = self._settings = connection
         self._answers = Answers(connection)
@@ -71,6 +69,11 @@ class Salesforce(BaseCRM):
     def calls(self) -> Counter[str]:
         """See BaseCRM."""
         return self._http.calls
+
+    @property
+    def bulk_poll_seconds(self) -> float:
+        """The first pause between two looks at a bulk job."""
+        return self._settings.bulk_poll_seconds
 
     @property
     def unsaved_refresh_token(self) -> bool:

@@ -42,7 +42,7 @@ class Ingest:
     """Writes records of one object."""
 
     def __init__(self, client: Salesforce, object_name: str):
-        self._client, self._object, self._poll_seconds = client, object_name, client.connection.bulk_poll_seconds
+        self._client, self._object, self._poll_seconds = client, object_name, client.bulk_poll_seconds
 
     async def write(self, writes: Sequence[RecordWrite]) -> list[WriteResult]:
         """The results in the order of the writes, once all jobs are done. Raises no CRMError."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 
-from cdp_pipelines.crm_integrations.base_crm import OutcomeUnknown, RequestRejected
+from cdp_pipelines.crm_integrations.base_crm import CRMError, OutcomeUnknown, RequestRejected
 from cdp_pipelines.crm_integrations.salesforce import Salesforce
 from cdp_pipelines.crm_integrations.salesforce_answers import read_json
 from cdp_pipelines.crm_integrations.salesforce_ingest import Ingest, fits_a_file
@@ -130,7 +130,11 @@ class SalesforceWriter:
     async def _where_gone(self, object: str, batch: list[RecordWrite], results: Sequence[WriteResult]) -> list[WriteResult]:
         """The results, those of updates whose record is gone saying so and where it went: another call or two, when there are any."""
         doubtful = {w.key: w.id for w, r in zip(batch, results, strict=True) if w.id and r.code in _MAYBE_GONE}
-        found = await self.read(object, doubtful.values(), ()) if doubtful else {}
+        try:
+            found = await self.read(object, doubtful.values(), ()) if doubtful else {}
+        except CRMError:
+            # The rows are refused all the same, only less is known of why.
+            return list(results)
         return [gone(r, found.get(doubtful[r.key])) if r.key in doubtful else r for r in results]
 
 
