@@ -99,13 +99,13 @@ class CRMIntegrationManager:
         return {name: asdict(result) for name, result in answers.items()}
 
     def _sessions(self) -> dict[str, Session]:
-        from cdp_pipelines.sources import registry
+        from cdp_pipelines.crm_integrations.writers import writer_of
         from cdp_pipelines.writeback.sessions import Session
 
         self._check_open()
         for name, client in self._clients.items():
             if name not in self._writers:
-                self._writers[name] = Session(client, registry.writer(client))
+                self._writers[name] = Session(client, writer_of(client))
         return self._writers
 
     def _check_open(self) -> None:

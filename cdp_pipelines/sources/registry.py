@@ -7,8 +7,6 @@ from cdp_pipelines.crm_integrations.base_crm import BaseCRM
 from cdp_pipelines.crm_integrations.hubspot import HubSpot
 from cdp_pipelines.crm_integrations.marketo import Marketo
 from cdp_pipelines.crm_integrations.salesforce import Salesforce
-from cdp_pipelines.crm_integrations.salesforce_writes import SalesforceWriter
-from cdp_pipelines.crm_integrations.writes import RecordWriter
 from cdp_pipelines.sources import hubspot, marketo, salesforce
 from cdp_pipelines.sources.hubspot_reconcile import HubSpotReconciler
 from cdp_pipelines.sources.marketo_reconcile import MarketoReconciler
@@ -33,14 +31,6 @@ def client(connection: Connection) -> BaseCRM:
         case MarketoConnection():
             return Marketo(connection)
     raise TypeError(f"no client for {type(connection).__name__}")
-
-
-def writer(client: BaseCRM) -> RecordWriter:
-    """A writer that uses this client."""
-    match client:
-        case Salesforce():
-            return SalesforceWriter(client)
-    raise TypeError(f"no writer for {type(client).__name__}")
 
 
 def reader(connection: Connection, settings: Settings) -> Reconciler:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from cdp_pipelines.config import ConfigError, Connection
 from cdp_pipelines.crm_integrations.base_crm import BaseCRM
+from cdp_pipelines.crm_integrations.writers import writer_of
 from cdp_pipelines.crm_integrations.writes import RecordWriter
 from cdp_pipelines.sources import registry
 from cdp_pipelines.writeback.fields import ObjectTarget, objects_of
@@ -44,5 +45,5 @@ async def opened(connections: Iterable[Connection | ConfigError]) -> AsyncGenera
             if isinstance(connection, ConfigError):
                 raise connection
             client = await stack.enter_async_context(registry.client(connection))
-            sessions[connection.name] = Session(client, registry.writer(client))
+            sessions[connection.name] = Session(client, writer_of(client))
         yield sessions

@@ -29,8 +29,8 @@ def test_a_correction_reaches_every_crm_and_the_next_plan_is_empty(world: World)
     world.publish({"customer_key": "k1", "email": email, "title": "New", "phone": PHONE, "records": records, "read": {"title": "Old"}})
     world.rules({"title": "source_wins", "phone": "fill_empty"})
     plan, path = world.plan()
-    assert {(e.connection, e.action, tuple((c.field, c.old or "", c.new) for c in e.changes)) for e in plan.entries} == {
-        (kind, "update", (("title", "Old", "New"), ("phone", "", PHONE))) for kind in KINDS
+    assert {(e.connection, e.action, frozenset((c.field, c.old or "", c.new) for c in e.changes)) for e in plan.entries} == {
+        (kind, "update", frozenset({("title", "Old", "New"), ("phone", "", PHONE)})) for kind in KINDS
     }
     assert {kind: world.see(kind, records[kind])["title"] for kind in KINDS} == dict.fromkeys(KINDS, "Old")
     report = world.apply(path)
@@ -104,7 +104,8 @@ def test_a_record_that_moved_between_plan_and_apply_is_left_alone_and_its_neighb
 @kinds
 def test_one_row_that_the_crm_refuses_does_not_fail_its_neighbours_and_is_kept_with_its_reason(world: World, kind: str) -> None:
     records = [world.make(kind, email=unique(), last_name=f"Lee{i}") for i in range(3)]
-    emails = [unique("new"), "not an address", unique("new")]
+    bad = "jörg@writeback.example" if kind == "marketo" else "not an address"  # Marketo takes any text in ASCII
+    emails = [unique("new"), bad, unique("new")]
     world.publish(
         *({"customer_key": f"k{i}", "email": email, "records": {kind: r}} for i, (email, r) in enumerate(zip(emails, records, strict=True)))
     )
@@ -259,12 +260,12 @@ def test_the_plan_reads_as_a_table(world: World) -> None:
 
 
 def test_suppressed_people_are_refused_and_an_opt_out_is_never_taken_back(world: World) -> None:
-    out, other = (world.make("hubspot", email=unique(), last_name="Lee", hs_email_optout="true") for _ in range(2))
+    out, other = (world.make("marketo", email=unique(), last_name="Lee", unsubscribed=True) for _ in range(2))
     world.publish(
-        {"customer_key": "k1", "title": "New", "do_not_email": True, "records": {"hubspot": out}},
-        {"customer_key": "k2", "title": "New", "do_not_email": False, "records": {"hubspot": other}},
+        {"customer_key": "k1", "title": "New", "do_not_email": True, "records": {"marketo": out}},
+        {"customer_key": "k2", "title": "New", "do_not_email": False, "records": {"marketo": other}},
     )
-    world.rules({"title": "source_wins", "do_not_email": "source_wins"}, kinds=["hubspot"], suppress="do_not_email")
+    world.rules({"title": "source_wins", "do_not_email": "source_wins"}, kinds=["marketo"], suppress="do_not_email")
     plan, _ = world.plan()
     assert {(e.id, e.action, e.code, tuple(c.field for c in e.changes)) for e in plan.entries} == {
         (out, "refused", "SUPPRESSED", ()), (other, "update", "", ("title",)),
