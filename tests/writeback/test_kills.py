@@ -23,6 +23,7 @@ from tests.sandbox.faulty import faulty
 from tests.writeback.world import OBJECTS, World, unique
 
 APPLY = [sys.executable, "-c", "from cdp_pipelines.cli import main; main()", "writeback", "apply"]
+TITLES = {"salesforce": "Title", "hubspot": "jobtitle", "marketo": "title"}
 
 
 class Killed(BaseException):
@@ -134,6 +135,7 @@ class Crms:
         self.world, self.made = world, rows // 10
         world.kinds = KINDS
         self.records = {kind: self._known(kind, rows // 3 - self.made) for kind in KINDS}
+        self.titles = world.call(self._titles)
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("SALESFORCE_", "HUBSPOT_", "MARKETO_"))}
         quick = {
             "HUBSPOT_CALLS_PER_10_SECONDS": "100000",
@@ -176,16 +178,27 @@ class Crms:
                 break
         return found[:most]
 
+    async def _titles(self, opened: Mapping[str, sessions.Session]) -> dict[str, dict[str, str | None]]:
+        """What the records hold at first."""
+        return {
+            kind: {
+                i: record.values[TITLES[kind]] for i, record in (await opened[kind].writer.read(OBJECTS[kind], ids, [TITLES[kind]])).items()
+            }
+            for kind, ids in self.records.items()
+        }
+
     def plan(self, number: int) -> tuple[Plan, Path]:
         """A plan that gives all of them another title, and makes some."""
-        rows: list[dict[str, Any]] = []
-        for kind, ids in self.records.items():
-            rows += [{"customer_key": f"{kind}{i}", "title": f"T{number}", "records": {kind: one}, "read": {}} for i, one in enumerate(ids)]
+        rows: list[dict[str, Any]] = [
+            {"customer_key": f"k{i}", "title": f"T{number}", "records": dict(zip(self.records, ids, strict=True))}
+            for i, ids in enumerate(zip(*self.records.values(), strict=True))
+        ]
+        known = {one: title for titles in self.titles.values() for one, title in titles.items()}
         rows += [
             {"customer_key": f"n{i}", "email": f"kill{number}.{i}@writeback.example", "last_name": "New", "title": f"T{number}"}
             for i in range(self.made)
         ]
-        self.world.publish(*rows)
+        self.world.publish(*rows, read=lambda one: {"title": known[one]})
         self.world.rules({"email": "crm_wins", "last_name": "crm_wins", "title": "source_wins"}, create=True, guards={
             "most_records": 10**6, "most_share": 1, "most_creates": 10**6})  # fmt: skip
         return self.world.plan()
@@ -206,7 +219,7 @@ class Crms:
         async def look(opened: Mapping[str, sessions.Session]) -> None:
             for kind in KINDS:
                 writer, name = opened[kind].writer, OBJECTS[kind]
-                title = {"salesforce": "Title", "hubspot": "jobtitle", "marketo": "title"}[kind]
+                title = TITLES[kind]
                 email = {"salesforce": "Email"}.get(kind, "email")
                 ids = [e.id for e in plan.entries if e.connection == kind and e.action == "update" and e.id]
                 assert ids
@@ -249,7 +262,7 @@ def kill_and_go_on(crms: Crms, kills: int, dice: random.Random) -> None:
         plan, path = crms.plan(number)
         misbehave(crms, dice)
         while dice.random() < 0.7 or not killed:
-            if crms.apply(path, kill_after=dice.uniform(0.3, 1.3 * usual)) != -9:
+            if crms.apply(path, kill_after=dice.uniform(0.5, 1.3 * usual)) != -9:
                 break
             killed += 1
         for _ in range(30):

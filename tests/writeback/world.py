@@ -136,10 +136,10 @@ class World:
         spec = {"guards": flow.pop("guards", {}), "flows": {"people": {"rows": "people", "key": "customer_key", "to": to, **flow}}}
         self.settings.writeback_file.write_text(yaml.safe_dump(spec))
 
-    def publish(self, *people: Mapping[str, Any]) -> None:
+    def publish(self, *people: Mapping[str, Any], read: Callable[[str], Mapping[str, Any]] | None = None) -> None:
         """A published file with a table `people` (customer_key, and values), and the records in `records`: {kind: id or (id, record_type)}.
 
-        `read` is what the last sync read of each of them; what they hold now, unless given.
+        `read` is what the last sync read of each of them (or `read(id)`); what they hold now, unless given.
         """
         path = self.settings.published
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,10 +157,13 @@ class World:
                     one, type_ = record if isinstance(record, tuple) else (record, "lead" if kind == "marketo" else "contact")
                     row = {"connection": kind, "source_system": kind, "record_type": type_, "customer_id": one, "is_deleted": False}
                     row |= {"synced_at": datetime.now(UTC).replace(tzinfo=None)}
-                    live = self.see(kind, one, "Lead" if type_ == "lead" else "Contact")
-                    row |= p["read"] if "read" in p else {n: v or None for n, v in live.items()}
+                    row |= p["read"] if "read" in p else read(one) if read else self._read(kind, one, type_)
                     db.execute(f"insert into contacts ({', '.join(row)}) values ({', '.join('?' * len(row))})", list(row.values()))
                     db.execute("insert into customer_contacts values (?, ?, ?)", [kind, one, p["customer_key"]])
+
+    def _read(self, kind: str, record: str, record_type: str) -> dict[str, Any]:
+        seen = self.see(kind, record, "Lead" if record_type == "lead" else "Contact")
+        return {name: value or None for name, value in seen.items()}
 
     def plan(self, **options: Any) -> tuple[Plan, Path]:
         """A plan that is kept."""
