@@ -125,6 +125,11 @@ class Outbox:
         if not self._db.execute("select 1 from plans where hash = ?", (plan.hash,)).fetchone():
             raise PlanError("The plan was not made here (or with another data directory). Make a new one: `cdp writeback plan`.")
 
+    def plan_path(self, hash_: str) -> str | None:
+        """The file of the plan with this hash."""
+        row = self._db.execute("select path from plans where hash = ?", (hash_,)).fetchone()
+        return row["path"] if row else None
+
     def begin(self, plan: Plan, run: str) -> str:
         """Write down a plan's entries, all or none, and give the run's name; that of the earlier run when the plan was begun before."""
         with self._transaction() as db:

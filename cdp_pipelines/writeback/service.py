@@ -177,7 +177,19 @@ async def retry(
 def rejects(settings: Settings) -> list[dict[str, str | None]]:
     """Every entry that did not end as planned, or did not end yet, with its reason and the command that tries it again."""
     with Outbox(settings) as outbox:
-        return [described(e) for e in outbox.with_state(NOT_AS_PLANNED)]
+        entries = outbox.with_state(NOT_AS_PLANNED)
+        there = {(e.run, e.entry.connection) for e in entries}
+        calls = [call for call in outbox.pending_calls() if (call["run"], call["connection"]) not in there]
+    return [described(e) for e in entries] + [_described_call(call) for call in calls]
+
+
+def plan_file(settings: Settings, hash_: str) -> Path:
+    """The file of the plan with this hash. Raises PlanError when no such plan was made here."""
+    with Outbox(settings) as outbox:
+        path = outbox.plan_path(hash_.strip())
+    if path is None:
+        raise PlanError("No plan with this hash was made here. The hash is in the metadata of `writeback/plan` and in the plan's file.")
+    return Path(path)
 
 
 def runs(settings: Settings) -> list[dict[str, Any]]:
@@ -203,6 +215,13 @@ def described(one: Outgoing) -> dict[str, str | None]:
     return {
         "run": one.run, "key": one.key, "connection": one.entry.connection, "object": one.entry.object, "id": one.id,
         "action": one.entry.action, "state": state, "code": one.code, "reason": one.reason, "command": command,
+    }  # fmt: skip
+
+
+def _described_call(call: Mapping[str, Any]) -> dict[str, str | None]:
+    return {
+        "run": call["run"], "key": call["call"], "connection": call["connection"], "object": None, "id": None, "action": call["what"],
+        "state": "pending", "code": None, "reason": call["reason"], "command": "cdp writeback retry",
     }  # fmt: skip
 
 

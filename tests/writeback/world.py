@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import duckdb
 import yaml
 
-from cdp_pipelines.config import KINDS, Connection, Kind, Settings, connection_from_config
+from cdp_pipelines.config import KINDS, Connection, Settings, connection_from_config
 from cdp_pipelines.mapping import load
 from cdp_pipelines.writeback import service
 from cdp_pipelines.writeback.plan import Plan
@@ -46,8 +46,7 @@ class World:
 
     sandbox: Faulty
     settings: Settings
-    kinds: Sequence[Kind] = KINDS
-    contacts: list[dict[str, Any]] = field(default_factory=list)
+    kinds: Sequence[str] = KINDS
 
     def connections(self, **more: Any) -> list[Connection]:
         configs = self.sandbox.addresses.connections()
