@@ -26,7 +26,7 @@ ROUNDS = 5
 SETTLE_SECONDS = 2.0
 """A call whose answer never came may still be at work in the CRM; a look-up before this has passed since it began proves nothing."""
 PAUSE_SECONDS = 0.5
-EXISTS, MOVED = "EXISTS", "MOVED"
+EXISTS, MOVED, IGNORED = "EXISTS", "MOVED", "IGNORED"
 
 
 class Applying:
@@ -166,10 +166,10 @@ class _Book:
 
     def taking(self, keys: Mapping[str, str], writes: Iterable[RecordWrite] = ()) -> OnResult:
         """A taker of results; `keys` says which entry a result's key means."""
-        made = {w.key for w in writes if w.action == "create"}
+        of = {w.key: w for w in writes}
 
         async def take(result: WriteResult) -> None:
-            self._waiting += _ended(keys[result.key], result, create=result.key in made)
+            self._waiting += _ended(keys[result.key], result, of.get(result.key))
             if len(self._waiting) >= RESULTS_AT_ONCE:
                 self.close()
 
@@ -180,19 +180,21 @@ class _Book:
         self._waiting = []
 
 
-def _ended(key: str, result: WriteResult, *, create: bool) -> list[Result]:
+def _ended(key: str, result: WriteResult, write: RecordWrite | None) -> list[Result]:
     """What a result means for its entry; nothing when it stays uncertain."""
     match result.outcome:
         case "unknown":
             return []
-        case "rejected" if create and result.id:
+        case "rejected" if write and write.action == "create" and result.id:
             # Somebody made it a moment ago, or we did and the answer was lost: the record itself tells.
             return []
         case "rejected":
             state: Literal["pending", "rejected"] = "pending" if result.retryable else "rejected"
             return [Result(key, state, None, result.code, result.reason, result.retryable)]
     reason = f"the CRM took it without a word and kept its own value: {', '.join(result.ignored)}" if result.ignored else None
-    return [Result(key, result.outcome, result.id, "IGNORED" if reason else None, reason, ignored=result.ignored)]
+    if write and write.action == "update" and set(write.fields) <= set(result.ignored):
+        return [Result(key, "rejected", None, IGNORED, reason, ignored=result.ignored)]
+    return [Result(key, result.outcome, result.id, IGNORED if reason else None, reason, ignored=result.ignored)]
 
 
 def _judge_made(one: Outgoing, name: str, record: LiveRecord, *, all_there: bool, sent: bool) -> Result:

@@ -167,10 +167,11 @@ class Outbox:
         rows = self._db.execute(f"{sql} order by seq", (run, *(chosen or ()), *([connection] if connection else [])))
         return [_outgoing(row) for row in rows]
 
-    def with_state(self, states: Iterable[State]) -> list[Outgoing]:
-        """The entries of all runs that are in one of these states, oldest first."""
+    def with_state(self, states: Iterable[State], *, or_ignored: bool = False) -> list[Outgoing]:
+        """The entries of all runs that are in one of these states, oldest first; and those of which the CRM ignored a field."""
         chosen = tuple(states)
-        sql = f"select {_ENTRY} from entries where state in ({', '.join('?' * len(chosen))}) order by run, seq"
+        sql = f"select {_ENTRY} from entries where state in ({', '.join('?' * len(chosen))})"
+        sql += f"{' or ignored <> ' + repr('[]') if or_ignored else ''} order by run, seq"
         return [_outgoing(row) for row in self._db.execute(sql, chosen)]
 
     def sending(self, run: str, keys: Iterable[str]) -> None:

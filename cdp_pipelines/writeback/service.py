@@ -177,7 +177,7 @@ async def retry(
 def rejects(settings: Settings) -> list[dict[str, str | None]]:
     """Every entry that did not end as planned, or did not end yet, with its reason and the command that tries it again."""
     with Outbox(settings) as outbox:
-        entries = outbox.with_state(NOT_AS_PLANNED)
+        entries = outbox.with_state(NOT_AS_PLANNED, or_ignored=True)
         there = {(e.run, e.entry.connection) for e in entries}
         calls = [call for call in outbox.pending_calls() if (call["run"], call["connection"]) not in there]
     return [described(e) for e in entries] + [_described_call(call) for call in calls]
@@ -232,7 +232,7 @@ def report_of(outbox: Outbox, run: str, problems: Mapping[str, str] | None = Non
     entries = outbox.entries(run)
     for one in entries:
         outcomes.setdefault(one.entry.connection, Counter())["pending" if one.state == "sent" else one.state] += 1
-    left = [described(e) for e in entries if e.state in NOT_AS_PLANNED]
+    left = [described(e) for e in entries if e.state in NOT_AS_PLANNED or e.ignored]
     return RunReport(run, row["kind"] if row else "", {n: dict(c) for n, c in outcomes.items()}, dict(problems or {}), left)
 
 
