@@ -13,9 +13,7 @@ from cdp_pipelines.crm_integrations.manager import CRMIntegrationManager
 from cdp_pipelines.crm_integrations.writes import CLEAR
 from cdp_pipelines.writeback import contact_calls, service
 from cdp_pipelines.writeback.contact_calls import ContactError
-from tests.writeback.world import World, unique
-
-kinds = pytest.mark.parametrize("kind", KINDS)
+from tests.writeback.world import World, every_crm, one_crm, unique
 
 
 def create(world: World, **fields: Any) -> dict[str, Any]:
@@ -71,7 +69,7 @@ def test_the_guides_example_runs_as_written_and_twice_makes_nobody_twice(world: 
     assert "contact_123" in nobody["hubspot"]["reason"]
 
 
-@kinds
+@one_crm
 def test_one_who_is_there_already_gets_what_is_missing_and_keeps_what_is_there(world: World, kind: str) -> None:
     world.kinds = [kind]
     email = unique("Some.One")
@@ -82,7 +80,7 @@ def test_one_who_is_there_already_gets_what_is_missing_and_keeps_what_is_there(w
     assert world.ids(kind, email) == [record]
 
 
-@kinds
+@one_crm
 def test_somebody_else_with_the_same_address_is_a_conflict_and_stays_untouched(world: World, kind: str) -> None:
     world.kinds = [kind]
     email = unique("info")
@@ -93,7 +91,7 @@ def test_somebody_else_with_the_same_address_is_a_conflict_and_stays_untouched(w
     assert world.ids(kind, email) == [record]
 
 
-@kinds
+@one_crm
 def test_a_persons_edit_of_what_we_wrote_is_kept_until_ours_is_to_win(world: World, kind: str) -> None:
     world.kinds = [kind]
     email = unique()
@@ -106,7 +104,7 @@ def test_a_persons_edit_of_what_we_wrote_is_kept_until_ours_is_to_win(world: Wor
     assert world.see(kind, record)["title"] == "Ours, newer"
 
 
-@kinds
+@every_crm
 def test_none_and_blank_change_nothing_and_clear_empties(world: World, kind: str) -> None:
     world.kinds = [kind]
     email = unique()

@@ -20,7 +20,7 @@ from cdp_pipelines.writeback import service, sessions
 from cdp_pipelines.writeback.outbox import Outbox
 from cdp_pipelines.writeback.plan import Plan
 from tests.sandbox.faulty import faulty
-from tests.writeback.world import OBJECTS, World, unique
+from tests.writeback.world import OBJECTS, World, one_crm, unique
 
 APPLY = [sys.executable, "-c", "from cdp_pipelines.cli import main; main()", "writeback", "apply"]
 TITLES = {"salesforce": "Title", "hubspot": "jobtitle", "marketo": "title"}
@@ -75,7 +75,7 @@ def people(world: World, kind: str, count: int, title: str) -> list[dict[str, An
     ]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@one_crm
 def test_killed_at_every_call_and_begun_again_the_crm_equals_the_plan(world: World, kind: str) -> None:
     world.rules({"email": "crm_wins", "last_name": "source_wins", "title": "source_wins"}, kinds=[kind], create=True)
     for done in (False, True):

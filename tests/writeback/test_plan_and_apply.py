@@ -12,9 +12,8 @@ from cdp_pipelines.config import KINDS
 from cdp_pipelines.writeback import service
 from cdp_pipelines.writeback.outbox import Outbox
 from cdp_pipelines.writeback.plan import Plan, PlanError, as_markdown
-from tests.writeback.world import World, unique
+from tests.writeback.world import World, every_crm, one_crm, unique
 
-kinds = pytest.mark.parametrize("kind", KINDS)
 PHONE = "+1 555 0100"
 
 
@@ -43,7 +42,7 @@ def test_a_correction_reaches_every_crm_and_the_next_plan_is_empty(world: World)
     assert again.unchanged == dict.fromkeys(KINDS, 1)
 
 
-@kinds
+@one_crm
 def test_what_a_person_changed_since_we_wrote_it_is_a_conflict_until_somebody_says_that_ours_wins(world: World, kind: str) -> None:
     record = world.make(kind, email=unique(), last_name="Lee", title="Old")
     person = {"customer_key": "k1", "title": "Ours", "records": {kind: record}}
@@ -62,7 +61,7 @@ def test_what_a_person_changed_since_we_wrote_it_is_a_conflict_until_somebody_sa
     assert world.see(kind, record)["title"] == "Ours"
 
 
-@kinds
+@one_crm
 def test_what_changed_in_the_crm_since_the_last_sync_is_not_overwritten_by_what_we_knew_then(world: World, kind: str) -> None:
     record = world.make(kind, email=unique(), last_name="Lee", title="Of today")
     world.publish({"customer_key": "k1", "title": "Of another CRM", "records": {kind: record}, "read": {"title": "Of yesterday"}})
@@ -71,7 +70,7 @@ def test_what_changed_in_the_crm_since_the_last_sync_is_not_overwritten_by_what_
     assert (only(plan).action, only(plan).kept[0].why) == ("conflict", "somebody changed it in the CRM since we last read it")
 
 
-@kinds
+@every_crm
 def test_nothing_of_ours_never_overwrites_something_of_theirs_unless_the_field_says_so(world: World, kind: str) -> None:
     record = world.make(kind, email=unique(), last_name="Lee", title="Theirs", phone=PHONE)
     world.publish(
@@ -85,7 +84,7 @@ def test_nothing_of_ours_never_overwrites_something_of_theirs_unless_the_field_s
     assert (seen["title"], seen["phone"]) == ("", PHONE)
 
 
-@kinds
+@one_crm
 def test_a_record_that_moved_between_plan_and_apply_is_left_alone_and_its_neighbours_are_written(world: World, kind: str) -> None:
     records = [world.make(kind, email=unique(), last_name=f"Lee{i}", title="Old") for i in range(4)]
     world.publish(*({"customer_key": f"k{i}", "title": "New", "records": {kind: record}} for i, record in enumerate(records)))
@@ -101,7 +100,7 @@ def test_a_record_that_moved_between_plan_and_apply_is_left_alone_and_its_neighb
     assert [world.see(kind, records[i])["title"] for i in (0, 1, 3)] == ["Moved", "New", "New"]
 
 
-@kinds
+@every_crm
 def test_one_row_that_the_crm_refuses_does_not_fail_its_neighbours_and_is_kept_with_its_reason(world: World, kind: str) -> None:
     records = [world.make(kind, email=unique(), last_name=f"Lee{i}") for i in range(3)]
     bad = "jörg@writeback.example" if kind == "marketo" else "not an address"  # Marketo takes any text in ASCII
@@ -122,7 +121,7 @@ def test_one_row_that_the_crm_refuses_does_not_fail_its_neighbours_and_is_kept_w
         world.call(lambda sessions: service.retry(world.settings, sessions, keys=["nothing"]))
 
 
-@kinds
+@every_crm
 def test_apply_then_undo_leaves_the_crm_as_it_was_and_keeps_what_a_person_did_in_between(world: World, kind: str) -> None:
     records = [world.make(kind, email=unique(), last_name=f"Lee{i}", title="Old", **({"phone": PHONE} if i == 2 else {})) for i in range(3)]
     before = [world.see(kind, record) for record in records]
@@ -153,7 +152,7 @@ def test_apply_then_undo_leaves_the_crm_as_it_was_and_keeps_what_a_person_did_in
         assert outbox.base_rows() == [] or {row["field"] for row in outbox.base_rows()} == {"title"}
 
 
-@kinds
+@one_crm
 def test_what_cannot_be_undone_is_listed_first(world: World, kind: str) -> None:
     kept, gone = (world.make(kind, email=unique(), last_name="Lee", title="Old") for _ in range(2))
     made = unique("made")
@@ -173,7 +172,7 @@ def test_what_cannot_be_undone_is_listed_first(world: World, kind: str) -> None:
     assert world.see(kind, world.ids(kind, made)[0])["title"] == "By a person"
 
 
-@kinds
+@every_crm
 def test_the_same_email_twice_in_one_plan_makes_one_contact_whatever_its_case(world: World, kind: str) -> None:
     email = unique("Twice")
     world.publish(
@@ -189,7 +188,7 @@ def test_the_same_email_twice_in_one_plan_makes_one_contact_whatever_its_case(wo
     assert world.plan()[0].counts()[kind].get("create", 0) == 0
 
 
-@kinds
+@one_crm
 def test_one_who_appears_between_plan_and_apply_is_not_made_twice(world: World, kind: str) -> None:
     email = unique()
     world.publish({"customer_key": "k1", "email": email, "last_name": "Lee"})

@@ -9,9 +9,7 @@ import pytest
 from cdp_pipelines.config import KINDS, Kind
 from cdp_pipelines.writeback import service
 from cdp_pipelines.writeback.outbox import Outbox
-from tests.writeback.world import World, unique
-
-kinds = pytest.mark.parametrize("kind", KINDS)
+from tests.writeback.world import World, every_crm, one_crm, unique
 
 
 def merge(world: World, kind: Kind, winner: str, loser: str) -> None:
@@ -19,7 +17,7 @@ def merge(world: World, kind: Kind, winner: str, loser: str) -> None:
     world.sandbox.server.world.stores[kind].merge_people(winner, loser, datetime.now(UTC))
 
 
-@kinds
+@every_crm
 def test_a_record_that_was_merged_is_followed_to_where_it_went(world: World, kind: Kind) -> None:
     """springboard_modules PR 1416: writing to the merged record's id gives ENTITY_IS_DELETED."""
     first, second, last = (world.make(kind, email=unique(), last_name="Lee", title="Old") for _ in range(3))
@@ -34,7 +32,7 @@ def test_a_record_that_was_merged_is_followed_to_where_it_went(world: World, kin
     assert world.see(kind, last)["title"] == "New"
 
 
-@kinds
+@one_crm
 def test_two_rows_that_a_merge_made_one_record_are_written_once(world: World, kind: Kind) -> None:
     first, second, third, fourth = (world.make(kind, email=unique(), last_name="Lee", title="Old") for _ in range(4))
     world.publish(
@@ -50,7 +48,7 @@ def test_two_rows_that_a_merge_made_one_record_are_written_once(world: World, ki
     assert world.see(kind, second)["title"] == "New"
 
 
-@kinds
+@every_crm
 def test_a_deleted_record_is_refused_and_not_made_anew(world: World, kind: Kind) -> None:
     """uk.co.vedaconsulting.mailchimp #130: a contact in the bin came back with the next run."""
     email = unique()
@@ -121,7 +119,7 @@ def test_a_duplicate_rule_refuses_one_row_and_spares_its_neighbours(world: World
     assert world.ids("salesforce", taken) != [first]
 
 
-@kinds
+@every_crm
 def test_locks_and_lost_answers_pass_within_one_run(world: World, kind: Kind) -> None:
     """jsforce#1018: UNABLE_TO_LOCK_ROW; and answers that are lost after the CRM has done its work."""
     records = [world.make(kind, email=unique(), last_name="Lee", title="Old") for _ in range(3)]
@@ -141,7 +139,7 @@ def test_locks_and_lost_answers_pass_within_one_run(world: World, kind: Kind) ->
     assert {email: len(world.ids(kind, email)) for email in new} == dict.fromkeys(new, 1)
 
 
-@kinds
+@one_crm
 def test_a_crm_that_is_down_keeps_its_entries_pending_and_does_not_hold_up_the_others(world: World, kind: Kind) -> None:
     """Multiwoven #910: a run in which every row failed was a success, and the rows were never sent."""
     email = unique()

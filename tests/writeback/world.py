@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
+import pytest
 import yaml
 
 from cdp_pipelines.config import KINDS, Connection, Settings, connection_from_config
@@ -21,6 +22,9 @@ from cdp_pipelines.writeback.sessions import Session, opened
 from tests.sandbox.faulty import Faulty
 
 T = TypeVar("T")
+every_crm = pytest.mark.parametrize("kind", KINDS)
+# What is ours alone is the same in all three: one of them each time, the others in the slow group.
+one_crm = pytest.mark.parametrize("kind", ["hubspot", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("salesforce", "marketo"))])
 OBJECTS = {"salesforce": "Contact", "hubspot": "contacts", "marketo": "leads"}
 # Our field -> the vendor's, said again here, so that a mistake of the code is not made by the test too.
 VENDOR = {
