@@ -167,12 +167,19 @@ class Outbox:
         rows = self._db.execute(f"{sql} order by seq", (run, *(chosen or ()), *([connection] if connection else [])))
         return [_outgoing(row) for row in rows]
 
-    def with_state(self, states: Iterable[State], *, or_ignored: bool = False) -> list[Outgoing]:
-        """The entries of all runs that are in one of these states, oldest first; and those of which the CRM ignored a field."""
+    def with_state(self, states: Iterable[State]) -> list[Outgoing]:
+        """The entries of all runs that are in one of these states, oldest first."""
         chosen = tuple(states)
-        sql = f"select {_ENTRY} from entries where state in ({', '.join('?' * len(chosen))})"
-        sql += f"{' or ignored <> ' + repr('[]') if or_ignored else ''} order by run, seq"
+        sql = f"select {_ENTRY} from entries where state in ({', '.join('?' * len(chosen))}) order by rowid"
         return [_outgoing(row) for row in self._db.execute(sql, chosen)]
+
+    def newest(self) -> list[Outgoing]:
+        """The newest entry of each record, and all those that are not done yet, oldest first."""
+        sql = (
+            f"select {_ENTRY} from entries where state in ('pending', 'sent') "
+            "or rowid in (select max(rowid) from entries group by connection, key) order by rowid"
+        )
+        return [_outgoing(row) for row in self._db.execute(sql)]
 
     def sending(self, run: str, keys: Iterable[str]) -> None:
         """These are about to be sent: on disk before the call is made."""

@@ -53,8 +53,8 @@ class RunReport:
 
     @property
     def clean(self) -> bool:
-        """All that was planned was done."""
-        return self.complete and not self.left
+        """All that the plan was to write was written."""
+        return self.complete and all(one["state"] == "refused" for one in self.left)
 
 
 @contextmanager
@@ -175,9 +175,12 @@ async def retry(
 
 
 def rejects(settings: Settings) -> list[dict[str, str | None]]:
-    """Every entry that did not end as planned, or did not end yet, with its reason and the command that tries it again."""
+    """Every record that was not written as wanted, or not yet, with its reason and the command that tries it again.
+
+    What was written since by a later run is not among them.
+    """
     with Outbox(settings) as outbox:
-        entries = outbox.with_state(NOT_AS_PLANNED, or_ignored=True)
+        entries = [e for e in outbox.newest() if e.state in NOT_AS_PLANNED or e.ignored]
         there = {(e.run, e.entry.connection) for e in entries}
         calls = [call for call in outbox.pending_calls() if (call["run"], call["connection"]) not in there]
     return [described(e) for e in entries] + [_described_call(call) for call in calls]
