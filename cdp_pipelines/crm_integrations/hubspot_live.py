@@ -57,7 +57,8 @@ class LiveRecords:
         else:
             records = await self._searched(object_name, by_field, folded, wanted)
         found: dict[str, list[LiveRecord]] = {}
-        for record in records:
+        # One record may have several of the values.
+        for record in {record["id"]: record for record in records}.values():
             for text in _texts(record["properties"], by_field):
                 found.setdefault(text, []).append(_live(object_name, record, fields))
         return {value: found[text] for value, text in asked.items() if text in found}

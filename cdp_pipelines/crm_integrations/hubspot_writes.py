@@ -22,6 +22,8 @@ from cdp_pipelines.crm_integrations.writes import CLEAR, LiveRecord, OnResult, R
 
 # The same in every row that has the property.
 _UNFIT = frozenset({"PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE"})
+# A call is refused as a whole for what one of its rows has.
+_DIVISIBLE = frozenset({"VALIDATION_ERROR", "CONFLICT", "OBJECT_NOT_FOUND"})
 # HubSpot moves a lifecycle stage forward only, and answers an earlier one with success.
 _READ_BACK = ("lifecyclestage",)
 _SILENT = "NO_RESULT"
@@ -37,7 +39,7 @@ class HubSpotWriter:
 
     def __init__(self, client: HubSpot):
         self._client, self._connection, self._records = client, client.connection, LiveRecords(client)
-        self._limits = Limits(BATCH, client.concurrent_calls, unfit=_UNFIT)
+        self._limits = Limits(BATCH, client.concurrent_calls, divisible=_DIVISIBLE, unfit=_UNFIT)
 
     async def read(self, object: str, ids: Iterable[str], fields: Sequence[str]) -> dict[str, LiveRecord]:
         """See RecordWriter."""
@@ -110,7 +112,7 @@ class HubSpotWriter:
             if n is not None:
                 found[n] = WriteResult(batch[n].key, "created" if create else "updated", str(record["id"]))
         problem = f"HubSpot answered {len(found)} results to {len(batch)} records."
-        if not found:
+        if create and not found:
             # What HubSpot gives to a body that it did not understand (rudderlabs/rudder-server PR 5147).
             raise OutcomeUnknown(self._connection.name, problem, "Look at the records before writing them again.")
         for n, write in enumerate(batch):

@@ -27,6 +27,7 @@ FILES_AT_ONCE = 2
 WORTH_A_FILE = 1_500
 LONGEST_PAUSE_SECONDS = 60.0
 PATIENCE_SECONDS = 6 * 3600.0
+FAILED = "IMPORT_FAILED"
 _TOO_MANY_IMPORTS = "1016"
 _ENDED = ("Complete", "Failed")
 _VALUE = re.compile(r"value '.*'", re.DOTALL)
@@ -131,7 +132,7 @@ class LeadImport:
 def _result(write: RecordWrite, failed: dict[str, str], warned: dict[str, str]) -> WriteResult:
     record_id = write.id or ""
     if record_id in failed:
-        return WriteResult(write.key, "rejected", record_id, "IMPORT_FAILED", _VALUE.sub("value '…'", failed[record_id]))
+        return WriteResult(write.key, "rejected", record_id, FAILED, _VALUE.sub("value '…'", failed[record_id]))
     if record_id in warned:
         ignored = tuple(name for name in _FIELD.findall(warned[record_id]) if name in write.fields)
         return WriteResult(write.key, "updated", record_id, "IMPORT_WARNING", _VALUE.sub("value '…'", warned[record_id]), ignored=ignored)

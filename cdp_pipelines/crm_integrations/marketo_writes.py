@@ -16,7 +16,7 @@ import orjson
 
 from cdp_pipelines.crm_integrations.base_crm import CRMError, OutcomeUnknown, RequestRejected
 from cdp_pipelines.crm_integrations.marketo import Marketo
-from cdp_pipelines.crm_integrations.marketo_import import LeadImport, importable
+from cdp_pipelines.crm_integrations.marketo_import import FAILED, LeadImport, importable
 from cdp_pipelines.crm_integrations.marketo_live import ID_FIELDS, LiveRecords
 from cdp_pipelines.crm_integrations.write_batches import Limits, tidy, write_in_batches
 from cdp_pipelines.crm_integrations.writes import CLEAR, LiveRecord, OnResult, RecordWrite, Value, WriteResult
@@ -30,8 +30,11 @@ BULK_FROM = 20_000
 GONE_WITHIN = timedelta(days=7)
 _PASSING = frozenset({"611", "713"})
 _LATER = _PASSING | {"601", "602", "604", "606", "607", "608", "615"}
-# Lead not found, object not found.
-_NOT_THERE = {"1004", "1013"}
+# A call is refused as a whole for what one of its rows has: invalid JSON, a value, a field, a body that is too long.
+_DIVISIBLE = frozenset({"609", "1001", "1003", "1006", "1007", "1021", "413"})
+_UNFIT = frozenset({"1006"})
+# Lead not found, object not found; a row of a file says so in words only.
+_NOT_THERE = {"1004", "1013", FAILED}
 # It exists already (lead, object), or several have the value that it is looked up by.
 _IN_THE_WAY = {"1005", "1017", "1007"}
 _VALUE = re.compile(r"value '.*'", re.DOTALL)
@@ -41,13 +44,22 @@ _UNKNOWN_FIELD = re.compile(r"[Ff]ield '([^']+)' not found")
 class MarketoWriter:
     """A RecordWriter of one instance; objects are `leads`, `companies`, `opportunities` and `opportunities/roles`.
 
-    A new lead that has the same `lookup_field` as another is not created. From `bulk_from` updates of leads on, those that a file can
+    A new lead that has the same `lookup_field` as another is not created; it goes into `partition`, the default one when none is named, and
+    is looked for there. From `bulk_from` updates of leads on, those that a file can
     say go by bulk import. Where a lead went that is gone is known for `gone_within`.
     """
 
-    def __init__(self, client: Marketo, *, lookup_field: str = "email", bulk_from: int = BULK_FROM, gone_within: timedelta = GONE_WITHIN):
+    def __init__(
+        self,
+        client: Marketo,
+        *,
+        lookup_field: str = "email",
+        partition: str | None = None,
+        bulk_from: int = BULK_FROM,
+        gone_within: timedelta = GONE_WITHIN,
+    ):
         self._client, self._connection, self._records = client, client.connection, LiveRecords(client, gone_within)
-        self._lookup, self._bulk_from = lookup_field, bulk_from
+        self._lookup, self._partition, self._bulk_from = lookup_field, partition, bulk_from
 
     async def read(self, object: str, ids: Iterable[str], fields: Sequence[str]) -> dict[str, LiveRecord]:
         """See RecordWriter."""
@@ -68,7 +80,7 @@ class MarketoWriter:
             return len(orjson.dumps(self._record(object, write))) + 1
 
         limits = Limits(
-            WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, _PASSING, frozenset({"1006"}), MOST_BYTES - 200, weigh
+            WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, _PASSING, _DIVISIBLE, _UNFIT, MOST_BYTES - 200, weigh
         )
         rest = [write for write in writes if write.key not in done]
         for result in await write_in_batches(rest, send, limits, same=self._same, on_result=on_result):
@@ -87,7 +99,7 @@ class MarketoWriter:
             return [_deleted(write, row) for write, row in zip(batch, rows, strict=True)]
 
         gone = [RecordWrite(i, object, "update", i, {}) for i in dict.fromkeys(ids)]
-        limits = Limits(WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, _PASSING)
+        limits = Limits(WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, _PASSING, _DIVISIBLE)
         results = {r.key: r for r in await write_in_batches(gone, send, limits, same=lambda write: write.id, on_result=on_result)}
         return [results[i] for i in ids]
 
@@ -98,7 +110,9 @@ class MarketoWriter:
         if len(large) < self._bulk_from:
             return {}
         done: dict[str, WriteResult] = {}
-        for write, result in await LeadImport(self._client).write(large):
+        told = await LeadImport(self._client).write(large)
+        results = await self._explained("leads", [write for write, _ in told], [result for _, result in told])
+        for (write, _), result in zip(told, results, strict=True):
             done[write.key] = tidy(result, write)
             if on_result:
                 await on_result(done[write.key])
@@ -120,7 +134,9 @@ class MarketoWriter:
         create = batch[0].action == "create"
         body: dict[str, Any] = {"action": "createOnly" if create else "updateOnly"}
         if object == "leads":
-            body |= {"lookupField": self._lookup if create else "id"}
+            body |= {"lookupField": self._lookup if create else "id"} | (
+                {"partitionName": self._partition} if create and self._partition else {}
+            )
         else:
             body |= {"dedupeBy": "dedupeFields" if create else "idField"}
         body["input"] = [self._record(object, write) for write in batch]

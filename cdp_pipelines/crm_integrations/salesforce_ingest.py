@@ -10,9 +10,11 @@ import asyncio
 import contextlib
 import csv
 import io
+import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import httpx2
 
@@ -21,8 +23,10 @@ from cdp_pipelines.crm_integrations.salesforce import Salesforce
 from cdp_pipelines.crm_integrations.salesforce_answers import read_json
 from cdp_pipelines.crm_integrations.salesforce_live import same
 from cdp_pipelines.crm_integrations.salesforce_rows import NULL_CELL, cell, rejected
-from cdp_pipelines.crm_integrations.write_batches import not_sent, refused, unknown
+from cdp_pipelines.crm_integrations.write_batches import not_sent, unknown
 from cdp_pipelines.crm_integrations.writes import RecordWrite, WriteResult
+
+log = logging.getLogger(__name__)
 
 # 150 MB are allowed once the data is in base64, which makes it longer by a third.
 MOST_BYTES = 100_000_000
@@ -30,6 +34,8 @@ LONGEST_PAUSE_SECONDS = 30.0
 # A job that nobody saw end for so long is given up, and what became of its rows is not known.
 PATIENCE_SECONDS = 6 * 3600.0
 _TRIES = 3
+# A file that Salesforce cannot read at all.
+_REFUSED = "InvalidBatch"
 _ENDED = ("JobComplete", "Failed", "Aborted")
 
 
@@ -38,14 +44,21 @@ def fits_a_file(write: RecordWrite) -> bool:
     return all(value != NULL_CELL for value in write.fields.values())
 
 
+class _NotDone(Exception):
+    """A job that was refused as a whole, before any of its rows was written."""
+
+
 class Ingest:
     """Writes records of one object."""
 
     def __init__(self, client: Salesforce, object_name: str):
         self._client, self._object, self._poll_seconds = client, object_name, client.bulk_poll_seconds
 
-    async def write(self, writes: Sequence[RecordWrite]) -> list[WriteResult]:
-        """The results in the order of the writes, once all jobs are done. Raises no CRMError."""
+    async def write(self, writes: Sequence[RecordWrite]) -> dict[str, WriteResult]:
+        """The results by key, once all jobs are done. Raises no CRMError.
+
+        Writes without a result were surely not done, because a job was refused as a whole: for a field that one row has, say.
+        """
         done: dict[str, WriteResult] = {}
         stopped: CRMError | None = None
         for job in _jobs(writes):
@@ -53,34 +66,45 @@ class Ingest:
                 if stopped:
                     raise stopped
                 done |= await self._job(job)
-            except RequestRejected as error:
-                done |= {write.key: refused(write, error) for write in job}
+            except _NotDone as error:
+                log.info("%s: a bulk job was refused: %s", self._client.connection.name, error.__cause__ or error)
             except OutcomeUnknown as error:
                 done |= {write.key: unknown(write, error) for write in job}
             except CRMError as error:
                 stopped = error
                 done |= {write.key: not_sent(write, error) for write in job}
-        return [done[write.key] for write in writes]
+        return done
 
     async def _job(self, writes: list[RecordWrite]) -> dict[str, WriteResult]:
+        """What became of the rows. Raises _NotDone, and other CRMErrors where nothing was written either, but for OutcomeUnknown."""
         header, file = _file(writes)
-        path = await self._uploaded(writes[0].action, file)
+        try:
+            path = await self._uploaded(writes[0].action, file)
+        except RequestRejected as error:
+            raise _NotDone from error
         try:
             await self._client.send("PATCH", path, json={"state": "UploadComplete"}, effect="repeatable")
-        except RequestRejected:
+        except RequestRejected as error:
             # An earlier try closed it, and its answer was lost; else it is still open, and that is the fault.
-            if read_json(await self._client.send("GET", path))["state"] == "Open":
-                raise
+            if await self._state(path) == "Open":
+                raise _NotDone from error
         try:
             info = await self._ended(path)
-            done = await self._results(path, writes, header, str(info.get("errorMessage") or "the job ended before this row"))
-        except OutcomeUnknown:
-            raise
+            problem = str(info.get("errorMessage") or "the job ended before this row")
+            if info["state"] == "Failed" and not int(info.get("numberRecordsProcessed") or 0) and problem.startswith(_REFUSED):
+                raise _NotDone(problem)
+            done = await self._results(path, writes, header, problem)
         except CRMError as error:
             raise OutcomeUnknown(error.connection, error.problem, error.remedy) from error
         with contextlib.suppress(CRMError):
             await self._client.send("DELETE", path)
         return done
+
+    async def _state(self, path: str) -> str:
+        try:
+            return read_json(await self._client.send("GET", path))["state"]
+        except CRMError as error:
+            raise OutcomeUnknown(error.connection, error.problem, error.remedy) from error
 
     async def _uploaded(self, action: str, file: bytes) -> str:
         """The path of a job that has the rows. One whose upload failed in between is left behind, without effect."""
@@ -105,7 +129,7 @@ class Ingest:
                     raise
         raise AssertionError("unreachable")
 
-    async def _ended(self, path: str) -> dict[str, object]:
+    async def _ended(self, path: str) -> dict[str, Any]:
         pause, until = self._poll_seconds, time.monotonic() + PATIENCE_SECONDS
         while (info := read_json(await self._client.send("GET", path)))["state"] not in _ENDED:
             if time.monotonic() > until:

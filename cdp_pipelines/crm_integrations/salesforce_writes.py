@@ -28,6 +28,9 @@ WRITE_SECONDS = 610.0
 BULK_FROM = 20_000
 # What an update says when its record is gone, or something that it refers to.
 _MAYBE_GONE = {"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "CANNOT_UPDATE_CONVERTED_LEAD", "MALFORMED_ID"}
+# A call is refused as a whole for what one of its rows has.
+_DIVISIBLE = frozenset({"INVALID_FIELD", "JSON_PARSER_ERROR", "MALFORMED_ID", "MISSING_ARGUMENT", "INVALID_ID_FIELD"})
+_UNFIT = frozenset({"INVALID_FIELD"})
 _ALREADY_GONE = {"ENTITY_IS_DELETED"}
 _UNKNOWN_FIELD = re.compile(r"No such column '([^']+)'")
 
@@ -59,7 +62,7 @@ class SalesforceWriter:
         async def send(batch: list[RecordWrite]) -> Sequence[WriteResult]:
             return await self._where_gone(object, batch, await self._send(object, batch))
 
-        limits = Limits(WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, PASSING, frozenset({"INVALID_FIELD"}))
+        limits = Limits(WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, PASSING, _DIVISIBLE, _UNFIT)
         rest = [write for write in made if write.key not in done]
         for result in await write_in_batches(rest, send, limits, same=lambda w: w.id and same(w.id), on_result=on_result):
             done[result.key] = result
@@ -76,21 +79,23 @@ class SalesforceWriter:
             return [_deleted(write, row) for write, row in zip(batch, self._rows(answer, batch), strict=True)]
 
         gone = [RecordWrite(i, object, "update", i, {}) for i in dict.fromkeys(ids)]
-        limits = Limits(WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, PASSING)
+        limits = Limits(WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, PASSING, _DIVISIBLE)
         results = await write_in_batches(gone, send, limits, same=lambda write: same(write.key), on_result=on_result)
         by_id = {result.key: result for result in results}
         return [by_id[i] for i in ids]
 
     async def _in_bulk(self, object: str, writes: list[RecordWrite], on_result: OnResult | None) -> dict[str, WriteResult]:
-        """What became of those that a job can take, but for rows that another try may still write."""
+        """What became of those that a job can take, but for rows that another try, or another way, may still write."""
         # Within a job no order is promised, so that a second write of a record cannot be in it; nor does it know of duplicate headers.
         first = {same(write.id) if write.id else write.key: write for write in reversed(writes)}
         large = [write for write in writes if first.get(same(write.id) if write.id else write.key) is write and fits_a_file(write)]
         if len(large) < self._bulk_from or self._allow_duplicates:
             return {}
         done: dict[str, WriteResult] = {}
-        results = await self._where_gone(object, large, await Ingest(self._client, object).write(large))
-        for write, result in zip(large, results, strict=True):
+        found = await Ingest(self._client, object).write(large)
+        told = [write for write in large if write.key in found]
+        results = await self._where_gone(object, told, [found[write.key] for write in told])
+        for write, result in zip(told, results, strict=True):
             if result.code not in PASSING:
                 done[write.key] = tidy(result, write)
                 if on_result:

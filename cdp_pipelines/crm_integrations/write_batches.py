@@ -9,7 +9,7 @@ import asyncio
 import random
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cdp_pipelines.crm_integrations.base_crm import (
@@ -20,7 +20,7 @@ from cdp_pipelines.crm_integrations.base_crm import (
     QuotaExhausted,
     RequestRejected,
 )
-from cdp_pipelines.crm_integrations.writes import OnResult, RecordWrite, WriteResult
+from cdp_pipelines.crm_integrations.writes import OnResult, RecordWrite, Value, WriteResult
 
 Send = Callable[[list[RecordWrite]], Awaitable[Sequence[WriteResult]]]
 """Writes one batch. The results are in its order; raises a CRMError for what concerns the batch as a whole."""
@@ -35,13 +35,15 @@ _EMAIL = re.compile(r"[^\s\"'@]+@[^\s\"'@]+")
 class Limits:
     """What one call takes: so many records and bytes, as `weigh` counts a record's; `at_once` calls are under way at a time.
 
-    Rows with a code in `passing` are sent again, up to `tries` times in all. A field with a code in `unfit` is refused in every row alike.
+    Rows with a code in `passing` are sent again, up to `tries` times in all. A call that is refused with a code in `divisible` is so for some
+    of its rows; with another one it would be for any. A field with a code in `unfit` is refused in every row alike.
     """
 
     size: int
     at_once: int
     tries: int = 1
     passing: frozenset[str] = frozenset()
+    divisible: frozenset[str] = frozenset()
     unfit: frozenset[str] = frozenset()
     bytes: int | None = None
     weigh: Callable[[RecordWrite], int] = lambda write: 0
@@ -58,8 +60,10 @@ async def write_in_batches(
 ) -> list[WriteResult]:
     """The results of all writes, in their order. Writes for which `same` gives the same value go one after the other, in their order.
 
-    Raises ValueError when two writes have the same key, and no CRMError: see RecordWriter.
+    Raises ValueError when two writes have the same key or they are of different objects, and no CRMError: see RecordWriter.
     """
+    if len(objects := {write.object for write in writes}) > 1:
+        raise ValueError(f"The writes of one call are of several objects: {', '.join(sorted(objects))}.")
     if repeated := [key for key, count in Counter(write.key for write in writes).items() if count > 1]:
         raise ValueError(f"{len(repeated)} keys occur more than once among the writes of one call, such as {repeated[0]}.")
     writing = _Writing(send, limits, on_result)
@@ -77,6 +81,8 @@ class _Writing:
     stopped: CRMError | None = None
     unanswered: int = 0
     again: list[RecordWrite] = field(default_factory=list)
+    unfit: dict[str, str] = field(default_factory=dict)
+    wrong: dict[tuple[str, Value], str] = field(default_factory=dict)
 
     async def all_of(self, writes: list[RecordWrite]) -> None:
         for n in range(self.limits.tries):
@@ -104,6 +110,10 @@ class _Writing:
         if self.stopped:
             await self._tell(batch, [not_sent(write, self.stopped) for write in batch])
             return False
+        if self.unfit or self.wrong:
+            batch = await self._not_known_to_be_wrong(batch)
+        if not batch:
+            return False
         try:
             results = await self.send(batch)
         except RequestRejected as error:
@@ -130,14 +140,24 @@ class _Writing:
         await self._tell(batch, results)
         return False
 
+    async def _not_known_to_be_wrong(self, batch: list[RecordWrite]) -> list[RecordWrite]:
+        """The rows without a field or value that was refused before: thousands with the same one need not be looked for one by one."""
+        faults = [{n: code for n, v in w.fields.items() if (code := self.unfit.get(n) or self.wrong.get((n, v)))} for w in batch]
+        bad = [(write, found) for write, found in zip(batch, faults, strict=True) if found]
+        await self._tell([write for write, _ in bad], [_with_faults(write, found) for write, found in bad])
+        return [write for write, found in zip(batch, faults, strict=True) if not found]
+
     async def _refused(self, batch: list[RecordWrite], error: RequestRejected, last: bool) -> None:
         """Find out which rows of a refused batch are at fault, and write the others."""
-        unfit = {name for name, code in error.faults.items() if code in self.limits.unfit}
-        wrong = [bool(write.fields.keys() & (unfit or error.faults.keys())) for write in batch]
+        unfit = {name: code for name, code in error.faults.items() if code in self.limits.unfit}
+        self.unfit |= unfit
+        wrong = [bool(write.fields.keys() & (unfit or error.faults).keys()) for write in batch]
         bad = [write for write, is_wrong in zip(batch, wrong, strict=True) if is_wrong]
         good = [write for write, is_wrong in zip(batch, wrong, strict=True) if not is_wrong and bad]
-        if len(batch) == 1:
-            await self._tell(batch, [refused(batch[0], error)])
+        if len(batch) == 1 or error.code not in self.limits.divisible:
+            if len(batch) == 1:
+                self.wrong |= {(n, batch[0].fields[n]): code for n, code in error.faults.items() if code and n in batch[0].fields}
+            await self._tell(batch, [refused(write, error) for write in batch])
         elif (unfit and bad) or len(bad) == 1:
             await self._tell(bad, [refused(write, error) for write in bad])
             if good:
@@ -175,10 +195,14 @@ def not_sent(write: RecordWrite, error: CRMError) -> WriteResult:
 
 def refused(write: RecordWrite, error: RequestRejected) -> WriteResult:
     """The CRM refused the call for this write."""
-    faults = {name: code for name, code in error.faults.items() if name in write.fields}
-    code = next(iter(faults.values()), "") or error.code
-    reason = ", ".join(f"{name}: {code}" for name, code in faults.items()) or error.problem
-    return WriteResult(write.key, "rejected", write.id, code, reason)
+    if faults := {name: code for name, code in error.faults.items() if code and name in write.fields}:
+        return _with_faults(write, faults)
+    return WriteResult(write.key, "rejected", write.id, error.code, error.problem)
+
+
+def _with_faults(write: RecordWrite, faults: Mapping[str, str]) -> WriteResult:
+    reason = ", ".join(f"{name}: {code}" for name, code in faults.items())
+    return WriteResult(write.key, "rejected", write.id, next(iter(faults.values())), reason)
 
 
 def tidy(result: WriteResult, write: RecordWrite) -> WriteResult:

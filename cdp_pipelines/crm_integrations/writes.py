@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
+from math import isfinite
 from typing import Final, Literal, Protocol
 
 
@@ -44,6 +45,8 @@ class RecordWrite:
         for name, value in self.fields.items():
             if isinstance(value, datetime) and value.tzinfo is None:
                 raise ValueError(f"The write {self.key} has a time without a zone in {name}; give an aware datetime.")
+            if isinstance(value, float) and not isfinite(value):
+                raise ValueError(f"The write {self.key} has no number in {name}, which no CRM takes; give CLEAR for none.")
 
 
 CONNECTION_CODES = ("AUTHENTICATION", "PERMISSION", "QUOTA", "UNREACHABLE")
