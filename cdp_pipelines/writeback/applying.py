@@ -26,6 +26,7 @@ ROUNDS = 5
 SETTLE_SECONDS = 2.0
 """A call whose answer never came may still be at work in the CRM; a look-up before this has passed since it began proves nothing."""
 PAUSE_SECONDS = 0.5
+Live = tuple[str, LiveRecord] | Result
 EXISTS, MOVED, IGNORED = "EXISTS", "MOVED", "IGNORED"
 
 
@@ -93,20 +94,20 @@ class Applying:
                 results.append(result or Result(one.key, "pending", reason="its answer never came, and the CRM does not have it"))
             self._outbox.record(self._run, results, restore=self._restore)
 
-    async def _live(self, session: Session, chunk: Sequence[Outgoing]) -> dict[str, tuple[str, LiveRecord]]:
-        """The records as they are now, with the object they are in, by the entries' keys."""
+    async def _live(self, session: Session, chunk: Sequence[Outgoing]) -> dict[str, Live]:
+        """The records as they are now, with the object they are in, by the entries' keys; or how an entry ends that has none to go to."""
         objects = await session.objects()
-        found: dict[str, tuple[str, LiveRecord]] = {}
+        found: dict[str, Live] = {}
         made = [one for one in chunk if one.entry.action == "create"]
         if made:
             places = await locate(
                 session, [Sought(email=one.entry.email) for one in made], {c.field for one in made for c in one.entry.changes}
             )
-            found |= {
-                one.key: (place.object.object, place.record)
-                for one, place in zip(made, places, strict=True)
-                if place.object and place.record
-            }
+            for one, place in zip(made, places, strict=True):
+                if place.object and place.record:
+                    found[one.key] = place.object.object, place.record
+                elif place.code:
+                    found[one.key] = Result(one.key, "conflict", code=EXISTS, reason=place.reason)
         known = [one for one in chunk if one.entry.action != "create"]
         for name in dict.fromkeys(one.entry.object for one in known):
             these = [one for one in known if one.entry.object == name]
@@ -115,9 +116,11 @@ class Applying:
             found |= {one.key: (name, records[one.id]) for one in these if one.id in records}
         return found
 
-    async def _judge(self, session: Session, one: Outgoing, hit: tuple[str, LiveRecord] | None, *, sent: bool = False) -> Result | None:
+    async def _judge(self, session: Session, one: Outgoing, hit: Live | None, *, sent: bool = False) -> Result | None:
         """How an entry has ended, seen from the record; None when it is to be sent."""
         action = one.entry.action
+        if isinstance(hit, Result):
+            return hit
         if hit is None or hit[1].state == "deleted":
             if action == "create":
                 return None

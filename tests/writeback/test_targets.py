@@ -177,3 +177,14 @@ def test_what_hubspot_takes_without_a_word_and_does_not_do_is_said_and_not_taken
     assert {one["id"] for one in service.rejects(world.settings)} == set(records)
     with Outbox(world.settings) as outbox:
         assert [row["field"] for row in outbox.base_rows()] == ["title"]
+
+
+def test_an_address_that_several_got_since_the_plan_is_not_given_to_another_one(world: World) -> None:
+    email = unique()
+    world.publish({"customer_key": "k1", "email": email, "last_name": "Lee"})
+    world.rules({"email": "source_wins", "last_name": "source_wins"}, kinds=["salesforce"], create=True)
+    _, path = world.plan()
+    records = [world.make("salesforce", email=email, last_name="Ray") for _ in range(2)]
+    report = world.apply(path)
+    assert [(one["state"], one["code"]) for one in report.left] == [("conflict", "EXISTS")]
+    assert sorted(world.ids("salesforce", email)) == sorted(records)
