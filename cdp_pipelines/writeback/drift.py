@@ -9,6 +9,7 @@ from cdp_pipelines import query
 from cdp_pipelines.config import Settings
 from cdp_pipelines.mapping import load
 from cdp_pipelines.writeback.fields import ENTITY
+from cdp_pipelines.writeback.locating import PARENTS
 from cdp_pipelines.writeback.outbox import Outbox
 from cdp_pipelines.writeback.values import same
 
@@ -45,7 +46,8 @@ def drift(settings: Settings) -> list[Drift]:
         if row is None or row["synced_at"] <= datetime.fromisoformat(b["written_at"]):
             continue
         gone = bool(row["is_deleted"])
-        theirs = None if row[b["field"]] is None else str(row[b["field"]])
+        column = "company_id" if b["to_field"] in PARENTS.values() else b["field"]  # a link is compared by its id
+        theirs = None if row[column] is None else str(row[column])
         if gone or not same(fields[b["field"]], b["value"], theirs):
             found.append(Drift(b["connection"], b["id"], b["field"], b["value"], theirs, b["run"], b["written_at"], gone))
     return found

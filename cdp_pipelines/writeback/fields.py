@@ -16,6 +16,14 @@ _WHOLE = ("integer", "int", "long")
 
 
 @dataclass(frozen=True)
+class Via:
+    """Another object of the CRM and the field of it that ours is."""
+
+    object: str
+    field: str
+
+
+@dataclass(frozen=True)
 class FieldTarget:
     """One of our fields in one object of a CRM: the CRM's field, or why there is none to write to."""
 
@@ -25,6 +33,8 @@ class FieldTarget:
     problem: str | None = None
     whole: bool = False
     """Whether the CRM's field holds whole numbers only."""
+    via: Via | None = None
+    """The record whose id the field holds, where ours is a value of that record: a Salesforce contact's company is its account."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +60,39 @@ async def objects_of(client: BaseCRM) -> dict[str, ObjectTarget]:
     kind: Kind = client.connection.kind
     found = {}
     for _, _, _, feed in (f for f in load().feeds(ENTITY) if f[0] == kind):
-        object_name = next(t.object for t in registry.TABLES[kind] if t.name == feed.table)
+        object_name = _object(kind, feed.table)
         there = {info.name: info for info in await client.describe_fields(object_name)}
-        found[object_name] = ObjectTarget(object_name, _record_type(feed), _targets(object_name, feed, there))
+        found[object_name] = ObjectTarget(object_name, _record_type(feed), _targets(kind, object_name, feed, there))
     return found
+
+
+def _object(kind: Kind, table: str) -> str:
+    """The vendor's name of what a raw table holds."""
+    return next(t.object for t in registry.TABLES[kind] if t.name == table)
 
 
 def _record_type(feed: Feed) -> str:
     return feed.fields["record_type"].constant or "contact"
 
 
-def _targets(object_name: str, feed: Feed, there: Mapping[str, FieldInfo]) -> dict[str, FieldTarget]:
+def _targets(kind: Kind, object_name: str, feed: Feed, there: Mapping[str, FieldInfo]) -> dict[str, FieldTarget]:
     fields = load().entities[ENTITY].fields
-    return {name: _target(name, fields[name], object_name, feed, there) for name in feed.fields}
+    return {
+        name: _linked(kind, name, fields[name], feed, there) or _target(name, fields[name], object_name, feed, there)
+        for name in feed.fields
+    }
+
+
+def _linked(kind: Kind, name: str, field: StandardField, feed: Feed, there: Mapping[str, FieldInfo]) -> FieldTarget | None:
+    """Where ours is a field of a looked-up record that one field of the object names by its id."""
+    lookup_name, dot, value = (feed.fields[name].field or "").partition(".")
+    lookup = feed.lookups.get(lookup_name)
+    if not dot or lookup is None or len(lookup.match) != 1:
+        return None
+    ((key, link),) = lookup.match.items()
+    if key != "Id" or link not in there or there[link].read_only:
+        return None
+    return FieldTarget(name, field, link, via=Via(_object(kind, lookup.table), value))
 
 
 def _target(name: str, field: StandardField, object_name: str, feed: Feed, there: Mapping[str, FieldInfo]) -> FieldTarget:

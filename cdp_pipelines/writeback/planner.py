@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from cdp_pipelines.crm_integrations.writes import LiveRecord
 from cdp_pipelines.writeback.deciding import Known, Side, decide
-from cdp_pipelines.writeback.fields import ObjectTarget
+from cdp_pipelines.writeback.fields import FieldTarget, ObjectTarget, Via
 from cdp_pipelines.writeback.locating import PARENTS, Located, Sought, locate
 from cdp_pipelines.writeback.plan import Change, Entry, Kept, key_of
 from cdp_pipelines.writeback.rules import FieldRule, Target
 from cdp_pipelines.writeback.sessions import Session
+from cdp_pipelines.writeback.values import blank
 from cdp_pipelines.writeback.wanted import Wanted
 
+Links = dict[tuple[Via, str], list[str]]
 Base = Mapping[tuple[str, str], Mapping[str, Known]]
 TWICE = "DUPLICATE"
 
@@ -52,7 +55,7 @@ async def plan_connection(session: Session, rows: Sequence[Wanted], asked: Asked
     allowed = [row for row in rows if not row.suppressed]
     objects = await session.objects()
     located = await locate(session, [Sought(row.id, row.record_type, row.email) for row in allowed], asked.target.fields)
-    made = _Entries(session, found, objects, asked)
+    made = _Entries(session, found, objects, asked, await _links(session, objects, allowed))
     for row in rows:
         if row.suppressed:
             made.refused(row, "SUPPRESSED", "writeback.yml says that this person is not written to")
@@ -62,10 +65,22 @@ async def plan_connection(session: Session, rows: Sequence[Wanted], asked: Asked
     return found
 
 
+async def _links(session: Session, objects: Mapping[str, ObjectTarget], rows: Sequence[Wanted]) -> Links:
+    """The ids of the records that have a value of ours, where a field of the CRM holds another record's id."""
+    found: Links = {}
+    for to in {to for target in objects.values() for to in target.fields.values() if to.via}:
+        values = list(dict.fromkeys(str(v).strip() for row in rows if not blank(v := row.values.get(to.ours))))
+        if values and to.via:
+            for value, records in (await session.writer.find(to.via.object, to.via.field, values, ["Id"])).items():
+                found[to.via, value.strip().casefold()] = [record.id for record in records]
+    return found
+
+
 class _Entries:
     """Collects the entries of one connection; no record and no e-mail address twice."""
 
-    def __init__(self, session: Session, found: Found, objects: Mapping[str, ObjectTarget], asked: Asked):
+    def __init__(self, session: Session, found: Found, objects: Mapping[str, ObjectTarget], asked: Asked, links: Links):
+        self._links = links
         self._session, self._found, self._objects, self._asked = session, found, objects, asked
         self._by_key: dict[str, Entry] = {}
         self._seen: dict[str, tuple[Change, ...]] = {}
@@ -125,8 +140,11 @@ class _Entries:
             if name not in row.values:
                 continue
             to = target.fields[name]
-            side = Side(record.values.get(to.to or ""), written.get(name), Known(row.read[name]) if name in row.read else None)
-            decided = decide(to, rule, row.values[name], side, newer=newer, overwrite=over)
+            # What was read is the other record's name, and its id is what is compared.
+            read = Known(row.read[name]) if name in row.read and not to.via else None
+            side = Side(record.values.get(to.to or ""), written.get(name), read)
+            value = self._linked(to, row.values[name])
+            decided = value if isinstance(value, Kept) else decide(to, rule, value, side, newer=newer, overwrite=over)
             if isinstance(decided, Change):
                 changes.append(decided)
             elif decided is not None:
@@ -163,13 +181,24 @@ class _Entries:
         changes, kept = [], []
         for name in self._asked.target.fields:
             if (value := row.values.get(name)) is not None:
-                decided = decide(target.fields[name], rule, value, Side(None))
+                value = self._linked(target.fields[name], value)
+                decided = value if isinstance(value, Kept) else decide(target.fields[name], rule, value, Side(None))
                 if isinstance(decided, Change):
                     changes.append(decided)
                 elif decided is not None:
                     kept.append(decided)
                     self._note(decided)
         return tuple(changes), kept
+
+    def _linked(self, to: FieldTarget, value: Any) -> Any:
+        """A value of ours, or the id of the one record that has it; kept where there is none, or several."""
+        if to.via is None or blank(value):
+            return value
+        ids = self._links.get((to.via, str(value).strip().casefold()), [])
+        if len(ids) == 1:
+            return ids[0]
+        said = f"this CRM has {len(ids) or 'no'} {to.via.object} records with this {to.via.field}, and {to.to} takes the id of one"
+        return Kept(to.ours, to.to, None, str(value), said)
 
     def _named(self, row: Wanted) -> str:
         """The object that a new record is made in, or that a known one is in."""

@@ -183,3 +183,26 @@ def test_a_value_that_its_field_cannot_hold_is_said_and_the_others_are_written(w
     assert results["marketo"].written == ["title"]
     assert results["marketo"].kept == {"lead_score": "leadScore holds whole numbers only"}
     assert results["salesforce"].written == ["lead_score", "title"]
+
+
+def test_a_salesforce_contacts_company_is_the_one_account_with_its_name(world: World) -> None:
+    world.kinds = ["salesforce"]
+    account = world.make("salesforce", "Account", Name="Example & Sons")
+    for _ in range(2):
+        world.make("salesforce", "Account", Name="Twins Ltd")
+    email = unique()
+    made = create(world, email=email, last_name="Lee", company="example & SONS ")["salesforce"]
+    assert (made.outcome, made.written) == ("created", ["email", "last_name", "company"])
+
+    def linked() -> str | None:
+        return world.sandbox.call("salesforce", f"/services/data/v62.0/sobjects/Contact/{made.id}").json()["AccountId"]
+
+    assert linked() == account
+    assert create(world, email=email, last_name="Lee", company="Example & Sons")["salesforce"].outcome == "unchanged"
+    for company, says in (("Twins Ltd", "2 Account records"), ("Nowhere Inc", "no Account records")):
+        result = update(world, email, {"company": company})["salesforce"]
+        assert result.outcome == "unchanged"
+        assert says in result.kept["company"]
+    assert linked() == account
+    world.undo(made.run)
+    assert world.ids("salesforce", email) == []

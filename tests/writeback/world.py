@@ -70,7 +70,9 @@ class World:
         values = {VENDOR[kind].get(name, name): value for name, value in ours.items()}
         if kind == "salesforce":
             name = object_name or "Contact"
-            given = {"LastName": "Made", **({"Company": "Acme"} if name == "Lead" else {}), **values}
+            given = {} if name == "Account" else {"LastName": "Made"}
+            given |= {"Company": "Acme"} if name == "Lead" else {}
+            given |= values
             answer = self.sandbox.call(kind, f"/services/data/v62.0/sobjects/{name}", method="POST", json=given)
             assert answer.status_code == 201, answer.text
             return answer.json()["id"]
