@@ -28,6 +28,12 @@ What = Literal["create", "update"]
 Outcome = Literal["created", "updated", "unchanged", "conflict", "rejected", "skipped", "pending"]
 
 
+# What a contact that was read from a CRM carries of that CRM, and another one has no use for.
+_OF_ITS_CRM = {
+    *NOT_WRITTEN, "customer_key", "owner_id", "company_id", "salesforce_id", "converted_contact_id", "is_deleted", "merged_into", "synced_at",
+}  # fmt: skip
+
+
 class ContactError(ValueError):
     """A contact cannot be written as given; the text names the field and what to do."""
 
@@ -70,7 +76,7 @@ async def create_contact(settings: Settings, sessions: Mapping[str, Session], co
     Raises ContactError for a contact without an e-mail address, or with a field that cannot be written.
     """
     values = {f.name: getattr(contact, f.name) for f in fields(contact) if f.name != "extra"} | contact.extra
-    values = _checked({n: v for n, v in values.items() if v is not None and n not in (*NOT_WRITTEN, "customer_key")})
+    values = _checked({n: v for n, v in values.items() if v is not None and n not in _OF_ITS_CRM})
     if blank(values.get("email")):
         raise ContactError("A contact needs an e-mail address: by it the CRMs are asked whether they have it already.")
     email = str(values["email"]).strip().lower()

@@ -135,7 +135,8 @@ class _Entries:
         written = self._asked.base.get((target.object, record.id), {})
         newer = _newer(row.as_of, record.version)
         over = self._asked.overwrite is None or f"{self._session.name}:{record.id}" in self._asked.overwrite
-        changes, kept = [], []
+        changes: list[Change] = []
+        kept: list[Kept] = []
         for name, rule in self._asked.target.fields.items():
             if name not in row.values:
                 continue
@@ -145,12 +146,22 @@ class _Entries:
             side = Side(record.values.get(to.to or ""), written.get(name), read)
             value = self._linked(to, row.values[name])
             decided = value if isinstance(value, Kept) else decide(to, rule, value, side, newer=newer, overwrite=over)
-            if isinstance(decided, Change):
-                changes.append(decided)
-            elif decided is not None:
-                kept.append(decided)
-                self._note(decided)
+            self._sort(decided, changes, kept)
         return tuple(changes), kept
+
+    def _sort(self, decided: Change | Kept | None, changes: list[Change], kept: list[Kept]) -> None:
+        """To the changes or to what is kept; of two fields of ours that the CRM keeps in one, the first counts."""
+        if isinstance(decided, Change):
+            before = next((c for c in changes if c.to == decided.to), None)
+            if before is None:
+                changes.append(decided)
+            elif before.new != decided.new:
+                why = f"the CRM keeps it in the same field as {before.field}, which comes first"
+                kept.append(Kept(decided.field, decided.to, decided.old, decided.new, why))
+        elif decided is not None:
+            kept.append(decided)
+            if decided.how == "nowhere":
+                self._found.nowhere[decided.field] = decided.why
 
     def _again(self, row: Wanted, id_: str, key: str, target: ObjectTarget, changes: tuple[Change, ...]) -> None:
         """The same record once more: nothing to say when both rows want the same of it."""
@@ -178,16 +189,13 @@ class _Entries:
 
     def _all_of(self, row: Wanted, target: ObjectTarget) -> tuple[tuple[Change, ...], list[Kept]]:
         rule = FieldRule(policy="source_wins")
-        changes, kept = [], []
+        changes: list[Change] = []
+        kept: list[Kept] = []
         for name in self._asked.target.fields:
             if (value := row.values.get(name)) is not None:
                 value = self._linked(target.fields[name], value)
                 decided = value if isinstance(value, Kept) else decide(target.fields[name], rule, value, Side(None))
-                if isinstance(decided, Change):
-                    changes.append(decided)
-                elif decided is not None:
-                    kept.append(decided)
-                    self._note(decided)
+                self._sort(decided, changes, kept)
         return tuple(changes), kept
 
     def _linked(self, to: FieldTarget, value: Any) -> Any:
@@ -204,10 +212,6 @@ class _Entries:
         """The object that a new record is made in, or that a known one is in."""
         wanted = row.record_type if row.id else self._asked.target.create_as
         return next((name for name, target in self._objects.items() if target.record_type == wanted), next(iter(self._objects)))
-
-    def _note(self, kept: Kept) -> None:
-        if kept.how == "nowhere":
-            self._found.nowhere[kept.field] = kept.why
 
     def _put(self, entry: Entry) -> None:
         self._by_key.setdefault(entry.key, entry)

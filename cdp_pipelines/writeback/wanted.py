@@ -68,8 +68,9 @@ def _sql(flow: Flow, target: Target, connection: str) -> tuple[str, list[Any]]:
     as_of = f'"{flow.newest_by}"' if flow.newest_by else "null"
     rows = f"select *, {suppressed} as __suppressed, {as_of} as __as_of from {flow.source} where {flow.where or 'true'}"
     records = (
-        "select c.*, l.customer_key from contacts c join customer_contacts l using (connection, customer_id) "
-        "where c.connection = ? and not c.is_deleted and c.merged_into is null and c.converted_contact_id is null"
+        "select c.*, l.customer_key, min(l.customer_key) over mailbox = max(l.customer_key) over mailbox as __one_person from contacts c join customer_contacts l using (connection, customer_id) "
+        "where c.connection = ? and not c.is_deleted and c.merged_into is null and c.converted_contact_id is null "
+        "window mailbox as (partition by lower(c.email))"
     )
     match flow.key:
         case "customer_key":
@@ -77,7 +78,7 @@ def _sql(flow: Flow, target: Target, connection: str) -> tuple[str, list[Any]]:
         case "customer_id":
             on, key, email = "c.connection = r.connection and c.customer_id = r.customer_id", "c.customer_key", _email(target)
         case "email":
-            on, key, email = "lower(c.email) = lower(trim(r.email))", "c.customer_key", "r.email"
+            on, key, email = "lower(c.email) = lower(trim(r.email)) and c.__one_person", "c.customer_key", "r.email"
     own = " where r.connection = ?" if flow.key == "customer_id" else ""
     id_ = "coalesce(c.customer_id, r.customer_id)" if flow.key == "customer_id" else "c.customer_id"
     sql = (

@@ -206,3 +206,28 @@ def test_a_salesforce_contacts_company_is_the_one_account_with_its_name(world: W
     assert linked() == account
     world.undo(made.run)
     assert world.ids("salesforce", email) == []
+
+
+def test_a_contact_that_was_read_from_one_crm_can_be_made_in_the_others(world: World) -> None:
+    world.kinds = ["hubspot", "marketo"]
+    email = unique()
+    row = {
+        "customer_id": "003A",
+        "connection": "salesforce",
+        "email": email,
+        "last_name": "Lee",
+        "city": "Rome",
+        "owner_id": "005A",
+        "is_deleted": False,
+    }
+    results = create(world, **vars(CRMContact.from_row(row)))
+    assert outcomes(results) == {"hubspot": "created", "marketo": "created"}
+    assert results["hubspot"].written == ["email", "last_name", "city"]
+
+
+def test_of_two_fields_that_a_crm_keeps_in_one_the_first_counts(world: World) -> None:
+    world.kinds = ["hubspot"]
+    email = unique()
+    create(world, email=email, last_name="Lee")
+    result = update(world, email, {"lifecycle_stage": "customer", "source": "opportunity"})["hubspot"]
+    assert (result.outcome, result.written, list(result.kept)) == ("updated", ["lifecycle_stage"], ["source"])

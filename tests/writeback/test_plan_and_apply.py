@@ -282,3 +282,21 @@ def test_newest_is_ours_only_when_the_row_is_newer_than_the_record(world: World)
     world.rules({"title": "newest"}, kinds=["hubspot"], newest_by="last_updated")
     assert world.write().outcomes == {"hubspot": {"updated": 1}}
     assert (world.see("hubspot", old)["title"], world.see("hubspot", new)["title"]) == ("Theirs", "Ours")
+
+
+def test_rows_by_address_go_to_the_person_who_has_it_and_to_nobody_where_several_do(world: World) -> None:
+    one, shared = unique(), unique("info")
+    first = world.make("hubspot", email=one, last_name="Lee")
+    lead, other = (world.make("marketo", email=shared, last_name=name) for name in ("Ann", "Bob"))
+    people = [
+        {"customer_key": "k1", "email": one.upper(), "title": "New", "records": {"hubspot": first}, "read": {"email": one}},
+        {"customer_key": "k2", "email": shared, "title": "New", "records": {"marketo": lead}, "read": {"email": shared}},
+        {"customer_key": "k3", "email": shared, "title": "New", "records": {"marketo": other}, "read": {"email": shared}},
+    ]
+    world.publish(*people)
+    world.rules({"title": "source_wins"}, kinds=["hubspot", "marketo"], key="email")
+    plan, _ = world.plan()
+    assert {(e.connection, e.action, e.id, e.code) for e in plan.entries} == {
+        ("hubspot", "update", first, ""),
+        ("marketo", "refused", None, "SEVERAL"),
+    }
