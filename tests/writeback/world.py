@@ -152,6 +152,7 @@ class World:
         fields = load().entities["contacts"].fields
         names = list(dict.fromkeys(name for p in people for name in p if name not in ("records", "read")))
         with duckdb.connect(str(path)) as db:
+            db.begin()  # each insert would wait for the disk
             db.execute(f"create table contacts ({', '.join(f'{n} {_TYPES.get(f.type, f.type)}' for n, f in fields.items())})")
             db.execute("create table customer_contacts (connection text, customer_id text, customer_key text)")
             columns = ", ".join(f"{n} {_TYPES.get(fields[n].type, fields[n].type) if n in fields else 'text'}" for n in names)
@@ -165,6 +166,7 @@ class World:
                     row |= p["read"] if "read" in p else read(one) if read else self._read(kind, one, type_)
                     db.execute(f"insert into contacts ({', '.join(row)}) values ({', '.join('?' * len(row))})", list(row.values()))
                     db.execute("insert into customer_contacts values (?, ?, ?)", [kind, one, p["customer_key"]])
+            db.commit()
 
     def _read(self, kind: str, record: str, record_type: str) -> dict[str, Any]:
         seen = self.see(kind, record, "Lead" if record_type == "lead" else "Contact")
