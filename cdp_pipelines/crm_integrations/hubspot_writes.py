@@ -133,8 +133,9 @@ class HubSpotWriter:
     async def _read_back(self, object: str, batch: list[RecordWrite], results: list[WriteResult]) -> list[WriteResult]:
         """The results, with what HubSpot took without error and left as it was: one more call, when such a property was set."""
         names = [name for name in _READ_BACK if any(name in write.fields for write in batch)]
-        written = {r.key: r.id for r in results if r.outcome in ("created", "updated") and r.id}
-        if not names or not written:
+        done = [(w, r) for w, r in zip(batch, results, strict=True) if r.outcome in ("created", "updated") and r.id]
+        written = {r.key: r.id for w, r in done if r.id and w.fields.keys() & set(names)}
+        if not written:
             return results
         try:
             live = await self._records.read(object, written.values(), names)

@@ -49,10 +49,10 @@ class _NotDone(Exception):
 
 
 class Ingest:
-    """Writes records of one object."""
+    """Writes records of one object; with `erase` the updates are of records to be deleted for good, past the recycle bin."""
 
-    def __init__(self, client: Salesforce, object_name: str):
-        self._client, self._object, self._poll_seconds = client, object_name, client.bulk_poll_seconds
+    def __init__(self, client: Salesforce, object_name: str, *, erase: bool = False):
+        self._client, self._object, self._erase, self._poll_seconds = client, object_name, erase, client.bulk_poll_seconds
 
     async def write(self, writes: Sequence[RecordWrite]) -> dict[str, WriteResult]:
         """The results by key, once all jobs are done. Raises no CRMError.
@@ -111,7 +111,7 @@ class Ingest:
         for last in (False,) * (_TRIES - 1) + (True,):
             wish = {
                 "object": self._object,
-                "operation": "insert" if action == "create" else "update",
+                "operation": "hardDelete" if self._erase else "insert" if action == "create" else "update",
                 "contentType": "CSV",
                 "lineEnding": "LF",
             }
@@ -151,23 +151,23 @@ class Ingest:
                 if not waiting[key]:
                     continue
                 write = waiting[key].popleft()
-                done[write.key] = _outcome(name, write, row, problem)
+                done[write.key] = self._outcome(name, write, row, problem)
         lost = OutcomeUnknown(self._client.connection.name, "Salesforce's lists of a bulk job do not have this row.")
         return {write.key: done.get(write.key) or unknown(write, lost) for write in writes}
+
+    def _outcome(self, name: str, write: RecordWrite, row: dict[str, str], problem: str) -> WriteResult:
+        if name == "successfulResults":
+            done = "deleted" if self._erase else "created" if write.action == "create" else "updated"
+            return WriteResult(write.key, done, row.get("sf__Id") or write.id)
+        if name == "unprocessedrecords":
+            return WriteResult(write.key, "rejected", write.id, "UNPROCESSED", problem, retryable=True)
+        code, _, message = (row.get("sf__Error") or "UNKNOWN:").partition(":")
+        return rejected(write, code, message.removesuffix(" --").removesuffix(":"))
 
     async def _list(self, path: str) -> Iterator[dict[str, str]]:
         response: httpx2.Response = await self._client.send("GET", path, headers={"Accept": "text/csv"})
         # Always UTF-8, whatever the header says (simple-salesforce#687).
         return iter(csv.DictReader(io.StringIO(response.content.decode("utf-8-sig"), newline="")))
-
-
-def _outcome(name: str, write: RecordWrite, row: dict[str, str], problem: str) -> WriteResult:
-    if name == "successfulResults":
-        return WriteResult(write.key, "created" if write.action == "create" else "updated", row.get("sf__Id") or write.id)
-    if name == "unprocessedrecords":
-        return WriteResult(write.key, "rejected", write.id, "UNPROCESSED", problem, retryable=True)
-    code, _, message = (row.get("sf__Error") or "UNKNOWN:").partition(":")
-    return rejected(write, code, message.removesuffix(" --").removesuffix(":"))
 
 
 def _jobs(writes: Iterable[RecordWrite]) -> Iterator[list[RecordWrite]]:

@@ -6,9 +6,11 @@ Ids are the same in their forms of 15 and 18 characters; the answer has the id t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -22,7 +24,8 @@ READ_AT_ONCE, CALLS_AT_ONCE = 2_000, 4
 # A URI and its headers may have 16,384 bytes.
 LONGEST_QUERY = 14_000
 _ID = re.compile(r"[a-zA-Z0-9]{15}([a-zA-Z0-9]{3})?")
-_UNQUOTED = {"boolean", "int", "long", "double", "currency", "percent", "date", "datetime"}
+_NUMBERS = {"int", "long", "double", "currency", "percent"}
+_UNQUOTED = _NUMBERS | {"boolean", "date", "datetime"}
 _STATE_FIELDS = ("SystemModstamp", "IsDeleted", "MasterRecordId", "IsConverted", "ConvertedContactId")
 # A merged record's survivor may have been merged in turn.
 _MOST_MERGES = 10
@@ -57,14 +60,14 @@ class LiveRecords:
     async def find(self, object_name: str, by_field: str, values: Iterable[str], fields: Sequence[str]) -> dict[str, list[LiveRecord]]:
         """See RecordWriter. Salesforce compares text without regard to case; blank values are not asked for."""
         types = {field["name"]: field["type"] for field in (await self._client.describe(object_name))["fields"]}
-        asked = [value for value in dict.fromkeys(values) if value.strip()]
-        literal = str.strip if types.get(by_field) in _UNQUOTED else _literal
+        kind = types.get(by_field, "string")
+        asked = {value: _folded(value, kind) for value in values if value.strip()}
+        literal = str.strip if kind in _UNQUOTED else _literal
         wanted = await self._with_state(object_name, [*fields, by_field])
-        folded = {value.strip().lower(): value for value in asked}
         found: dict[str, list[LiveRecord]] = {}
-        for row in await self._select(object_name, wanted, by_field, map(literal, folded.values())):
-            found.setdefault((as_text(row[by_field]) or "").lower(), []).append(_live(row, fields))
-        return {value: found[value.strip().lower()] for value in asked if value.strip().lower() in found}
+        for row in await self._select(object_name, wanted, by_field, map(literal, dict.fromkeys(asked.values()))):
+            found.setdefault(_folded(as_text(row[by_field]) or "", kind), []).append(_live(row, fields))
+        return {value: found[folded] for value, folded in asked.items() if folded in found}
 
     async def _with_state(self, object_name: str, fields: Sequence[str]) -> list[str]:
         """The fields, and what tells of a record's life as far as the object has it."""
@@ -106,6 +109,13 @@ class LiveRecords:
 def same(record_id: str) -> str:
     """What the two forms of an id share."""
     return record_id[:15]
+
+
+def _folded(text: str, kind: str) -> str:
+    """What is equal to Salesforce is equal here: text in any case, and 12 and 12.0."""
+    with contextlib.suppress(InvalidOperation):
+        return f"{Decimal(text.strip()).normalize():f}" if kind in _NUMBERS else text.strip().lower()
+    return text.strip()
 
 
 def _literal(value: str) -> str:

@@ -71,18 +71,32 @@ class SalesforceWriter:
     async def delete(
         self, object: str, ids: Sequence[str], *, forget: bool = False, on_result: OnResult | None = None
     ) -> list[WriteResult]:
-        """See RecordWriter. A deleted record lies in the recycle bin for some days, with `forget` too: no REST call empties it."""
+        """See RecordWriter. A deleted record lies in the recycle bin for some days; `forget` deletes for good, by a bulk job that needs the
+        permission 'Bulk API Hard Delete'."""
+        gone = [RecordWrite(i, object, "update", i, {}) for i in dict.fromkeys(ids)]
+        if forget:
+            by_id = await self._erase(object, gone, on_result)
+            return [by_id[i] for i in ids]
 
         async def send(batch: list[RecordWrite]) -> Sequence[WriteResult]:
             params = {"ids": ",".join(write.key for write in batch), "allOrNone": "false"}
             answer = await self._client.send("DELETE", "composite/sobjects", params=params, effect="repeatable", timeout=WRITE_SECONDS)
             return [_deleted(write, row) for write, row in zip(batch, self._rows(answer, batch), strict=True)]
 
-        gone = [RecordWrite(i, object, "update", i, {}) for i in dict.fromkeys(ids)]
         limits = Limits(WRITTEN_AT_ONCE, CALLS_AT_ONCE, self._connection.max_attempts, PASSING, _DIVISIBLE)
         results = await write_in_batches(gone, send, limits, same=lambda write: same(write.key), on_result=on_result)
         by_id = {result.key: result for result in results}
         return [by_id[i] for i in ids]
+
+    async def _erase(self, object: str, gone: list[RecordWrite], on_result: OnResult | None) -> dict[str, WriteResult]:
+        found = await Ingest(self._client, object, erase=True).write(gone)
+        for write in gone:
+            if write.key not in found:
+                reason = "Salesforce refused to delete for good; give the API user the permission 'Bulk API Hard Delete'."
+                found[write.key] = WriteResult(write.key, "rejected", write.id, "HARD_DELETE_REFUSED", reason)
+            if on_result:
+                await on_result(found[write.key])
+        return found
 
     async def _in_bulk(self, object: str, writes: list[RecordWrite], on_result: OnResult | None) -> dict[str, WriteResult]:
         """What became of those that a job can take, but for rows that another try, or another way, may still write."""

@@ -118,6 +118,6 @@ class RecordWriter(Protocol):
     ) -> list[WriteResult]:
         """Delete records; the results are as many as the ids and in their order, with the id as key: `deleted`, or `unchanged` for one that was gone already.
 
-        `forget` asks for the vendor's erasure where it has one (HubSpot's GDPR delete).
+        `forget` asks for the vendor's erasure where it has one (HubSpot's GDPR delete, Salesforce's hard delete).
         """
         ...

@@ -97,7 +97,7 @@ def test_updates_are_by_id_and_have_an_effect(hubspot: Writing) -> None:
     assert [found[i].values["lastname"] for i in ids] == ["Changed 0", "Changed 1", "Changed 2"]
 
 
-@known_failure("HubSpot/hubspot-api-python#85")
+@known_failure("HubSpot/hubspot-api-python#85", "HubSpot/hubspot-api-nodejs#6")
 def test_updates_of_records_that_are_gone_say_where_they_went(sandbox: Faulty, hubspot: Writing) -> None:
     alive, archived, loser, survivor = hubspot.made("contacts", *people(4, "gone"))
     hubspot.delete("contacts", [archived])

@@ -113,6 +113,12 @@ def test_only_what_was_surely_not_done_is_created_again(
     assert [r.outcome for r in marketo.write("leads", creates("leads", *people(1, f"again{code}")))] == [outcome]
 
 
+def test_a_resource_that_is_not_there_is_not_asked_for_row_by_row(sandbox: Faulty, marketo: Writing) -> None:
+    sandbox.set("marketo", "error", code="610", path="POST /rest/v1/leads.json*")
+    results = marketo.write("leads", creates("leads", *people(50, "610")))
+    assert {(r.outcome, r.code) for r in results} == {("rejected", "610")} and marketo.calls == 2
+
+
 def test_a_create_whose_answer_is_lost_is_unknown_and_is_not_sent_again(sandbox: Faulty, marketo: Writing) -> None:
     sandbox.set("marketo", "drop", done=True, path="POST /rest/v1/leads.json*", count=1)
     [result] = marketo.write("leads", creates("leads", *people(1, "once")))

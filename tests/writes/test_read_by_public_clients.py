@@ -12,7 +12,7 @@ from simple_salesforce import Salesforce
 
 from cdp_pipelines.crm_integrations.marketo_writes import MarketoWriter
 from cdp_pipelines.crm_integrations.salesforce_writes import SalesforceWriter
-from cdp_pipelines.crm_integrations.writes import CLEAR, Value
+from cdp_pipelines.crm_integrations.writes import CLEAR, RecordWrite, Value
 from cdp_pipelines.sandbox import credentials
 from tests.sandbox.clients.redirect import Redirect
 from tests.sandbox.faulty import Faulty
@@ -23,7 +23,8 @@ TRICKY = 'Zoë O\'Brien, "Q" — 日本語 <b>&amp;</b> #N/A null'
 
 def changed(crm: Writing, object_name: str, ids: list[str], title: str) -> None:
     """The first record's title is cleared, the second one's is a tricky text; nothing else is named."""
-    results = crm.write(object_name, [update(object_name, ids[0], **{title: CLEAR}), update(object_name, ids[1], **{title: TRICKY})])
+    values: tuple[Value, ...] = (CLEAR, TRICKY)
+    results = crm.write(object_name, [RecordWrite(i, object_name, "update", i, {title: v}) for i, v in zip(ids, values, strict=True)])
     assert [result.outcome for result in results] == ["updated", "updated"]
 
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cdp_pipelines.crm_integrations.base_crm import AuthenticationError, CRMError, OutcomeUnknown, RequestRejected
 from cdp_pipelines.crm_integrations.write_batches import Limits, write_in_batches
@@ -145,3 +148,69 @@ def test_what_the_listener_raises_ends_the_writing() -> None:
     with pytest.raises(OSError, match="disk full"):
         asyncio.run(write_in_batches(updates(100), calls, Limits(10, 1), same=lambda write: write.id, on_result=full))
     assert calls.sizes == [10]
+
+
+FATES = ("good", "bad value", "locked once", "locked for ever", "lost")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    fates=st.lists(st.sampled_from(FATES), max_size=60),
+    actions=st.lists(st.sampled_from(("create", "update")), min_size=60, max_size=60),
+    size=st.integers(1, 12),
+    at_once=st.integers(1, 4),
+    shared=st.integers(1, 60),
+)
+def test_whatever_happens_every_write_has_one_result_that_is_true(
+    fates: list[str], actions: list[str], size: int, at_once: int, shared: int
+) -> None:
+    """A CRM where each row has its fate: what was done to it is what its result says, and a create is done at most once."""
+    done: Counter[str] = Counter()
+    sent: Counter[str] = Counter()
+    fate = {f"k{n}": f for n, f in enumerate(fates)}
+
+    async def send(batch: list[RecordWrite]) -> Sequence[WriteResult]:
+        await asyncio.sleep(0)
+        sent.update(write.key for write in batch)
+        assert len({write.action for write in batch}) == 1 and len(batch) <= size
+        assert len({write.id for write in batch if write.id}) == len([write for write in batch if write.id])
+        if any(fate[w.key] == "bad value" for w in batch):
+            raise RequestRejected("crm", "a value is wrong", code="BAD")
+        lost = any(fate[write.key] == "lost" for write in batch)
+        results = []
+        for w in batch:
+            locked = not lost and (fate[w.key] == "locked for ever" or (fate[w.key] == "locked once" and sent[w.key] == 1))
+            if not locked:
+                done[w.key] += 1
+            results.append(WriteResult(w.key, "rejected", w.id, "LOCK") if locked else WriteResult(w.key, "updated", w.id))
+        if lost:
+            raise OutcomeUnknown("crm", "no answer")
+        return results
+
+    writes = [
+        RecordWrite(f"k{n}", "contacts", "create", None, {"n": n})
+        if actions[n] == "create"
+        else RecordWrite(f"k{n}", "contacts", "update", str(n % shared), {"n": n})
+        for n in range(len(fates))
+    ]
+    limits = Limits(size, at_once, tries=3, passing=frozenset({"LOCK"}), divisible=frozenset({"BAD"}), first_pause_seconds=0)
+    told: list[WriteResult] = []
+
+    async def tell(result: WriteResult) -> None:
+        told.append(result)
+
+    results = asyncio.run(write_in_batches(writes, send, limits, same=lambda write: write.id, on_result=tell))
+    assert [r.key for r in results] == [w.key for w in writes]
+    assert Counter(told) == Counter(results)
+    for write, result in zip(writes, results, strict=True):
+        assert done[write.key] <= 1
+        match result.outcome:
+            case "updated":
+                assert done[write.key] == 1
+            case "rejected":
+                assert done[write.key] == 0
+            case _:
+                assert result.outcome == "unknown" and result.retryable == (write.action == "update")
+    if "lost" not in fates:
+        wanted = {"good": "updated", "locked once": "updated", "locked for ever": "rejected", "bad value": "rejected"}
+        assert [r.outcome for r in results] == [wanted[f] for f in fates]
