@@ -10,7 +10,8 @@ from typing import Literal
 from cdp_pipelines.crm_integrations.base_crm import CRMError
 from cdp_pipelines.crm_integrations.writes import CLEAR, LiveRecord, OnResult, RecordWrite, Value, WriteResult
 from cdp_pipelines.writeback.locating import Sought, locate, read_fields
-from cdp_pipelines.writeback.outbox import OPEN, Outbox, Outgoing, Result
+from cdp_pipelines.writeback.outbox import Outbox
+from cdp_pipelines.writeback.outgoing import OPEN, Outgoing, Result
 from cdp_pipelines.writeback.plan import Change
 from cdp_pipelines.writeback.sessions import Session
 from cdp_pipelines.writeback.values import same
@@ -156,8 +157,8 @@ class Applying:
             book.close()
 
     def _tell(self, name: str) -> None:
-        entries = self._outbox.entries(self._run, connection=name)
-        self._progress(name, sum(one.state not in OPEN for one in entries), len(entries))
+        states = self._outbox.states(self._run).get(name, {})
+        self._progress(name, sum(number for state, number in states.items() if state not in OPEN), sum(states.values()))
 
 
 class _Book:

@@ -14,7 +14,8 @@ from cdp_pipelines.crm_integrations.base_crm import CRMContact, CRMError
 from cdp_pipelines.crm_integrations.writes import CLEAR
 from cdp_pipelines.mapping import load
 from cdp_pipelines.writeback.applying import Applying
-from cdp_pipelines.writeback.outbox import Outbox, Outgoing
+from cdp_pipelines.writeback.outbox import Outbox
+from cdp_pipelines.writeback.outgoing import Outgoing
 from cdp_pipelines.writeback.persons import find_person, published_person
 from cdp_pipelines.writeback.plan import Entry, Plan
 from cdp_pipelines.writeback.planner import Asked, plan_connection

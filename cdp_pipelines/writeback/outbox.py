@@ -11,20 +11,16 @@ import sqlite3
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import orjson
 
 from cdp_pipelines.config import Settings
 from cdp_pipelines.writeback.deciding import Known
-from cdp_pipelines.writeback.plan import WRITES, Change, Entry, Plan, PlanError
-
-# pending: to be sent. sent: a call was begun and its answer is not known. The others are ends.
-State = Literal["pending", "sent", "created", "updated", "deleted", "unchanged", "conflict", "rejected", "refused"]
-OPEN = ("pending", "sent")
-DONE = ("created", "updated", "deleted", "unchanged")
+from cdp_pipelines.writeback.outgoing import DONE, Outgoing, Result, State
+from cdp_pipelines.writeback.plan import WRITES, Entry, Plan, PlanError
 
 _TABLES = """
 create table if not exists plans (hash text primary key, made_at text not null, path text not null);
@@ -48,41 +44,6 @@ create table if not exists calls (
 );
 """
 _ENTRY = "run, key, entry, state, id, code, reason, retryable, ignored, attempts, sent_at"
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """An entry of a run and how far it is. `id` is the record's, also of one that was made by it."""
-
-    run: str
-    key: str
-    entry: Entry
-    state: State
-    id: str | None
-    code: str | None
-    reason: str | None
-    retryable: bool
-    ignored: tuple[str, ...]
-    attempts: int
-    sent_at: float | None
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """The fields that the CRM did not ignore."""
-        return tuple(c for c in self.entry.changes if c.to not in self.ignored)
-
-
-@dataclass(frozen=True)
-class Result:
-    """How an entry ended, or that it is to be sent again."""
-
-    key: str
-    state: State
-    id: str | None = None
-    code: str | None = None
-    reason: str | None = None
-    retryable: bool = False
-    ignored: tuple[str, ...] = ()
 
 
 class Outbox:
@@ -166,6 +127,14 @@ class Outbox:
         sql += " and connection = ?" if connection else ""
         rows = self._db.execute(f"{sql} order by seq", (run, *(chosen or ()), *([connection] if connection else [])))
         return [_outgoing(row) for row in rows]
+
+    def states(self, run: str) -> dict[str, dict[str, int]]:
+        """How many entries of a run are in each state, by connection."""
+        found: dict[str, dict[str, int]] = {}
+        sql = "select connection, state, count(*) from entries where run = ? group by connection, state"
+        for connection, state, number in self._db.execute(sql, (run,)):
+            found.setdefault(connection, {})[state] = number
+        return found
 
     def with_state(self, states: Iterable[State]) -> list[Outgoing]:
         """The entries of all runs that are in one of these states, oldest first."""
@@ -280,9 +249,12 @@ class Outbox:
             )
 
     def call_ended(self, call: str, *, reason: str | None = None, pending: bool = False) -> None:
-        """The call is done, or is still to be done, and why."""
+        """The call is done, or is still to be done, and why. What was asked is kept only as long as it is needed."""
         with self._transaction() as db:
-            db.execute("update calls set state = ?, reason = ? where call = ?", ("pending" if pending else "done", reason, call))
+            if pending:
+                db.execute("update calls set reason = ? where call = ?", (reason, call))
+            else:
+                db.execute("update calls set state = 'done', request = '{}', reason = ? where call = ?", (reason, call))
 
     def pending_calls(self) -> list[dict[str, Any]]:
         """The calls that are not done, oldest first: call, run, connection, what, request, reason, made_at."""

@@ -100,12 +100,12 @@ class _Entries:
         else:
             self._found.absent += 1
 
-    def refused(self, row: Wanted, code: str, reason: str, *, key: str = "", found_by: str = "") -> None:
+    def refused(self, row: Wanted, code: str, reason: str, *, key: str = "") -> None:
         identity = row.id or f"email:{(row.email or '').strip().lower()}:{row.customer_key}"
         name = self._named(row)
         key = key or key_of(self._session.name, name, identity)
-        self._put(Entry(key, self._session.name, self._session.connection.kind, name, "refused", row.id, row.email, row.customer_key,
-                        found_by, code=code, reason=reason))  # fmt: skip
+        kind = self._session.connection.kind
+        self._put(Entry(key, self._session.name, kind, name, "refused", row.id, row.email, row.customer_key, code=code, reason=reason))
 
     def _existing(self, row: Wanted, place: Located, target: ObjectTarget, record: LiveRecord) -> None:
         key = key_of(self._session.name, target.object, record.id)

@@ -18,7 +18,8 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMError
 from cdp_pipelines.writeback import guards
 from cdp_pipelines.writeback.applying import Applying, Progress
-from cdp_pipelines.writeback.outbox import Outbox, Outgoing, State
+from cdp_pipelines.writeback.outbox import Outbox
+from cdp_pipelines.writeback.outgoing import Outgoing, State
 from cdp_pipelines.writeback.plan import Plan, PlanError, load, save
 from cdp_pipelines.writeback.planner import Asked, Found, plan_connection
 from cdp_pipelines.writeback.rules import Flow, Rules, read
@@ -232,10 +233,10 @@ def report_of(outbox: Outbox, run: str, problems: Mapping[str, str] | None = Non
     """How a run stands."""
     row = outbox.run(run)
     outcomes: dict[str, Counter[str]] = {}
-    entries = outbox.entries(run)
-    for one in entries:
-        outcomes.setdefault(one.entry.connection, Counter())["pending" if one.state == "sent" else one.state] += 1
-    left = [described(e) for e in entries if e.state in NOT_AS_PLANNED or e.ignored]
+    for name, states in outbox.states(run).items():
+        for state, number in states.items():
+            outcomes.setdefault(name, Counter())["pending" if state == "sent" else state] += number
+    left = [described(e) for e in outbox.entries(run) if e.state in NOT_AS_PLANNED or e.ignored]
     return RunReport(run, row["kind"] if row else "", {n: dict(c) for n, c in outcomes.items()}, dict(problems or {}), left)
 
 

@@ -9,7 +9,8 @@ from cdp_pipelines.crm_integrations.base_crm import CRMError
 from cdp_pipelines.crm_integrations.writes import LiveRecord
 from cdp_pipelines.writeback.fields import ObjectTarget
 from cdp_pipelines.writeback.locating import read_fields
-from cdp_pipelines.writeback.outbox import Outbox, Outgoing
+from cdp_pipelines.writeback.outbox import Outbox
+from cdp_pipelines.writeback.outgoing import Outgoing
 from cdp_pipelines.writeback.plan import Change, Entry, Kept, Plan, PlanError
 from cdp_pipelines.writeback.sessions import Session
 from cdp_pipelines.writeback.values import same
