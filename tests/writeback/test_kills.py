@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import subprocess
@@ -108,6 +109,29 @@ def test_killed_at_every_call_and_begun_again_the_crm_equals_the_plan(world: Wor
             if not died:
                 break
         assert at > 3
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_an_undo_that_is_killed_goes_on_where_it_was(world: World, done: bool) -> None:
+    world.rules({"email": "crm_wins", "last_name": "source_wins", "title": "source_wins"}, kinds=["hubspot"], create=True)
+    wanted = people(world, "hubspot", 2, "New")
+    world.publish(*wanted)
+    report = world.write()
+    plan = world.call(lambda opened: service.undo_plan(world.settings, opened, report.run))
+    path = service.keep(world.settings, plan)
+    for at in (2, 3, 4):
+
+        async def dying(opened: Mapping[str, sessions.Session], at: int = at) -> None:
+            opened["hubspot"].writer = Deadly(opened["hubspot"].writer, at, done)
+            await service.apply_plan(world.settings, opened, path)
+
+        with contextlib.suppress(Killed):
+            world.call(dying)
+    assert world.apply(path).outcomes == {"hubspot": {"updated": 2, "deleted": 2}}
+    assert {world.see("hubspot", p["records"]["hubspot"])["title"] for p in wanted if "records" in p} == {"Old"}
+    assert [world.ids("hubspot", p["email"]) for p in wanted if "email" in p] == [[], []]
+    with Outbox(world.settings) as outbox:
+        assert outbox.base_rows() == []
 
 
 def test_a_second_apply_of_a_done_plan_sends_nothing(world: World) -> None:

@@ -188,3 +188,15 @@ def test_an_address_that_several_got_since_the_plan_is_not_given_to_another_one(
     report = world.apply(path)
     assert [(one["state"], one["code"]) for one in report.left] == [("conflict", "EXISTS")]
     assert sorted(world.ids("salesforce", email)) == sorted(records)
+
+
+def test_one_whose_lead_was_converted_is_found_by_the_leads_address(world: World) -> None:
+    email = unique()
+    lead = world.make("salesforce", "Lead", email=email, last_name="Lee")
+    contact = world.make("salesforce", email=unique(), last_name="Lee", title="Old")
+    merge(world, "salesforce", contact, lead)
+    world.publish({"customer_key": "k1", "email": email, "title": "New", "last_name": "Lee"})
+    world.rules({"email": "crm_wins", "last_name": "crm_wins", "title": "source_wins"}, kinds=["salesforce"], create=True)
+    (entry,) = world.plan()[0].entries
+    assert (entry.action, entry.object, entry.id, entry.followed) == ("update", "Contact", contact, lead)
+    assert world.ids("salesforce", email) == []
