@@ -72,7 +72,7 @@ def update(
 ) -> None:
     """Write fields of one person to every record that the CRMs have of them.
 
-    Exits with 1 when a CRM refused it, has a newer value of its own, or could not be reached.
+    Exits with 1 when a CRM refused it, has a newer value of its own, or could not be reached, and when nobody is known by that name.
     """
     from cdp_pipelines.crm_integrations.writes import CLEAR
     from cdp_pipelines.writeback import contact_calls
@@ -120,5 +120,6 @@ def _print(results: dict[str, ContactResult], json: bool) -> None:
             reason = " ".join(filter(None, (r.reason, f"Try again: {r.retry}" if r.retry else None)))
             table.add_row(*map(output.cell, (name, r.outcome, r.object, r.id, ", ".join(r.written), kept, reason)))
         output.console().print(table)
-    if any(r.outcome in ("conflict", "rejected", "pending") for r in results.values()):
+    outcomes = {r.outcome for r in results.values()}
+    if outcomes & {"conflict", "rejected", "pending"} or outcomes == {"skipped"}:
         raise typer.Exit(1)

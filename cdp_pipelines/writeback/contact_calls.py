@@ -131,7 +131,8 @@ async def _everywhere(settings: Settings, sessions: Mapping[str, Session], reque
             for name, request in requests.items():
                 if not request.skip:
                     outbox.call(calls[name], run, name, request.what, asdict(request))
-            outbox.begin(Plan("contact", ()), run)
+            if not all(request.skip for request in requests.values()):
+                outbox.begin(Plan("contact", ()), run)
             answers = await asyncio.gather(*(_one(outbox, run, calls[n], sessions[n], requests[n]) for n in sessions))
             return dict(zip(sessions, answers, strict=True))
     finally:

@@ -74,6 +74,7 @@ def test_a_person_is_made_and_changed_from_the_command_line(hubspot: World) -> N
     assert "conflict" in cdp("contacts", "update", f"hubspot:{record}", "--set", "title=CTO", code=1).stdout
     cdp("contacts", "update", f"hubspot:{record}", "--clear", "title", "--overwrite")
     assert hubspot.see("hubspot", record)["title"] == ""
+    assert "nobody is known as" in " ".join(cdp("contacts", "update", "contact_123", "--set", "title=CTO", code=1).stdout.split())
     assert "is not field=value" in cdp("contacts", "update", email, "--set", "title", code=2).output
     assert "'shoe_size' cannot be written" in cdp("contacts", "update", email, "--set", "shoe_size=9", code=1).output
 
