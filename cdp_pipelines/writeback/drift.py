@@ -10,7 +10,7 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.mapping import load
 from cdp_pipelines.writeback.fields import ENTITY
 from cdp_pipelines.writeback.locating import PARENTS
-from cdp_pipelines.writeback.outbox import Outbox
+from cdp_pipelines.writeback.outbox import Outbox, there_is_one
 from cdp_pipelines.writeback.values import same
 
 
@@ -30,6 +30,8 @@ class Drift:
 
 def drift(settings: Settings) -> list[Drift]:
     """The fields that differ, among those whose record was read after we wrote it. No call is made. Raises NotPublished."""
+    if not there_is_one(settings):
+        return []
     with Outbox(settings) as outbox:
         base = outbox.base_rows()
     if not base:

@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Self
 
 import orjson
@@ -46,12 +47,21 @@ create table if not exists calls (
 _ENTRY = "run, key, entry, state, id, code, reason, retryable, ignored, attempts, sent_at"
 
 
+def there_is_one(settings: Settings) -> bool:
+    """Whether anything was ever planned or written here."""
+    return _path(settings).exists()
+
+
+def _path(settings: Settings) -> Path:
+    return settings.writeback_dir / "outbox.sqlite"
+
+
 class Outbox:
     """The file, opened. Use it in a `with` block, in one thread."""
 
     def __init__(self, settings: Settings):
         settings.writeback_dir.mkdir(parents=True, exist_ok=True)
-        path = settings.writeback_dir / "outbox.sqlite"
+        path = _path(settings)
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # it holds people's data
         self._db = sqlite3.connect(path, isolation_level=None, timeout=30)

@@ -18,10 +18,10 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMError
 from cdp_pipelines.writeback import guards
 from cdp_pipelines.writeback.applying import Applying, Progress
-from cdp_pipelines.writeback.outbox import Outbox
+from cdp_pipelines.writeback.outbox import Outbox, there_is_one
 from cdp_pipelines.writeback.outgoing import Outgoing, State
 from cdp_pipelines.writeback.plan import Plan, PlanError, load, save
-from cdp_pipelines.writeback.planner import Asked, Found, plan_connection
+from cdp_pipelines.writeback.planner import Asked, Base, Found, plan_connection
 from cdp_pipelines.writeback.rules import Flow, Rules, read
 from cdp_pipelines.writeback.sessions import Session
 from cdp_pipelines.writeback.undoing import plan_undo
@@ -94,8 +94,7 @@ async def make_plan(
     rules = rules_of(settings)
     rules.check_connections(list(sessions))
     chosen = rules.chosen(list(flows))
-    with Outbox(settings) as outbox:
-        known = {name: (outbox.bases(name), outbox.open_creates(name)) for name in sessions}
+    known = _known(settings, list(sessions))
     over = frozenset(overwrite)
 
     async def one(session: Session) -> tuple[Found, str | None]:
@@ -122,6 +121,14 @@ async def make_plan(
         stopped=guards.beyond(rules.guards, entries, sum(looked_at.values())),
     )  # fmt: skip
     return plan, None if dry_run else keep(settings, plan)
+
+
+def _known(settings: Settings, names: Sequence[str]) -> dict[str, tuple[Base, Mapping[str, str]]]:
+    """By connection: what we last wrote, and the addresses of contacts that are still to be made."""
+    if not there_is_one(settings):
+        return {name: ({}, {}) for name in names}
+    with Outbox(settings) as outbox:
+        return {name: (outbox.bases(name), outbox.open_creates(name)) for name in names}
 
 
 def keep(settings: Settings, plan: Plan) -> Path:
