@@ -215,8 +215,9 @@ class Settings(BaseSettings):
     # Not under data_dir: the sandbox stands for the vendors, who stay the same when our own data starts anew.
     sandbox_dir: Path = Field(default=PROJECT_DIR / "data" / "sandbox", description="What changed in the sandbox is kept here.")
     lock_wait_seconds: float = Field(default=600, ge=0, description="How long a run waits for the warehouse while another has it.")
+    writeback_file: Path = Field(default=Path(__file__).with_name("writeback.yml"), description="What flows back to the CRMs.")
 
-    @field_validator("data_dir", "sandbox_dir")
+    @field_validator("data_dir", "sandbox_dir", "writeback_file")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path if path.is_absolute() else (PROJECT_DIR / path).resolve()
@@ -230,6 +231,11 @@ class Settings(BaseSettings):
     def published(self) -> Path:
         """The DuckDB file that analysts open."""
         return self.data_dir / "cdp.duckdb"
+
+    @property
+    def writeback_dir(self) -> Path:
+        """Plans, and the outbox with everything that was ever written to the CRMs."""
+        return self.data_dir / "writeback"
 
     def connection_kinds(self) -> dict[str, Kind]:
         """Name and kind of every connection that the environment speaks of, in order; empty when it speaks of none.
