@@ -39,7 +39,7 @@ test: setup ## the tests (not the slow ones)
 test-all: setup ## the tests, slow ones too
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not timing and not endurance"
 
-test-endurance: setup ## fifty kills and two hundred histories, other ones each time; half an hour
+test-endurance: setup ## kills of reading and of writing, and two hundred histories, other ones each time; an hour or two
 	@$(BIN)/python -m pytest -q -s -n 2 --dist loadfile -m endurance
 
 test-timing: setup ## how quickly the sandbox answers at 100,000 and 1,000,000 people; leave the machine alone meanwhile

@@ -223,6 +223,7 @@ class Settings(BaseSettings):
     # Not under data_dir: the sandbox stands for the vendors, who stay the same when our own data starts anew.
     sandbox_dir: Path = Field(default=PROJECT_DIR / "data" / "sandbox", description="What changed in the sandbox is kept here.")
     lock_wait_seconds: float = Field(default=600, ge=0, description="How long a run waits for the warehouse while another has it.")
+    writeback_file: Path = Field(default=Path(__file__).with_name("writeback.yml"), description="What flows back to the CRMs.")
 
     webhook_host: str = Field(
         default="127.0.0.1", description="Where the receiver of change notifications listens; put a proxy with TLS before it."
@@ -233,7 +234,7 @@ class Settings(BaseSettings):
     )
     inbox_most: int = Field(default=1_000_000, ge=1, description="Events that may wait in the inbox; more are refused until there is room.")
 
-    @field_validator("data_dir", "sandbox_dir")
+    @field_validator("data_dir", "sandbox_dir", "writeback_file")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path if path.is_absolute() else (PROJECT_DIR / path).resolve()
@@ -252,6 +253,11 @@ class Settings(BaseSettings):
     def inbox(self) -> Path:
         """Where change notifications wait."""
         return self.data_dir / "inbox.sqlite"
+
+    @property
+    def writeback_dir(self) -> Path:
+        """Plans, and the outbox with everything that was ever written to the CRMs."""
+        return self.data_dir / "writeback"
 
     def connection_kinds(self) -> dict[str, Kind]:
         """Name and kind of every connection that the environment speaks of, in order; empty when it speaks of none.

@@ -100,7 +100,13 @@ class Marketo(BaseCRM):
         entries = await self._result("GET", "/rest/v1/leads/describe.json")
         # Nothing here says what is custom. Standard fields have the same low ids in every instance (grouparoo's recorded answer).
         return [
-            FieldInfo(entry["rest"]["name"], entry.get("dataType", ""), entry.get("displayName", ""), custom=_is_custom(entry))
+            FieldInfo(
+                entry["rest"]["name"],
+                entry.get("dataType", ""),
+                entry.get("displayName", ""),
+                custom=_is_custom(entry),
+                read_only=bool(entry["rest"].get("readOnly")),
+            )
             for entry in entries
             if entry.get("rest")
         ]
