@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from cdp_pipelines.defs import automate, checks, extract, publish, transform, writeback
+from cdp_pipelines.defs import automate, checks, extract, publish, real_time, transform, writeback
 
 defs = dg.Definitions.merge(
     extract.defs,
@@ -11,6 +11,7 @@ defs = dg.Definitions.merge(
     publish.defs,
     writeback.defs,
     automate.defs,
+    real_time.defs,
     # DuckDB has one writer, so steps run in one process, one after the other; waiting for the CRMs overlaps inside a step.
     dg.Definitions(executor=dg.in_process_executor),
 )

@@ -94,22 +94,27 @@ def sync(
         say("extracting")
         for connection in connections:
             report.connections.append(ingest(settings, connection, full=full, reconcile=reconcile, on_progress=on_progress))
-        create_missing_raw_tables(settings)
-        say("standardizing")
-        report.checks += standardize(settings)
-        say("checking")
-        report.checks += check_standardized(settings)
-        if not _stopped_by(report.checks, report):
-            say("unifying")
-            report.checks += unify(settings)
-            _stopped_by(report.checks, report)
-        say("publishing")
-        if report.problem is None:
-            report.published = publish(settings).path
-        else:
-            publish_status(settings)
+        build(settings, report, say)
     report.ended_at = datetime.now(UTC)
     return report
+
+
+def build(settings: Settings, report: SyncReport, say: Callable[[str], None]) -> None:
+    """From the raw tables to the published file, as far as the blocking checks let it come. The caller holds the warehouse lock."""
+    create_missing_raw_tables(settings)
+    say("standardizing")
+    report.checks += standardize(settings)
+    say("checking")
+    report.checks += check_standardized(settings)
+    if not _stopped_by(report.checks, report):
+        say("unifying")
+        report.checks += unify(settings)
+        _stopped_by(report.checks, report)
+    say("publishing")
+    if report.problem is None:
+        report.published = publish(settings).path
+    else:
+        publish_status(settings)
 
 
 def ingest(

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cdp_pipelines.cli import contacts, crms, reading, sandbox, syncing, writeback
+from cdp_pipelines.cli import contacts, crms, reading, sandbox, syncing, webhooks, writeback
 
 
 class _Commands(TyperGroup):
@@ -35,6 +35,7 @@ crms.register(app)
 reading.register(app)
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(crms.mapping, name="mapping")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(writeback.app, name="writeback")
 
@@ -52,10 +53,11 @@ def _expected() -> tuple[type[Exception], ...]:
     from cdp_pipelines.mapping import MappingError
     from cdp_pipelines.query import NotPublished, QueryError
     from cdp_pipelines.sources.extract import NotLoaded
+    from cdp_pipelines.webhooks.inbox import InboxUnavailable
     from cdp_pipelines.writeback.contact_calls import ContactError
     from cdp_pipelines.writeback.plan import PlanError
     from cdp_pipelines.writeback.rules import RulesError
     from cdp_pipelines.writeback.service import WritebackBusy
 
     reading = ConfigError, CRMError, FilterError, WarehouseBusy, MappingError, NotPublished, QueryError, NotLoaded
-    return *reading, ContactError, PlanError, RulesError, WritebackBusy
+    return *reading, ContactError, PlanError, RulesError, WritebackBusy, InboxUnavailable

@@ -93,6 +93,7 @@ def extract(
         finally:
             report.tables = [r.outcome for r in readings]
             report.calls = reader.client.calls.total()
+            report.unreadable = going.hopeless is not None
             thread.run(reader.client.close())
     full_since = {r.table.name: r.full_since for r in readings if r.full_since}
     warehouse.keep_newest(settings.warehouse, connection, chosen)
