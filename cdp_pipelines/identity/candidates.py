@@ -123,13 +123,13 @@ def _load(db: duckdb.DuckDBPyConnection, found: Particulars) -> None:
 def _name_words(found: Particulars) -> pa.Table:
     """What a name is looked up by: its last name, and its first, so that either may have a slip or stand in the other's place."""
     words = [_lookups(name) for name in found.names]
-    records = np.flatnonzero(found.name_of != NONE)
-    counts = np.array([len(w) for w in words] + [0])[found.name_of[records]]
-    flat = [word for number in found.name_of[records].tolist() for word in words[number]]
+    records = np.flatnonzero(found.guess_of != NONE)
+    counts = np.array([len(w) for w in words] + [0])[found.guess_of[records]]
+    flat = [word for number in found.guess_of[records].tolist() for word in words[number]]
     full = pa.array(["|".join(sorted(words[n])) for n in range(len(words))], pa.string())
     repeated = np.repeat(records, counts)
     return pa.table(
-        {"record": pa.array(repeated), "word": pa.array(flat, pa.string()), "full_name": full.take(pa.array(found.name_of[repeated]))}
+        {"record": pa.array(repeated), "word": pa.array(flat, pa.string()), "full_name": full.take(pa.array(found.guess_of[repeated]))}
     )
 
 

@@ -7,6 +7,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
+from rapidfuzz.distance import OSA
+
 from cdp_pipelines.identity.blanks import WORDS
 
 Kind = Literal["personal", "role", "placeholder"]
@@ -91,7 +93,7 @@ def mailbox(text: str | None, *, plus_tags: bool = True) -> Mailbox | None:
         return None
     name, _, domain = plain.rpartition("@")
     domain = _SAME_PROVIDER.get(domain, domain)
-    public = domain in _PROVIDERS or domain.startswith(_PROVIDERS_EVERYWHERE)
+    public = _is_public(domain)
     if plus_tags or public:
         name = name.split("+", 1)[0] or name
     if (sign := _TAG.get(domain)) and sign in name:
@@ -101,6 +103,20 @@ def mailbox(text: str | None, *, plus_tags: bool = True) -> Mailbox | None:
     if not name:
         return None
     return Mailbox(f"{name}@{domain}", name, domain, _kind(name, domain), None if public else company_of(domain))
+
+
+def is_slip(one: str, other: str) -> bool:
+    """Whether two mailbox names differ as by a slip of one hand: a letter left out, doubled, wrong, or two of them the wrong way round.
+
+    Dots and digits are no slips: they are how a second person of one name is told from the first.
+    """
+    letters = [re.sub(r"[a-z]", "", name) for name in (one, other)]
+    return letters[0] == letters[1] and min(len(one), len(other)) >= 6 and OSA.distance(one, other, score_cutoff=1) == 1
+
+
+def _is_public(domain: str) -> bool:
+    """Whether a domain, or the one it is a part of, is a provider's."""
+    return domain in _PROVIDERS or domain.startswith(_PROVIDERS_EVERYWHERE) or ".".join(domain.split(".")[-2:]) in _PROVIDERS
 
 
 def company_of(domain: str) -> str:

@@ -34,13 +34,13 @@ class Judged:
 def judge(pairs: pa.Table, found: Particulars) -> Judged:
     """The best rule of each pair. Vetoes are the merging's to find: they hold between all records of two people."""
     a, b = (pairs.column(name).to_numpy() for name in ("a", "b"))
-    names = agreement(found, a, b)
+    names = np.maximum(agreement(found, found.name_of, a, b), agreement(found, found.guess_of, a, b))
     email, phone, company, crm = (pairs.column(n).to_numpy() for n in ("email", "phone", "company", "crm"))
     rules = np.full(len(a), NO_RULE, np.int64)
     full = names >= Agreement.CLOSE
     for name, holds in (
         ("company_and_name", full & ((company == 1) | (phone == 1) | (email == 1))),
-        ("phone_and_name", ((phone == 3) & (names >= Agreement.PARTIAL)) | ((phone == 2) & full)),
+        ("phone_and_name", ((phone == 3) & (names >= Agreement.HALF)) | ((phone == 2) & full)),
         ("email", (email == 3)),
         ("email_and_name", (email >= 2) & full),
         ("crm_reference", crm == 1),
@@ -52,9 +52,9 @@ def judge(pairs: pa.Table, found: Particulars) -> Judged:
     return Judged(a, b, names, [by_priority.get(p) for p in rules.tolist()], rules)
 
 
-def agreement(found: Particulars, a: Ints, b: Ints) -> Ints:
+def agreement(found: Particulars, name_of: Ints, a: Ints, b: Ints) -> Ints:
     """How well the names of each pair go together (`Agreement`)."""
-    left, right = np.minimum(found.name_of[a], found.name_of[b]), np.maximum(found.name_of[a], found.name_of[b])
+    left, right = np.minimum(name_of[a], name_of[b]), np.maximum(name_of[a], name_of[b])
     codes = left * (len(found.names) + 1) + right
     different, inverse = np.unique(codes, return_inverse=True)
     results = np.empty(len(different), np.int64)

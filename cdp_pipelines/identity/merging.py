@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from cdp_pipelines.identity.emails import is_slip
 from cdp_pipelines.identity.judging import STATED
 from cdp_pipelines.identity.names import Agreement, compare
 from cdp_pipelines.identity.particulars import NONE, Particulars
@@ -97,7 +98,9 @@ class _People:
         if left == right:
             return
         one, other = self._person(left), self._person(right)
-        veto = self._split(one, other) or (None if link.rule in STATED else _veto(self._found, one, other, link.rule))
+        veto = self._split(one, other) or (
+            None if link.rule in STATED else _veto(self._found, one, other, link.rule, same_name=not link.unlikeness)
+        )
         if veto:
             self.refused.append(Refusal(link, *veto))
             return
@@ -144,10 +147,10 @@ def _mailboxes(found: Particulars, record: int) -> dict[str, set[str]]:
     return {mailbox.domain: {mailbox.address}} if mailbox.company and mailbox.kind == "personal" else {}
 
 
-def _veto(found: Particulars, one: _Person, other: _Person, rule: str) -> tuple[str, int, int] | None:
+def _veto(found: Particulars, one: _Person, other: _Person, rule: str, *, same_name: bool) -> tuple[str, int, int] | None:
     if rule != "crm_reference":
         for domain, mine in one.mailboxes.items():
-            if (theirs := other.mailboxes.get(domain)) and mine.isdisjoint(theirs):
+            if (theirs := other.mailboxes.get(domain)) and mine.isdisjoint(theirs) and not (same_name and _slips(mine, theirs)):
                 return MAILBOXES, _holder(found, one, mailbox=domain), _holder(found, other, mailbox=domain)
     for mine in sorted(one.names):
         for theirs in sorted(other.names):
@@ -155,6 +158,11 @@ def _veto(found: Particulars, one: _Person, other: _Person, rule: str) -> tuple[
                 why = GENERATIONS if level == Agreement.GENERATION else NAMES
                 return why, _holder(found, one, name=mine), _holder(found, other, name=theirs)
     return None
+
+
+def _slips(mine: set[str], theirs: set[str]) -> bool:
+    """Whether the mailboxes differ by no more than a slip of the hand."""
+    return any(is_slip(a.partition("@")[0], b.partition("@")[0]) for a in mine for b in theirs)
 
 
 def _holder(found: Particulars, person: _Person, *, name: int | None = None, mailbox: str | None = None) -> int:

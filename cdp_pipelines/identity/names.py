@@ -39,15 +39,19 @@ class Level(IntEnum):
 
 
 class Agreement(IntEnum):
-    """How well two names go together. Below UNKNOWN they contradict each other."""
+    """How well two names go together. Below UNKNOWN they contradict each other.
+
+    HALF: one part goes together, the other is missing. PARTIAL: an initial stands for a part. CLOSE: another form or spelling.
+    """
 
     GENERATION = -3
     CONFLICT = -2
     SURNAME = -1
     UNKNOWN = 0
-    PARTIAL = 1
-    CLOSE = 2
-    SAME = 3
+    HALF = 1
+    PARTIAL = 2
+    CLOSE = 3
+    SAME = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +114,10 @@ def compare(a: Name, b: Name) -> Agreement:
     found = _together(_given(a.first, b.first), _family(a.last, b.last))
     if found < Agreement.CLOSE and a.first and a.last and b.first and b.last:
         swapped = _together(_given(a.first, b.last), _family(a.last, b.first))
-        if swapped >= Agreement.CLOSE:
-            return Agreement.CLOSE
-    return found
+        if swapped >= Agreement.PARTIAL:
+            found = max(found, min(swapped, Agreement.CLOSE))
+    # John Smith may be the father of John Smith Jr., or be himself.
+    return min(found, Agreement.UNKNOWN) if a.generation != b.generation else found
 
 
 def _together(given: Level, family: Level) -> Agreement:
@@ -126,6 +131,8 @@ def _together(given: Level, family: Level) -> Agreement:
         return Agreement.CLOSE
     if min(given, family) >= Level.INITIAL:
         return Agreement.PARTIAL
+    if min(given, family) == Level.UNKNOWN and max(given, family) >= Level.VARIANT:
+        return Agreement.HALF
     return Agreement.UNKNOWN
 
 
@@ -142,7 +149,16 @@ def _given(a: tuple[str, ...], b: tuple[str, ...]) -> Level:
         return _initial(a, b)
     if one in b or other in a or same_person_names(one, other):
         return Level.VARIANT
-    return _spelling(one, other, known=one in _known_names() and other in _known_names())
+    level = _spelling(one, other, known=one in _known_names() and other in _known_names())
+    if level == Level.CONFLICT and (_is_slip_of_another_form(one, other) or _is_slip_of_another_form(other, one)):
+        return Level.UNSURE
+    return level
+
+
+def _is_slip_of_another_form(one: str, other: str) -> bool:
+    """Whether the other name may be a pet form of this one with a slip: Dck for Richard, who is called Dick."""
+    forms = (*_nicknames().get(one, ()), *_full_forms().get(one, ()))
+    return len(other) >= 3 and any(len(form) > 3 and OSA.distance(form, other, score_cutoff=1) == 1 for form in forms)
 
 
 def _family(a: tuple[str, ...], b: tuple[str, ...]) -> Level:
@@ -188,9 +204,23 @@ def _spelling(one: str, other: str, *, known: bool) -> Level:
         # Two names that both exist are rarely a slip of each other: Julia and Julie.
         gendered = one[:-1] == other[:-1] or (longer[:-1] == shorter)
         return Level.UNSURE if known or (gendered and {one[-1], other[-1]} & set("aeo")) else Level.VARIANT
-    if distance <= 1 or (distance <= 2 and len(shorter) >= 5) or JaroWinkler.similarity(one, other) >= 0.9:
+    if distance <= 1 or (distance <= 2 and len(shorter) >= 7) or JaroWinkler.similarity(one, other) >= 0.9:
         return Level.UNSURE
     return Level.CONFLICT
+
+
+def guess(name: Name | None, mailbox: str) -> Name | None:
+    """The name with a part that is missing taken from the name of the mailbox: `Petar` of petar.gierschner@acme.com is Petar Gierschner."""
+    if name is None or (name.first and name.last):
+        return name
+    known = "".join(name.first or name.last)
+    letters = re.sub(r"[^a-z]", "", mailbox)
+    if len(known) < 2 or (not letters.startswith(known) and not letters.endswith(known)):
+        return name
+    rest = letters[len(known) :] if letters.startswith(known) else letters[: -len(known)]
+    if not rest or (name.first and len(rest) < 2):
+        return name
+    return Name(name.first or (rest,), name.last or (rest,), name.generation)
 
 
 def same_person_names(one: str, other: str) -> bool:

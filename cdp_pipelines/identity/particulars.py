@@ -22,6 +22,7 @@ NONE = -1
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Records = Sequence[int] | Ints
+_NOBODY: Ints = np.empty(0, np.int64)
 
 
 class BadContacts(ValueError):
@@ -32,13 +33,14 @@ class BadContacts(ValueError):
 class Particulars:
     """The records in order of their keys, by number; each attribute has one entry a record.
 
-    `name_of` and `mailbox_of` are numbers in `names` and `mailboxes`, -1 for none. `values` has one row for each identifying value that a
+    `name_of` and `mailbox_of` are numbers in `names` and `mailboxes`, -1 for none; `guess_of` is the name with what its mailbox adds. `values` has one row for each identifying value that a
     record holds: record, evidence (`email`, `phone`, `national_id`), value. `companies` likewise: record, company.
     """
 
     contacts: pa.Table
     names: list[Name]
     name_of: Ints
+    guess_of: Ints
     mailboxes: list[Mailbox]
     mailbox_of: Ints
     values: pa.Table
@@ -62,9 +64,10 @@ class Particulars:
 def read(contacts: pa.Table, options: Options) -> Particulars:
     """The evidence of all contacts. Raises BadContacts."""
     contacts = _in_order(contacts)
-    found = Particulars(contacts, [], np.empty(0, np.int64), [], np.empty(0, np.int64), pa.table({}), pa.table({}))
+    found = Particulars(contacts, [], _NOBODY, _NOBODY, [], _NOBODY, pa.table({}), pa.table({}))
     found.names, found.name_of = _each(names.read, found.column("first_name"), found.column("last_name"))
     found.mailboxes, found.mailbox_of = _each(lambda text: emails.mailbox(filled(text), plus_tags=options.plus_tags), found.column("email"))
+    found.guess_of = _guesses(found)
     found.values = _values(found, options)
     found.companies = _companies(found)
     return found
@@ -110,6 +113,19 @@ def _each(read: Callable[..., Any], *columns: pa.ChunkedArray) -> tuple[list[Any
         result = read(*reversed(values))
         numbers[i] = NONE if result is None else results.setdefault(result, len(results))
     return list(results), numbers[inverse]
+
+
+def _guesses(found: Particulars) -> Ints:
+    """Each record's name with a part from its mailbox; adds to `names`."""
+    numbers = {name: i for i, name in enumerate(found.names)}
+    guesses = found.name_of.copy()
+    half = np.array([not (name.first and name.last) for name in found.names] + [False])
+    for record in np.flatnonzero(half[found.name_of] & (found.mailbox_of != NONE)).tolist():
+        name = names.guess(found.names[found.name_of[record]], found.mailboxes[found.mailbox_of[record]].name)
+        if name is not None:
+            guesses[record] = numbers.setdefault(name, len(numbers))
+    found.names = list(numbers)
+    return guesses
 
 
 def _values(found: Particulars, options: Options) -> pa.Table:

@@ -60,7 +60,7 @@ def resolve(
 def _links(judged: Judged) -> list[Link]:
     chosen = np.flatnonzero(judged.priority < judging.NO_RULE)
     return [
-        Link(priority, 3 - names, a, b, rule or "")
+        Link(priority, 4 - names, a, b, rule or "")
         for priority, names, a, b, rule in zip(
             judged.priority[chosen].tolist(), judged.names[chosen].tolist(), judged.a[chosen].tolist(), judged.b[chosen].tolist(),
             (judged.rule[i] for i in chosen.tolist()), strict=True,
