@@ -32,8 +32,8 @@ class Resolution:
     that contradict each other, which may be other records of the two people.
     `review`: pairs that somebody should look at, one for each two people: reason, evidence, and the two customer keys.
     `aliases`: old_key, new_key (null: all its records are gone), reason (merged, split, gone).
-    `overrides`: those given, with outcome and evidence. `ledger`: connection, customer_id, customer_key, first_key of every record ever
-    known; the `previous` of the next run. `churn`: the share of records known before whose key is another now.
+    `overrides`: those given, with outcome and evidence. `ledger`: connection, customer_id, customer_key, first_key, is_there of every
+    record ever known; the `previous` of the next run. `churn`: the share of records known before whose key is another now.
     """
 
     customers: pa.Table
@@ -90,10 +90,12 @@ def _people(found: Particulars, merged: Merged) -> list[list[int]]:
 def _held(previous: pa.Table | None) -> dict[Record, Held]:
     if previous is None:
         return {}
+    columns = previous.column_names
     keys = previous.column("customer_key").to_pylist()
-    first = previous.column("first_key").to_pylist() if "first_key" in previous.column_names else keys
+    first = previous.column("first_key").to_pylist() if "first_key" in columns else keys
+    there = previous.column("is_there").to_pylist() if "is_there" in columns else [True] * len(keys)
     records = zip(previous.column("connection").to_pylist(), previous.column("customer_id").to_pylist(), strict=True)
-    return {record: Held(key, was or key) for record, key, was in zip(records, keys, first, strict=True)}
+    return {record: Held(key, was or key, here) for record, key, was, here in zip(records, keys, first, there, strict=True)}
 
 
 def _members(found: Particulars, merged: Merged, records: list[Record], keys: Keys, key_of: list[str]) -> pa.Table:
@@ -202,6 +204,7 @@ def _ledger(before: dict[Record, Held], keys: Keys) -> pa.Table:
         "customer_id": pa.array([customer_id for _, customer_id in records], pa.string()),
         "customer_key": pa.array([held[record].key for record in records], pa.string()),
         "first_key": pa.array([held[record].first_key for record in records], pa.string()),
+        "is_there": pa.array([record in keys.held for record in records], pa.bool_()),
     })  # fmt: skip
 
 
