@@ -113,7 +113,9 @@ def compare(a: Name, b: Name) -> Agreement:
         return Agreement.GENERATION
     found = _together(_given(a.first, b.first), _family(a.last, b.last))
     if found < Agreement.CLOSE:
-        swapped = _together(_given(a.first, b.last), _family(a.last, b.first))
+        swapped = max(
+            _together(_given(a.first, b.last), _family(a.last, b.first)), _together(_given(a.last, b.first), _family(a.first, b.last))
+        )
         if swapped >= Agreement.PARTIAL or (swapped == Agreement.HALF and found < Agreement.UNKNOWN):
             found = max(found, min(swapped, Agreement.CLOSE))
     # John Smith may be the father of John Smith Jr., or be himself.
