@@ -58,8 +58,9 @@ generate: setup ## dbt files, docs and the dbt manifest from the mapping
 	@$(BIN)/python -m cdp_pipelines.generate
 	@$(BIN)/python -m cdp_pipelines.transform
 
-bench: setup ## processor time, calls and peak memory of reading each CRM
+bench: setup ## processor time, calls and peak memory of reading each CRM; calls and records a second of writing
 	@$(BIN)/python -m cdp_pipelines.bench
+	@$(BIN)/python -m cdp_pipelines.bench_writes
 
 clean: ## remove what was made: the environment, data, caches
 	@rm -rf $(VENV) $(VENV)-clients .pytest_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs *.egg-info
