@@ -233,6 +233,12 @@ class Settings(BaseSettings):
         default=None, description="Address that the CRMs call, when a proxy is before the receiver; HubSpot signs it."
     )
     inbox_most: int = Field(default=1_000_000, ge=1, description="Events that may wait in the inbox; more are refused until there is room.")
+    identity_region: str = Field(
+        default="US",
+        pattern=r"^[A-Z]{2}$",
+        description="Country of telephone numbers without country code, for records that name no country.",
+    )
+    identity_plus_tags: bool = Field(default=True, description="Whether ann+news@acme.com is the mailbox of ann@acme.com.")
 
     @field_validator("data_dir", "sandbox_dir", "writeback_file")
     @classmethod

@@ -2,12 +2,13 @@
 
 import dagster as dg
 
-from cdp_pipelines.defs import automate, checks, extract, publish, real_time, transform, writeback
+from cdp_pipelines.defs import automate, checks, extract, identify, publish, real_time, transform, writeback
 
 defs = dg.Definitions.merge(
     extract.defs,
     transform.defs,
     checks.defs,
+    identify.defs,
     publish.defs,
     writeback.defs,
     automate.defs,

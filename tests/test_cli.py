@@ -26,6 +26,7 @@ COMMANDS = {
     "sandbox faults clear", "sandbox faults kinds", "mapping check", "sandbox notify", "webhooks serve", "webhooks status", "webhooks replay",
     "contacts create", "contacts update", "writeback plan", "writeback apply",
     "writeback undo", "writeback retry", "writeback rejects", "writeback status", "writeback drift",
+    "customers explain", "customers merge", "customers split",
 }  # fmt: skip
 
 
