@@ -33,24 +33,27 @@ join (
 ) as s on s.id = substring(h.salesforce_id, 1, 15) and s.record <> h.record
 """
 
+# A value of one person's own is looked at whole; on others only records with a name in common are.
 _VALUES = f"""
 create or replace temp table met as
 with blocks as (
-    select v.record, v.evidence, v.value, s.sharing, s.holders, w.word
-    from held as v join shared as s using (evidence, value)
-    left join name_words as w on w.record = v.record and (s.sharing > {Sharing.OWN} or s.holders > {BLOCK})
+    select v.record, v.evidence, v.value, s.sharing, '' as word
+    from held as v join shared as s using (evidence, value) where s.sharing = {Sharing.OWN}
+    union all
+    select v.record, v.evidence, v.value, s.sharing, w.word
+    from held as v join shared as s using (evidence, value) join name_words as w using (record)
+    where s.sharing > {Sharing.OWN}
 ),
 sized as (
     select *, count(*) over (partition by evidence, value, word) as size,
         lead(record) over (partition by evidence, value, word order by record) as next
     from blocks
 )
-select distinct l.record as a, r.record as b, l.evidence, l.value, l.sharing
-from sized as l join sized as r on r.evidence = l.evidence and r.value = l.value and r.word is not distinct from l.word and r.record > l.record
-where l.size <= {BLOCK} and (l.word is not null or l.sharing = {Sharing.OWN})
+select l.record as a, r.record as b, l.evidence, l.value, l.sharing
+from sized as l join sized as r on r.evidence = l.evidence and r.value = l.value and r.word = l.word
+where l.size <= {BLOCK} and r.record > l.record
 union
-select record as a, next as b, evidence, value, sharing from sized
-where size > {BLOCK} and next > record and (word is not null or sharing = {Sharing.OWN})
+select record as a, next as b, evidence, value, sharing from sized where size > {BLOCK} and next is not null
 """
 
 _COMPANIES = f"""
@@ -63,8 +66,8 @@ with blocks as (
 )
 select least(a, b) as a, greatest(a, b) as b, min(company) as company from (
     select l.record as a, r.record as b, l.company
-    from blocks as l join blocks as r on r.company = l.company and r.word = l.word and r.record > l.record
-    where l.size <= {BLOCK}
+    from blocks as l join blocks as r on r.company = l.company and r.word = l.word
+    where l.size <= {BLOCK} and r.record > l.record
     union all
     select record, next, company from blocks where size > {BLOCK} and next is not null
 ) as pairs group by 1, 2

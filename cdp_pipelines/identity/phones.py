@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import pairwise
 
 import phonenumbers
 
 _EXTENSION = re.compile(r"(?:\s*(?:;?ext=|extn?\.?|extension|x|#|durchwahl|dw\.?)\s*\d{1,6})\s*$", re.IGNORECASE)
-_PLAIN_NANP = re.compile(r"\+1[2-9]\d{2}[2-9]\d{6}")
+_ENDS_LIKE_ONE = re.compile(r"[a-z#=.]\s*\d{1,6}\s*$", re.IGNORECASE)
+_NANP = re.compile(r"1?[2-9]\d{2}[2-9]\d{6}")
+# All that people put between digits; `(0)` is the trunk zero that is not dialled after a country code.
+_PUNCTUATION = str.maketrans("", "", " \t\r\n\u00a0()./-\u2010\u2011\u2012\u2013")
+_RUN = "01234567890123456789"
 _COUNTRIES = {
     "usa": "US", "united states": "US", "united states of america": "US", "america": "US", "canada": "CA", "united kingdom": "GB", "uk": "GB",
     "great britain": "GB", "england": "GB", "scotland": "GB", "wales": "GB", "ireland": "IE", "germany": "DE", "deutschland": "DE", "austria": "AT",
@@ -43,28 +46,36 @@ def line(text: str | None, where: str) -> str | None:
     """
     if not text:
         return None
-    compact = re.sub(r"[\s().\-/]", "", text)
-    if _PLAIN_NANP.fullmatch(compact):
-        return None if _made_up(compact[2:]) else compact
-    bare = _EXTENSION.sub("", text.strip())
-    digits = re.sub(r"\D", "", bare)
+    bare = _EXTENSION.sub("", text) if _ENDS_LIKE_ONE.search(text) else text
+    compact = bare.translate(_PUNCTUATION)
+    if compact.isdecimal() and where in ("US", "CA") and _NANP.fullmatch(compact):
+        return f"+1{compact[-10:]}" if not _made_up(compact[-10:]) else None
+    if compact.startswith("+1") and _NANP.fullmatch(compact[1:]):
+        return compact if not _made_up(compact[2:]) else None
+    return _parsed(compact, where)
+
+
+@lru_cache(maxsize=262_144)
+def _parsed(text: str, where: str) -> str | None:
+    digits = re.sub(r"\D", "", text)
     if not 7 <= len(digits) <= 17 or _made_up(digits):
         return None
     try:
-        number = phonenumbers.parse(bare, where)
+        number = phonenumbers.parse(text, where)
     except phonenumbers.NumberParseException:
         return digits
     national = phonenumbers.national_significant_number(number)
     if _made_up(national) or _made_up(str(number.national_number)):
         return None
-    if not phonenumbers.is_possible_number(number):
-        return digits
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return f"+{number.country_code}{national}" if phonenumbers.is_possible_number(number) else digits
 
 
+@lru_cache(maxsize=65_536)
 def _made_up(digits: str) -> bool:
     """Whether nobody has such a number: 000-000-0000, 555-555-5555, 123-456-7890, 999-999-9998, or almost so."""
-    if len(set(digits)) <= 2 and max(map(digits.count, set(digits))) >= len(digits) - 1:
+    different = set(digits)
+    if len(different) <= 2 and max(map(digits.count, different)) >= len(digits) - 1:
         return True
-    steps = {(int(b) - int(a)) % 10 for a, b in pairwise(digits)}
-    return steps <= {1} or steps <= {9} or len(set(digits[-7:])) == 1
+    if len(set(digits[-7:])) == 1:
+        return True
+    return digits in _RUN or digits in _RUN[::-1]
