@@ -73,7 +73,7 @@ def _wanted(given: argparse.Namespace) -> Iterator[tuple[Dataset, list[str]]]:
 
 
 _HEAD = (
-    f"{'records':<32} {'rows':>9} {'tool':<14} {'precision':>9} {'recall':>7} {'F1':>7} {'largest':>8} {'true':>5} {'seconds':>8} {'peak MB':>8}  how"
+    f"{'records':<32} {'rows':>9} {'tool':<25} {'precision':>9} {'recall':>7} {'F1':>7} {'largest':>8} {'true':>5} {'seconds':>8} {'CPU s':>7} {'peak MB':>8}  how"
 )
 
 
@@ -84,8 +84,8 @@ def line(made: Run) -> str:
     else:
         s = made.score
         figures = f"{s.precision:>9.4f} {s.recall:>7.4f} {s.f1:>7.4f} {s.largest:>8,} {s.true_largest:>5}"
-    end = f"{made.seconds:>8.1f} {made.peak_mb:>8,.0f}  {made.problem or made.how}"
-    return f"{made.data:<32} {made.records:>9,} {made.tool:<14} {figures} {end}"
+    end = f"{made.seconds:>8.1f} {made.cpu_seconds:>7.1f} {made.peak_mb:>8,.0f}  {made.problem or made.how}"
+    return f"{made.data:<32} {made.records:>9,} {made.tool:<25} {figures} {end}"
 
 
 def _print_wrong(data: Dataset, most: int) -> None:

@@ -126,7 +126,7 @@ class _World:
         while True:
             head = f"{rng.choice(words.ONSETS)}{rng.choice(words.VOWELS)}{rng.choice(words.MIDDLES)}{rng.choice(words.COMPANY_ENDINGS)}"
             sector = rng.choice(words.SECTORS)
-            domain = f"{_plain(head)}{rng.choice(('', f'-{sector.lower()}', rng.randint(1, 999)))}.{rng.choice(('example', 'test', 'example'))}"
+            domain = f"{_plain(head)}{rng.choice(('', f'-{sector.lower()}', rng.randint(1, 999)))}.example"
             if domain not in self._domains:
                 self._domains.add(domain)
                 return Firm(f"{head} {sector}{rng.choice(words.FORMS)}", domain, self._phone(), rng.random() < 0.6)

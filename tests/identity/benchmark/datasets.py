@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,14 @@ from tests.identity.benchmark.crm_dirt import dirty
 
 FOLDER = PROJECT_DIR / "data" / "identity-benchmark"
 SETS = ("sandbox", "crm", "febrl3", "febrl4")
+_HERE, _PACKAGE = Path(__file__).parent, PROJECT_DIR / "cdp_pipelines"
+_MADE_BY = {
+    "crm": [_HERE / "crm_dirt.py", _HERE / "crm_words.py"],
+    "sandbox": [
+        _HERE / "sandbox.py", _PACKAGE / "mapping.yml",
+        *(_PACKAGE / "sandbox" / f"{name}.py" for name in ("names", "dirt", "generator", "records", "wording", "people", "columns", "draws")),
+    ],
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,13 +46,16 @@ class Dataset:
 def dataset(name: str, people: int = 0, seed: int = 0) -> Dataset:
     """A record set; `people` and `seed` are for those that are made up."""
     if name.startswith("febrl"):
-        return _kept(name, "febrl", lambda records, truth: _febrl(name[-1], records, truth))
+        return _kept(name, "febrl", lambda records, truth: _febrl(name[-1], records, truth), [environment.PINS])
     make = sandbox.contacts if name == "sandbox" else dirty
-    return _kept(f"{name} {people:,} people, seed {seed}", "crm", lambda records, truth: _write(*make(people, seed), records, truth))
+    label = f"{name} {people:,} people, seed {seed}"
+    return _kept(label, "crm", lambda records, truth: _write(*make(people, seed), records, truth), _MADE_BY[name])
 
 
-def _kept(name: str, kind: str, make) -> Dataset:
-    folder = FOLDER / name.replace(",", "").replace(" ", "-")
+def _kept(name: str, kind: str, make: Callable[[Path, Path], None], made_by: list[Path]) -> Dataset:
+    """The set as it was kept, or made anew when what makes it has changed."""
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in made_by)).hexdigest()[:8]
+    folder = FOLDER / f"{name.replace(',', '').replace(' ', '-')}-{version}"
     found = Dataset(name, kind, folder / "records.parquet", folder / "truth.parquet")
     if not found.truth.exists():
         print(f"Making {name} ...", flush=True)

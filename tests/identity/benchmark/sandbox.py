@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -29,7 +28,7 @@ _NO_LIMITS = {
 
 
 def contacts(people: int, seed: int) -> tuple[pa.Table, pa.Table]:
-    """`standardized.contacts` of a world with this many people, and its truth: connection, customer_id, person.
+    """`standardized.contacts` of a world with this many people, and its truth in the same order: connection, customer_id, person.
 
     Raises RuntimeError when a table could not be read, or a row's person is unknown.
     """
@@ -52,22 +51,10 @@ def contacts(people: int, seed: int) -> tuple[pa.Table, pa.Table]:
             # By id, so that the order says nothing of who belongs together.
             records = db.execute("select * from standardized.contacts order by md5(connection || customer_id)").to_arrow_table()
             known = db.execute(
-                "select connection, customer_id, person from standardized.contacts join truth using (connection, customer_id)"
+                "select connection, customer_id, person from standardized.contacts join truth using (connection, customer_id) "
+                "order by md5(connection || customer_id)"
             ).to_arrow_table()
     if known.num_rows != records.num_rows:
         raise RuntimeError(f"The sandbox's truth knows {known.num_rows} of {records.num_rows} contacts.")
     return records, known
 
-
-if __name__ == "__main__":
-    import sys
-    import time
-
-    os.environ["CDP_ENV_FILE"] = os.devnull
-    began = time.time()
-    r, t = contacts(int(sys.argv[1]), int(sys.argv[2]))
-    print(r.num_rows, t.num_rows, time.time() - began)
-    import pyarrow.parquet as pq
-
-    pq.write_table(r, f"/tmp/idbench/sandbox-{sys.argv[1]}-{sys.argv[2]}.parquet")
-    pq.write_table(t, f"/tmp/idbench/sandbox-{sys.argv[1]}-{sys.argv[2]}-truth.parquet")

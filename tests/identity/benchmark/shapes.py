@@ -13,13 +13,14 @@ from typing import Any
 import pyarrow as pa
 
 _NOTHING = {"", "n/a", "na", "null", "none", "-", "#n/a", "unknown", "[not provided]"}
+_FIELDS = ("first_name", "last_name", "email", "phone", "mobile_phone", "company")
 # Above this many pairs of one cluster or person, some are enough.
 _PAIRS = 200
 
 
 def wrong_pairs(records: pa.Table, found: Sequence[Any], truth: pa.Table) -> dict[str, Counter[str]]:
     """`false` (joined, not one person) and `missed` (one person, not joined): how many pairs of each shape."""
-    rows = records.to_pylist()
+    rows = [dict.fromkeys(_FIELDS) | row for row in records.to_pylist()]
     for row, dirt in zip(rows, truth["dirt"].to_pylist() if "dirt" in truth.column_names else [""] * len(rows), strict=True):
         row["dirt"] = dirt
     persons = truth["person"].to_pylist()
