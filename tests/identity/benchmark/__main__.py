@@ -54,7 +54,9 @@ def main() -> int:
     if skipped := len(given.tools) > 1 and max(given.people) > _ONE_SEED_ABOVE and len(given.seeds) > 1:
         print(f"Above {_ONE_SEED_ABOVE:,} people the other tools ran on seed {given.seeds[0]} alone.")
     given.json.parent.mkdir(parents=True, exist_ok=True)
-    given.json.write_text(json.dumps({"tools": environment.tools(), "one_seed_for_others": skipped, "runs": [asdict(r) for r in done]}, indent=1))
+    given.json.write_text(
+        json.dumps({"tools": environment.tools(), "one_seed_for_others": skipped, "runs": [asdict(r) for r in done]}, indent=1)
+    )
     return int(any(r.problem for r in done if r.tool == "ours"))
 
 
@@ -73,7 +75,8 @@ def _wanted(given: argparse.Namespace) -> Iterator[tuple[Dataset, list[str]]]:
 
 
 _HEAD = (
-    f"{'records':<32} {'rows':>9} {'tool':<25} {'precision':>9} {'recall':>7} {'F1':>7} {'largest':>8} {'true':>5} {'seconds':>8} {'CPU s':>7} {'peak MB':>8}  how"
+    f"{'records':<32} {'rows':>9} {'tool':<25} {'precision':>9} {'recall':>7} {'F1':>7} {'largest':>8} {'true':>5} "
+    f"{'seconds':>8} {'CPU s':>7} {'peak MB':>8}  how"
 )
 
 

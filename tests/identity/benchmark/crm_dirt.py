@@ -84,11 +84,11 @@ class _World:
         self._mailboxes: set[tuple[str, str]] = set()
         self._domains: set[str] = set()
         firms = [self._firm() for _ in range(max(1, people // 10))]
-        families = [self._family() for _ in range(max(20, people // 6))]
+        families = [self._family() for _ in range(max(400, people // 6))]
         self.people: list[Person] = []
         while len(self.people) < people:
             # Some names are much more common than others, so namesakes work at different companies.
-            family = families[int(len(families) * rng.random() ** 2.5)]
+            family = families[int(len(families) * rng.random() ** 1.6)]
             given = words.GIVEN[int(len(words.GIVEN) * rng.random() ** 1.3)]
             self._add(given, family, rng.choice(firms), rng.choice(firms) if rng.random() < 0.08 else None)
             chance, last = rng.random(), self.people[-1]
@@ -207,9 +207,9 @@ def _names(rng: Random, person: Person, spoil: Callable[[float, str], bool]) -> 
     elif spoil(0.01, "no last name"):
         last = rng.choice((*words.NOTHING, "[not provided]", "Unknown"))
     case = rng.random()
-    change = str.upper if case < 0.04 else str.lower if case < 0.08 else (lambda text: text)
+    change = str.upper if case < 0.04 else str.lower if case < 0.08 else str
     form = rng.random()
-    shape: Callable[[str], str] = (lambda t: unicodedata.normalize("NFD", t)) if form < 0.3 else _without_accents if form < 0.45 else (lambda t: t)
+    shape = _decomposed if form < 0.3 else _without_accents if form < 0.45 else str
     pad = (lambda text: f" {text} ") if rng.random() < 0.03 else (lambda text: text)
     first, last = (pad(shape(change(text))) if text else text for text in (first, last))
     return first, last
@@ -275,6 +275,10 @@ def _typo(rng: Random, word: str) -> str:
         return word
     at, how = rng.randrange(1, len(word) - 1), rng.randrange(3)
     return (word[:at] + word[at + 1] + word[at] + word[at + 2 :], word[:at] + word[at + 1 :], word[:at] + word[at] + word[at:])[how]
+
+
+def _decomposed(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
 
 
 def _without_accents(text: str) -> str:

@@ -50,6 +50,7 @@ def contacts(people: int, seed: int) -> tuple[pa.Table, pa.Table]:
         with duckdb.connect(str(settings.warehouse), read_only=True) as db:
             # By id, so that the order says nothing of who belongs together.
             records = db.execute("select * from standardized.contacts order by md5(connection || customer_id)").to_arrow_table()
+            db.register("truth", truth)
             known = db.execute(
                 "select connection, customer_id, person from standardized.contacts join truth using (connection, customer_id) "
                 "order by md5(connection || customer_id)"
@@ -57,4 +58,3 @@ def contacts(people: int, seed: int) -> tuple[pa.Table, pa.Table]:
     if known.num_rows != records.num_rows:
         raise RuntimeError(f"The sandbox's truth knows {known.num_rows} of {records.num_rows} contacts.")
     return records, known
-

@@ -24,7 +24,7 @@ def settings(kind: str) -> tuple[SettingsCreator, list[object], list[object]]:
             cl.DamerauLevenshteinAtThresholds("national_id", [2]), cl.ExactMatch("street_number").configure(term_frequency_adjustments=True),
             cl.DamerauLevenshteinAtThresholds("postcode", [2]).configure(term_frequency_adjustments=True),
         ]  # fmt: skip
-        sure = [block_on("national_id"), block_on("first_name", "last_name", "date_of_birth"), block_on("first_name", "last_name", "postcode")]
+        sure = [block_on("national_id"), *(block_on("first_name", "last_name", third) for third in ("date_of_birth", "postcode"))]
         rules = [block_on(c) for c in ("national_id", "first_name", "last_name", "date_of_birth", "postcode")]
         learn = [block_on("date_of_birth"), block_on("postcode")]
     else:
