@@ -216,6 +216,13 @@ class Settings(BaseSettings):
     sandbox_dir: Path = Field(default=PROJECT_DIR / "data" / "sandbox", description="What changed in the sandbox is kept here.")
     lock_wait_seconds: float = Field(default=600, ge=0, description="How long a run waits for the warehouse while another has it.")
 
+    identity_region: str = Field(
+        default="US",
+        pattern=r"^[A-Z]{2}$",
+        description="Country of telephone numbers without country code, for records that name no country.",
+    )
+    identity_plus_tags: bool = Field(default=True, description="Whether ann+news@acme.com is the mailbox of ann@acme.com.")
+
     @field_validator("data_dir", "sandbox_dir")
     @classmethod
     def _absolute(cls, path: Path) -> Path:

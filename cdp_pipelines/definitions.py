@@ -2,12 +2,13 @@
 
 import dagster as dg
 
-from cdp_pipelines.defs import automate, checks, extract, publish, transform
+from cdp_pipelines.defs import automate, checks, extract, identify, publish, transform
 
 defs = dg.Definitions.merge(
     extract.defs,
     transform.defs,
     checks.defs,
+    identify.defs,
     publish.defs,
     automate.defs,
     # DuckDB has one writer, so steps run in one process, one after the other; waiting for the CRMs overlaps inside a step.

@@ -1,4 +1,4 @@
-"""One sync, from the CRMs to the published file: extract, standardize, check, unify, publish.
+"""One sync, from the CRMs to the published file: extract, standardize, check, identify, unify, publish.
 
 The steps are functions of their own; Dagster's assets (`defs/`) call the same ones in the same order.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from cdp_pipelines import checks, history, transform
 from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings, connection_from_config, connection_from_env
 from cdp_pipelines.history import CheckResult
+from cdp_pipelines.identity.step import identify
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish, publish_status
 from cdp_pipelines.sandbox import hosting
@@ -99,6 +100,9 @@ def sync(
         report.checks += standardize(settings)
         say("checking")
         report.checks += check_standardized(settings)
+        if not _stopped_by(report.checks, report):
+            say("identifying")
+            report.checks += identify(settings).checks
         if not _stopped_by(report.checks, report):
             say("unifying")
             report.checks += unify(settings)

@@ -20,10 +20,11 @@ Record = tuple[str, str]  # connection, customer_id
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The key that a record has, and the one it had first."""
+    """The key that a record has, and the one it had first. `there`: whether the record was there in the last run."""
 
     key: str
     first_key: str
+    there: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def _aliases(previous: Mapping[Record, Held], held: Mapping[Record, Held]) -> li
     for record, before in previous.items():
         if record in held:
             went[before.key].add(held[record].key)
-        else:
+        elif before.there:
             went[before.key]
     alive = {h.key for h in held.values()}
     found = []

@@ -1,4 +1,4 @@
-"""What a pair's evidence amounts to: the rule by which two records are one person, or why they are not."""
+"""What a pair's evidence amounts to: the rule by which two records are one person, or what leaves it in doubt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from cdp_pipelines.identity.names import Agreement, compare
 from cdp_pipelines.identity.particulars import NONE, Ints, Particulars
 
-# Rule -> priority: the smaller, the earlier merged. Documented in docs/identity.md.
+# Rule -> priority: the smaller, the earlier merged. Said in docs/identity.md.
 PRIORITY = {
     "override": 0, "merged": 10, "converted": 11, "crm_reference": 20, "email_and_name": 30, "email": 35, "phone_and_name": 50,
     "company_and_name": 60,
@@ -19,16 +19,20 @@ PRIORITY = {
 STATED = ("override", "merged", "converted")
 NO_RULE = 99
 
+# Evidence that does not reach for a rule, as the review queue names it.
+DOUBTS = (None, "same_email_other_name", "same_phone_other_surname", "same_phone_no_name", "part_of_name_at_company")
+
 
 @dataclass(frozen=True)
 class Judged:
-    """Pairs with the names' agreement and the rule that joins them (None: not enough), in order of the pairs."""
+    """Pairs with their names' agreement, the rule that joins them (None: not enough) and, without one, the doubt, in order of the pairs."""
 
     a: Ints
     b: Ints
     names: Ints
     rule: list[str | None]
     priority: Ints
+    doubt: list[str | None]
 
 
 def judge(pairs: pa.Table, found: Particulars) -> Judged:
@@ -41,15 +45,24 @@ def judge(pairs: pa.Table, found: Particulars) -> Judged:
     for name, holds in (
         ("company_and_name", full & ((company == 1) | (phone == 1) | (email == 1))),
         ("phone_and_name", ((phone == 3) & (names >= Agreement.HALF)) | ((phone == 2) & full)),
-        ("email", (email == 3)),
+        ("email", email == 3),
         ("email_and_name", (email >= 2) & full),
         ("crm_reference", crm == 1),
         ("converted", crm == 2),
         ("merged", crm == 3),
     ):
         rules[holds] = PRIORITY[name]
+    doubts = np.zeros(len(a), np.int64)
+    for number, holds in (
+        (4, (company == 1) & ((names == Agreement.PARTIAL) | (names == Agreement.HALF))),
+        (3, (phone == 3) & (names == Agreement.UNKNOWN)),
+        (2, (phone >= 2) & (names == Agreement.SURNAME)),
+        (1, (email >= 2) & (names < Agreement.CLOSE)),
+    ):
+        doubts[holds] = number
+    doubts[rules < NO_RULE] = 0
     by_priority = {priority: name for name, priority in PRIORITY.items()}
-    return Judged(a, b, names, [by_priority.get(p) for p in rules.tolist()], rules)
+    return Judged(a, b, names, [by_priority.get(p) for p in rules.tolist()], rules, [DOUBTS[d] for d in doubts.tolist()])
 
 
 def agreement(found: Particulars, name_of: Ints, a: Ints, b: Ints) -> Ints:

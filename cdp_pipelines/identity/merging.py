@@ -45,11 +45,15 @@ class Refusal:
 
 @dataclass
 class Merged:
-    """Each record's person (the number of its first record), the links that made people, and those refused."""
+    """Each record's person (the number of its first record), the links that made people, and those refused.
+
+    `against` has the veto that an override was followed in spite of, by its pair.
+    """
 
     person_of: list[int]
     made: list[Link] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
+    against: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
 def merge(found: Particulars, links: Iterable[Link], *, splits: Iterable[tuple[int, int]] = (), moved: Collection[int] = ()) -> Merged:
@@ -68,7 +72,7 @@ def merge(found: Particulars, links: Iterable[Link], *, splits: Iterable[tuple[i
     people.forget_names(moved)
     for link in likely:
         people.follow(link)
-    return Merged([people.root(record) for record in range(len(found))], people.made, people.refused)
+    return Merged([people.root(record) for record in range(len(found))], people.made, people.refused, people.against)
 
 
 class _People:
@@ -84,6 +88,7 @@ class _People:
             self._apart.setdefault(b, set()).add(a)
         self.made: list[Link] = []
         self.refused: list[Refusal] = []
+        self.against: dict[tuple[int, int], str] = {}
 
     def root(self, record: int) -> int:
         parent = self._parent
@@ -98,9 +103,12 @@ class _People:
         if left == right:
             return
         one, other = self._person(left), self._person(right)
-        veto = self._split(one, other) or (
-            None if link.rule in STATED else _veto(self._found, one, other, link.rule, same_name=not link.unlikeness)
-        )
+        veto = self._split(one, other)
+        if not veto and (link.rule not in STATED or link.rule == "override"):
+            veto = _veto(self._found, one, other, link.rule, same_name=not link.unlikeness)
+            if veto and link.rule == "override":
+                self.against[link.a, link.b] = veto[0]
+                veto = None
         if veto:
             self.refused.append(Refusal(link, *veto))
             return
@@ -155,9 +163,19 @@ def _veto(found: Particulars, one: _Person, other: _Person, rule: str, *, same_n
     for mine in sorted(one.names):
         for theirs in sorted(other.names):
             if mine != theirs and (level := compare(found.names[mine], found.names[theirs])) < Agreement.UNKNOWN:
+                if _known_by(found, one, mine, theirs) or _known_by(found, other, theirs, mine):
+                    continue
                 why = GENERATIONS if level == Agreement.GENERATION else NAMES
                 return why, _holder(found, one, name=mine), _holder(found, other, name=theirs)
     return None
+
+
+def _known_by(found: Particulars, person: _Person, one: int, other: int) -> bool:
+    """Whether a person whom somebody stated to have this name has the other one too."""
+    names = [found.names[i] for i in person.names if i != one]
+    return any(
+        compare(name, found.names[other]) >= Agreement.CLOSE and compare(name, found.names[one]) < Agreement.UNKNOWN for name in names
+    )
 
 
 def _slips(mine: set[str], theirs: set[str]) -> bool:

@@ -55,6 +55,10 @@ class Particulars:
             return self.contacts.column(name)
         return pa.chunked_array([pa.nulls(self.contacts.num_rows, pa.string())])
 
+    def records(self) -> list[tuple[str, str]]:
+        """Connection and id of every record."""
+        return list(zip(*(self.contacts.column(name).to_pylist() for name in KEY), strict=True))
+
     def keys(self, records: Records) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
         """Connection and id of some records."""
         chosen = pa.array(records, pa.int64())

@@ -26,7 +26,7 @@ with records as (
             partition by links.customer_key, links.is_current
             order by contacts.last_updated nulls first, contacts.created_date nulls first, contacts.connection, contacts.customer_id
         ) as recency
-    from {{ ref('customer_contacts') }} as links
+    from {{ source('identity', 'customer_contacts') }} as links
     inner join {{ ref('contacts') }} as contacts
         on contacts.connection = links.connection
         and contacts.customer_id = links.customer_id
@@ -72,7 +72,7 @@ deals as (
             union all
             select connection, id as opportunity_id, contact_id from {{ ref('opportunities') }}
         ) as parts
-        inner join {{ ref('customer_contacts') }} as links
+        inner join {{ source('identity', 'customer_contacts') }} as links
             on links.connection = parts.connection
             and links.customer_id = parts.contact_id
     ) as takers
