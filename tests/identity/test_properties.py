@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from cdp_pipelines.identity import Resolution, resolve
@@ -60,6 +60,23 @@ CHANGES = st.one_of(
 )
 PLACES = st.integers(0, 20)
 HISTORIES = st.lists(st.lists(CHANGES, min_size=1, max_size=3), min_size=1, max_size=4)
+
+
+# Decisions about two records: a place in the list for each.
+DECISIONS = st.lists(st.tuples(st.sampled_from(("merge", "split")), PLACES, PLACES), min_size=1, max_size=4)
+
+
+def decisions(some: list[Row], decided: list[tuple[str, int, int]]) -> pa.Table:
+    """Overrides, made a minute after one another."""
+    made = []
+    for minute, (kind, *places) in enumerate(decided):
+        ends = {
+            f"{side}_{name}": some[place % len(some)][name]
+            for side, place in zip(("left", "right"), places, strict=True)
+            for name in ("connection", "customer_id")
+        }
+        made.append({"kind": kind, **ends, "who": "somebody", "why": "seen", "decided_at": NOON + timedelta(minutes=minute)})
+    return pa.Table.from_pylist(made)
 
 
 def checked(resolution: Resolution) -> Resolution:
@@ -178,13 +195,46 @@ def a_merge_that_is_taken_back_leaves_no_trace(some: list[Row], one: int, other:
     assert keys(after.customer_contacts) == keys(before.customer_contacts)
 
 
+@given(some=rows(least=2), decided=DECISIONS)
+def decisions_hold_and_their_outcome_is_told(some: list[Row], decided: list[tuple[str, int, int]]) -> None:
+    made = decisions(some, decided)
+    answer = checked(resolve(contacts(some), overrides=made))
+    links = keys(answer.customer_contacts)
+    assert answer.overrides.num_rows == made.num_rows
+    for row in answer.overrides.to_pylist():
+        together = len({links.get(f"{row[f'{side}_connection']}:{row[f'{side}_customer_id']}") for side in ("left", "right")}) == 1
+        if row["outcome"] in ("honoured", "against_evidence"):
+            assert together == (row["kind"] == "merge"), row
+        elif row["outcome"] == "refused":
+            assert "split" in made["kind"].to_pylist(), "a merge was refused although nobody decided otherwise"
+    # What was decided and taken back leaves no trace.
+    after = checked(resolve(contacts(some), previous=answer.customer_contacts))
+    assert groups(after.customer_contacts) == groups(resolve(contacts(some)).customer_contacts)
+
+
+@given(some=rows(least=2), one=PLACES, other=PLACES)
+def a_merge_and_then_a_split_restore_what_was(some: list[Row], one: int, other: int) -> None:
+    before = checked(resolve(contacts(some)))
+    was = keys(before.customer_contacts)
+    left, right = (f"{row['connection']}:{row['customer_id']}" for row in (some[one % len(some)], some[other % len(some)]))
+    assume(was[left] != was[right])
+    merged = checked(resolve(contacts(some), previous=before.customer_contacts, overrides=decisions(some, [("merge", one, other)])))
+    together = keys(merged.customer_contacts)
+    assert together[left] == together[right]
+    assert together[left] in (was[left], was[right])
+    parted = [("merge", one, other), ("split", one, other)]
+    after = checked(resolve(contacts(some), previous=merged.customer_contacts, overrides=decisions(some, parted)))
+    assert keys(after.customer_contacts) == was
+
+
 def _ends(pairs: pa.Table) -> list[tuple[str, str]]:
     return [(name, "ascending") for name in pairs.column_names]
 
 
 PROPERTIES = (
     the_order_of_rows_does_not_matter, people_who_have_nothing_to_do_with_it_do_not_matter, the_number_of_steps_does_not_matter,
-    keys_survive_any_history, the_same_history_gives_the_same_keys, a_merge_that_is_taken_back_leaves_no_trace,
+    keys_survive_any_history, the_same_history_gives_the_same_keys, a_merge_that_is_taken_back_leaves_no_trace, decisions_hold_and_their_outcome_is_told,
+    a_merge_and_then_a_split_restore_what_was,
 )  # fmt: skip
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from cdp_pipelines.identity import Options, resolve
+from cdp_pipelines.identity import Options, Resolution, resolve
 from cdp_pipelines.identity.particulars import BadContacts
 from tests.identity.records import NOON, SCHEMA, contact, contacts, groups, keys
 from tests.identity.strangers import strangers
@@ -47,15 +48,26 @@ def test_a_value_of_many_joins_nobody_however_many_they_are(value: str, bearers:
     assert largest(*(contact(f"hubspot:{n}", first_name=f, last_name=s, **{value: given}) for n, (f, s) in enumerate(NAMES[:bearers]))) == 1
 
 
-def test_names_that_contradict_each_other_are_told_as_vetoes() -> None:
+def told(resolution: Resolution) -> set[tuple[str, str]]:
+    """The pairs that somebody is told of: kept apart by a veto, or to be looked at."""
+    pairs = [*resolution.vetoes.to_pylist(), *resolution.review.to_pylist()]
+    return {(pair["left_customer_id"], pair["right_customer_id"]) for pair in pairs}
+
+
+def test_names_that_contradict_each_other_are_told() -> None:
     """goldenmatch #1261: a configuration with a precision of .22 was reported as free of risk."""
     pair = [
         contact("hubspot:1", **ANN, email="lee@gmail.com"),
         contact("hubspot:2", first_name="Omar", last_name="Lee", email="lee@gmail.com"),
     ]
-    vetoes = resolve(contacts(pair)).vetoes.to_pylist()
-    assert [(v["left_customer_id"], v["right_customer_id"]) for v in vetoes] == [("1", "2")]
-    assert vetoes[0]["rule"]
+    assert told(resolve(contacts(pair))) == {("1", "2")}
+    same = [
+        contact("hubspot:1", **ANN, email="ann.lee@acme.com"),
+        contact("hubspot:2", **ANN, email="annlee@acme.com", phone="(415) 555-2671"),
+    ]
+    same[0]["phone"] = same[1]["phone"]
+    resolution = resolve(contacts(same))
+    assert [veto["rule"] for veto in resolution.vetoes.to_pylist()] == ["mailboxes_of_one_company"]
 
 
 def test_what_a_crm_merged_does_not_bridge_two_people() -> None:
@@ -208,14 +220,14 @@ def test_tags_can_be_made_to_count() -> None:
 
 
 def test_a_family_with_one_mailbox_is_not_one_person() -> None:
-    """tutanota #4186: a family shares an address; who has other names must not be merged into one silently."""
-    family = ["Thomas", "Lena", "Jonas"]
-    records = [contact(f"hubspot:{n}", first_name=first, last_name="Berg", email="familie.berg@web.de") for n, first in enumerate(family)]
-    resolution = resolve(contacts(records))
-    assert groups(resolution.customer_contacts) == [["hubspot:0"], ["hubspot:1"], ["hubspot:2"]]
-    told = {(v["left_customer_id"], v["right_customer_id"]) for v in resolution.vetoes.to_pylist()}
-    assert told, "nobody is told that one mailbox has several names"
-    assert told <= {("0", "1"), ("0", "2"), ("1", "2")}
+    """tutanota #4186: a family shares an address; who has other names must not be merged into one silently, but looked at."""
+    family = [
+        contact(f"hubspot:{n}", first_name=first, last_name="Berg", email="familie.berg@web.de")
+        for n, first in enumerate(("Thomas", "Lena", "Jonas"))
+    ]
+    couple = resolve(contacts(family[:2]))
+    assert (groups(couple.customer_contacts), told(couple)) == ([["hubspot:0"], ["hubspot:1"]], {("0", "1")})
+    assert found(*family) == [["hubspot:0"], ["hubspot:1"], ["hubspot:2"]]
 
 
 REFERENCES = ("000000000000000", "000000000000000AAA", "null", "undefined", "0", "-1", "anonymous", "guest", "unknown")
@@ -242,12 +254,38 @@ def test_two_identified_people_are_not_merged_by_a_reference() -> None:
 
 
 def test_a_shared_device_merges_nobody() -> None:
-    """rudder-transformer #1180: two users of one device became one, for good. Here: one desk phone after the other."""
+    """rudder-transformer #1180: two users of one device became one. Here: one desk phone after the other."""
     records = [
         contact("hubspot:1", first_name="Maria", last_name="Gonzalez", email="maria@acme.com", phone="(415) 555-2671"),
         contact("hubspot:2", first_name="Pavel", last_name="Novak", email="pavel@acme.com", phone="(415) 555-2671"),
     ]
     assert largest(*records) == 1
+
+
+def test_what_was_put_together_wrongly_can_be_taken_apart_for_good() -> None:
+    """rudder-transformer #1180: the merge could not be undone."""
+    records = [contact("hubspot:1", **ANN, email="ann@acme.com"), contact("marketo:2", **ANN, email="ann@acme.com")]
+    decided = {
+        "kind": "split",
+        "left_connection": "hubspot",
+        "left_customer_id": "1",
+        "right_connection": "marketo",
+        "right_customer_id": "2",
+    }
+    together = resolve(contacts(records))
+    apart = resolve(contacts(records), previous=together.customer_contacts, overrides=pa.Table.from_pylist([decided]))
+    assert (groups(together.customer_contacts), groups(apart.customer_contacts)) == (
+        [["hubspot:1", "marketo:2"]],
+        [["hubspot:1"], ["marketo:2"]],
+    )
+    assert apart.overrides["outcome"].to_pylist() == ["against_evidence"]
+    # Neither the next run nor a third record of both brings them together again.
+    third = contact("salesforce:3", **ANN, email="ann@acme.com")
+    later = resolve(contacts([*records, third]), previous=apart.customer_contacts, overrides=pa.Table.from_pylist([decided]))
+    assert keys(later.customer_contacts)["hubspot:1"] != keys(later.customer_contacts)["marketo:2"]
+    assert {key: later_key for key, later_key in keys(later.customer_contacts).items() if key != "salesforce:3"} == keys(
+        apart.customer_contacts
+    )
 
 
 def test_a_lead_and_a_contact_are_compared() -> None:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from cdp_pipelines.config import PROJECT_DIR
 from tests.identity.benchmark import environment, sandbox
 from tests.identity.benchmark.crm_dirt import dirty
+from tests.identity.records import SCHEMA
 
 FOLDER = PROJECT_DIR / "data" / "identity-benchmark"
 SETS = ("sandbox", "crm", "febrl3", "febrl4")
@@ -23,7 +24,7 @@ _HERE, _PACKAGE = Path(__file__).parent, PROJECT_DIR / "cdp_pipelines"
 _MADE_BY = {
     "crm": [_HERE / "crm_dirt.py", _HERE / "crm_words.py"],
     "sandbox": [
-        _HERE / "sandbox.py", _PACKAGE / "mapping.yml",
+        _HERE / "sandbox.py",
         *(_PACKAGE / "sandbox" / f"{name}.py" for name in ("names", "dirt", "generator", "records", "wording", "people", "columns", "draws")),
     ],
 }  # fmt: skip
@@ -54,7 +55,8 @@ def dataset(name: str, people: int = 0, seed: int = 0) -> Dataset:
 
 def _kept(name: str, kind: str, make: Callable[[Path, Path], None], made_by: list[Path]) -> Dataset:
     """The set as it was kept, or made anew when what makes it has changed."""
-    version = hashlib.sha256(b"".join(path.read_bytes() for path in made_by)).hexdigest()[:8]
+    makers = [*(path.read_bytes() for path in made_by), " ".join(SCHEMA.names).encode()]
+    version = hashlib.sha256(b"".join(makers)).hexdigest()[:8]
     folder = FOLDER / f"{name.replace(',', '').replace(' ', '-')}-{version}"
     found = Dataset(name, kind, folder / "records.parquet", folder / "truth.parquet")
     if not found.truth.exists():
