@@ -13,11 +13,16 @@ import pyarrow as pa
 from cdp_pipelines.identity import customer_keys, judging, overrides
 from cdp_pipelines.identity.customer_keys import Held, Keys, Record
 from cdp_pipelines.identity.judging import PRIORITY, Judged
-from cdp_pipelines.identity.merging import SPLIT, Link, Merged
+from cdp_pipelines.identity.merging import GENERATIONS, NAMES, SPLIT, Link, Merged
+from cdp_pipelines.identity.names import Agreement
 from cdp_pipelines.identity.overrides import Decisions
 from cdp_pipelines.identity.particulars import Particulars, Records
 
 ALONE = "alone"
+# Doubts that are a value in common, as the vetoes name the evidence.
+_SHARED = {"same_email_other_name": "shared_email", "same_phone_other_name": "shared_phone", "same_phone_other_surname": "shared_phone"}
+# Two people at one number are nothing to look at; all else is.
+_NO_DOUBT = (None, "same_phone_other_name")
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def tables(
         customers=_customers(members),
         customer_contacts=members,
         edges=_edges(found, pairs, judged, merged),
-        vetoes=_vetoes(found, merged),
+        vetoes=_vetoes(found, judged, merged),
         review=_review(found, judged, merged, key_of),
         aliases=pa.table({
             "old_key": pa.array([a.old_key for a in keys.aliases], pa.string()),
@@ -161,13 +166,25 @@ def _hashes(pairs: pa.Table) -> list[str | None]:
         return db.execute(hashed).to_arrow_table().column("hash").to_pylist()
 
 
-def _vetoes(found: Particulars, merged: Merged) -> pa.Table:
-    refused = [r for r in merged.refused if merged.person_of[r.link.a] != merged.person_of[r.link.b]]
+def _vetoes(found: Particulars, judged: Judged, merged: Merged) -> pa.Table:
+    """Links refused, and pairs that hold one address or line under names that contradict each other, which never became links."""
+    rows = {
+        (r.link.a, r.link.b): (r.veto, r.link.rule, r.left, r.right)
+        for r in merged.refused
+        if merged.person_of[r.link.a] != merged.person_of[r.link.b]
+    }
+    for i in np.flatnonzero(judged.names < Agreement.UNKNOWN).tolist():
+        a, b, doubt = int(judged.a[i]), int(judged.b[i]), judged.doubt[i]
+        if doubt in _SHARED and merged.person_of[a] != merged.person_of[b]:
+            veto = GENERATIONS if judged.names[i] == Agreement.GENERATION else NAMES
+            rows.setdefault((a, b), (veto, _SHARED[doubt], a, b))
+    pairs = sorted(rows)
+    told = [rows[pair] for pair in pairs]
     return pa.table({
-        **_pair(found, [r.link.a for r in refused], [r.link.b for r in refused]),
-        "rule": pa.array([r.veto for r in refused], pa.string()),
-        "evidence": pa.array([r.link.rule for r in refused], pa.string()),
-        **_pair(found, [r.left for r in refused], [r.right for r in refused], "between_left", "between_right"),
+        **_pair(found, [a for a, _ in pairs], [b for _, b in pairs]),
+        "rule": pa.array([veto for veto, *_ in told], pa.string()),
+        "evidence": pa.array([evidence for _, evidence, *_ in told], pa.string()),
+        **_pair(found, [left for *_, left, _ in told], [right for *_, right in told], "between_left", "between_right"),
     })  # fmt: skip
 
 
@@ -179,9 +196,12 @@ def _review(found: Particulars, judged: Judged, merged: Merged, key_of: list[str
     for refusal in merged.refused:
         link = refusal.link
         asked.setdefault(_both(person, link.a, link.b), (link.a, link.b, refusal.veto, link.rule))
-    doubtful = np.flatnonzero([doubt is not None for doubt in judged.doubt]).tolist()
-    for doubt, a, b in sorted((judging.DOUBTS.index(judged.doubt[i]), int(judged.a[i]), int(judged.b[i])) for i in doubtful):
-        asked.setdefault(_both(person, a, b), (a, b, "not_enough", str(judging.DOUBTS[doubt])))
+    doubtful = np.flatnonzero([doubt not in _NO_DOUBT for doubt in judged.doubt]).tolist()
+    for doubt, a, b, names in sorted(
+        (judging.DOUBTS.index(judged.doubt[i]), int(judged.a[i]), int(judged.b[i]), int(judged.names[i])) for i in doubtful
+    ):
+        reason = "not_enough" if names >= Agreement.UNKNOWN else NAMES
+        asked.setdefault(_both(person, a, b), (a, b, reason, str(judging.DOUBTS[doubt])))
     rows = [row for both, row in asked.items() if both[0] != both[1] and both not in decided]
     return pa.table({
         **_pair(found, [a for a, *_ in rows], [b for _, b, *_ in rows]),

@@ -33,16 +33,17 @@ join (
 ) as s on s.id = substring(h.salesforce_id, 1, 15) and s.record <> h.record
 """
 
-# A value of one person's own is looked at whole; on others only records with a name in common are.
+# A value of one person or two is looked at whole; on a group's, and on one that very many hold, only records with a name in common are.
 _VALUES = f"""
 create or replace temp table met as
 with blocks as (
     select v.record, v.evidence, v.value, s.sharing, '' as word
-    from held as v join shared as s using (evidence, value) where s.sharing = {Sharing.OWN}
+    from held as v join shared as s using (evidence, value)
+    where s.sharing = {Sharing.OWN} or (s.sharing = {Sharing.TWO} and s.holders <= {BLOCK})
     union all
     select v.record, v.evidence, v.value, s.sharing, w.word
     from held as v join shared as s using (evidence, value) join name_words as w using (record)
-    where s.sharing > {Sharing.OWN}
+    where s.sharing = {Sharing.GROUP} or (s.sharing = {Sharing.TWO} and s.holders > {BLOCK})
 ),
 sized as (
     select *, count(*) over (partition by evidence, value, word) as size,

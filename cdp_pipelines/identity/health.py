@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from cdp_pipelines.history import CheckResult
 from cdp_pipelines.identity.answer import Resolution
+from cdp_pipelines.identity.judging import PRIORITY
 from cdp_pipelines.identity.merging import SPLIT
 
 # Records of one customer beyond which somebody should look. One person has seldom more than a few in each CRM.
@@ -122,8 +123,9 @@ def _largest(sizes: dict[str, int], bound: int) -> list[str]:
 
 
 def _pairs(found: Resolution) -> tuple[int, int]:
-    """Pairs that evidence joined, and those that a veto other than a decision kept apart."""
-    return found.edges.num_rows, sum(rule != SPLIT for rule in found.vetoes.column("rule").to_pylist())
+    """Pairs that a rule joined, and those that a veto other than a decision kept apart."""
+    vetoes = zip(found.vetoes.column("rule").to_pylist(), found.vetoes.column("evidence").to_pylist(), strict=True)
+    return found.edges.num_rows, sum(rule != SPLIT and evidence in PRIORITY for rule, evidence in vetoes)
 
 
 def _several(found: Resolution) -> tuple[int, int]:

@@ -20,7 +20,8 @@ STATED = ("override", "merged", "converted")
 NO_RULE = 99
 
 # Evidence that does not reach for a rule, as the review queue names it.
-DOUBTS = (None, "same_email_other_name", "same_phone_other_surname", "same_phone_no_name", "part_of_name_at_company")
+DOUBTS = (None, "same_email_other_name", "same_phone_other_surname", "same_phone_no_name", "part_of_name_at_company",
+          "same_phone_other_name")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def judge(pairs: pa.Table, found: Particulars) -> Judged:
     rules = np.full(len(a), NO_RULE, np.int64)
     full = names >= Agreement.CLOSE
     for name, holds in (
-        ("company_and_name", full & ((company == 1) | (phone == 1) | (email == 1))),
+        # A switchboard or a shared mailbox is its company's: it stands for the company where one record names none.
+        ("company_and_name", full & ((company == 1) | (((phone == 1) | (email == 1)) & ~_elsewhere(found, a, b)))),
         ("phone_and_name", ((phone == 3) & (names >= Agreement.HALF)) | ((phone == 2) & full)),
         ("email", email == 3),
         ("email_and_name", (email >= 2) & full),
@@ -54,6 +56,7 @@ def judge(pairs: pa.Table, found: Particulars) -> Judged:
         rules[holds] = PRIORITY[name]
     doubts = np.zeros(len(a), np.int64)
     for number, holds in (
+        (5, (phone >= 2) & (names < Agreement.SURNAME)),
         (4, (company == 1) & ((names == Agreement.PARTIAL) | (names == Agreement.HALF))),
         (3, (phone == 3) & (names == Agreement.UNKNOWN)),
         (2, (phone >= 2) & (names == Agreement.SURNAME)),
@@ -63,6 +66,13 @@ def judge(pairs: pa.Table, found: Particulars) -> Judged:
     doubts[rules < NO_RULE] = 0
     by_priority = {priority: name for name, priority in PRIORITY.items()}
     return Judged(a, b, names, [by_priority.get(p) for p in rules.tolist()], rules, [DOUBTS[d] for d in doubts.tolist()])
+
+
+def _elsewhere(found: Particulars, a: Ints, b: Ints) -> np.ndarray:
+    """Whether both records of each pair name a company; of pairs that share none, it is another one."""
+    employed = np.zeros(len(found), np.bool_)
+    employed[found.companies.column("record").to_numpy()] = True
+    return employed[a] & employed[b]
 
 
 def agreement(found: Particulars, name_of: Ints, a: Ints, b: Ints) -> Ints:
