@@ -61,7 +61,7 @@ generate: setup ## dbt files, docs and the dbt manifest from the mapping
 bench: setup ## processor time, calls and peak memory of reading each CRM
 	@$(BIN)/python -m cdp_pipelines.bench
 
-bench-identity: setup ## who is who, by ours and by public tools, against the truth; over an hour, `BENCH="--people 5000"` for minutes
+bench-identity: setup ## who is who, by our resolver and by public tools, against the truth: an hour or two, see docs/identity-benchmark.md
 	@BENCH_IDENTITY_DIR=$(VENV)-identity $(BIN)/python -m tests.identity.benchmark $(BENCH)
 
 clean: ## remove what was made: the environment, data, caches

@@ -8,17 +8,15 @@ with the best F1 is taken, which no user without the truth could do.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from tests.identity.benchmark import environment
+from tests.identity.benchmark import environment, report
 from tests.identity.benchmark.datasets import FOLDER, SETS, Dataset, dataset
-from tests.identity.benchmark.running import TOOLS, Run, run
+from tests.identity.benchmark.running import TOOLS, run
 from tests.identity.benchmark.shapes import wrong_pairs
 
 # Above this many people, the other tools run on the first seed only: minutes each, and seeds differ little.
@@ -37,26 +35,28 @@ def main() -> int:
     parser.add_argument("--people", nargs="+", type=int, default=[5_000, 100_000], help="sizes of sandbox and crm (default 5000 100000)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--most-seconds", type=float, default=600, help="a run is stopped after that (default %(default)s)")
-    parser.add_argument("--json", type=Path, default=FOLDER / "result.json", help="where the figures go too (default %(default)s)")
+    parser.add_argument(
+        "--json", type=Path, default=FOLDER / "result.json", help="figures of this run and of those before (default %(default)s)"
+    )
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/identity-benchmark.md")
     parser.add_argument("--wrong", type=int, default=0, metavar="N", help="print the N commonest shapes of the pairs that ours got wrong")
     given = parser.parse_args()
     if set(given.tools) != {"ours"}:
         environment.python()
         print(f"Others: {', '.join(environment.tools())}")
-    print(_HEAD, flush=True)
+    print(report.HEAD, flush=True)
     done = []
     for data, tools in _wanted(given):
         for tool in tools:
             done.append(made := run(tool, data, most_seconds=given.most_seconds, labels=FOLDER / f"{tool}-labels.parquet"))
-            print(line(made), flush=True)
+            print(report.line(made), flush=True)
+            report.save([made], given.json)
             if given.wrong and tool == "ours" and made.score:
                 _print_wrong(data, given.wrong)
-    if skipped := len(given.tools) > 1 and max(given.people) > _ONE_SEED_ABOVE and len(given.seeds) > 1:
+    if len(given.tools) > 1 and max(given.people) > _ONE_SEED_ABOVE and len(given.seeds) > 1:
         print(f"Above {_ONE_SEED_ABOVE:,} people the other tools ran on seed {given.seeds[0]} alone.")
-    given.json.parent.mkdir(parents=True, exist_ok=True)
-    given.json.write_text(
-        json.dumps({"tools": environment.tools(), "one_seed_for_others": skipped, "runs": [asdict(r) for r in done]}, indent=1)
-    )
+    if given.write:
+        report.write(given.json)
     return int(any(r.problem for r in done if r.tool == "ours"))
 
 
@@ -72,23 +72,6 @@ def _wanted(given: argparse.Namespace) -> Iterator[tuple[Dataset, list[str]]]:
                 for seed in given.seeds:
                     alone = people > _ONE_SEED_ABOVE and seed != given.seeds[0]
                     yield dataset(name, people, seed), [tool for tool in given.tools if tool == "ours" or not alone]
-
-
-_HEAD = (
-    f"{'records':<32} {'rows':>9} {'tool':<25} {'precision':>9} {'recall':>7} {'F1':>7} {'largest':>8} {'true':>5} "
-    f"{'seconds':>8} {'CPU s':>7} {'peak MB':>8}  how"
-)
-
-
-def line(made: Run) -> str:
-    """A run as a line of the table."""
-    if made.score is None:
-        figures = f"{'-':>9} {'-':>7} {'-':>7} {'-':>8} {'-':>5}"
-    else:
-        s = made.score
-        figures = f"{s.precision:>9.4f} {s.recall:>7.4f} {s.f1:>7.4f} {s.largest:>8,} {s.true_largest:>5}"
-    end = f"{made.seconds:>8.1f} {made.cpu_seconds:>7.1f} {made.peak_mb:>8,.0f}  {made.problem or made.how}"
-    return f"{made.data:<32} {made.records:>9,} {made.tool:<25} {figures} {end}"
 
 
 def _print_wrong(data: Dataset, most: int) -> None:
