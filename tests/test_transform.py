@@ -380,7 +380,7 @@ def test_records_of_one_person_are_one_customer(query: Query):
         ["3"],  # a shared mailbox
     ]
     assert query("select rule, count(*) from unified.customer_contacts group by 1 order by 1") == [
-        ("alone", 8), ("converted", 1), ("email_and_name", 1), ("merged", 5),
+        ("alone", 8), ("converted", 1), ("email", 1), ("merged", 5),
     ]  # fmt: skip
     assert query("select why from unified.customer_contacts where customer_id = '00QB'") == [("its CRM converted it to, or made it of, salesforce:003A",)]
 

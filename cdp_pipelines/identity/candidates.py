@@ -6,13 +6,16 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from cdp_pipelines.identity import civil as civil_data
 from cdp_pipelines.identity import sharing
+from cdp_pipelines.identity.civil import Civil
 from cdp_pipelines.identity.names import Name
 from cdp_pipelines.identity.particulars import NONE, Particulars
 from cdp_pipelines.identity.sharing import Sharing
 
 # Pairs of a block are all looked at up to this many records; in larger ones each record meets the next one alone.
 BLOCK = 40
+_NOBODY = pa.array([], pa.int64())
 
 _MOVES = """
 select c.record as a, t.record as b, c.how from (
@@ -87,13 +90,14 @@ select a, b,
 from (
     select a, b, evidence, value, sharing from met
     union all select a, b, 'company', company, 0 from colleagues
+    union all select a, b, 'civil', null, 0 from civil_pairs
     union all select least(a, b), greatest(a, b), 'crm', null, case how when 'merged' then 3 when 'converted' then 2 else 1 end from said
 ) as evidence
 group by a, b order by a, b
 """
 
 
-def find(db: duckdb.DuckDBPyConnection, found: Particulars) -> pa.Table:
+def find(db: duckdb.DuckDBPyConnection, found: Particulars, civil: Civil | None) -> pa.Table:
     """The pairs (a, b; record numbers, a < b) that share something, with what.
 
     `email` and `phone` are 3 for a value of one person's own, 2 for one of two people, 1 for one of a group, 0 for none; `company` is 1 for
@@ -104,6 +108,8 @@ def find(db: duckdb.DuckDBPyConnection, found: Particulars) -> pa.Table:
     db.execute(f"create or replace temp table said as {_MOVES} union all {_REFERENCES}")
     db.execute(_VALUES)
     db.execute(_COMPANIES)
+    db.register("civil_found", pa.table({"a": _NOBODY, "b": _NOBODY}) if civil is None else civil_data.pairs(db, civil))
+    db.execute("create or replace temp table civil_pairs as from civil_found")
     db.execute(_PAIRS)
     return db.execute("from pairs order by a, b").to_arrow_table()
 

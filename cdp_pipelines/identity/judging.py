@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from cdp_pipelines.identity.civil import Civil, joins
 from cdp_pipelines.identity.names import Agreement, compare
 from cdp_pipelines.identity.particulars import NONE, Ints, Particulars
 
 # Rule -> priority: the smaller, the earlier merged. Said in docs/identity.md.
 PRIORITY = {
-    "override": 0, "merged": 10, "converted": 11, "crm_reference": 20, "email_and_name": 30, "email": 35, "phone_and_name": 50,
+    "override": 0, "merged": 10, "converted": 11, "crm_reference": 20, "email_and_name": 30, "email": 35, "civil_data": 40, "phone_and_name": 50,
     "company_and_name": 60,
 }  # fmt: skip
 # Facts that a CRM or a person states; no likeness of names speaks against them.
@@ -36,8 +37,11 @@ class Judged:
     doubt: list[str | None]
 
 
-def judge(pairs: pa.Table, found: Particulars) -> Judged:
-    """The best rule of each pair. Vetoes are the merging's to find: they hold between all records of two people."""
+def judge(pairs: pa.Table, found: Particulars, civil: Civil | None, *, twins: bool = True) -> Judged:
+    """The best rule of each pair. Vetoes are the merging's to find: they hold between all records of two people.
+
+    For `twins` see Options.
+    """
     a, b = (pairs.column(name).to_numpy() for name in ("a", "b"))
     names = np.maximum(agreement(found, found.name_of, a, b), agreement(found, found.guess_of, a, b))
     email, phone, company, crm = (pairs.column(n).to_numpy() for n in ("email", "phone", "company", "crm"))
@@ -47,6 +51,7 @@ def judge(pairs: pa.Table, found: Particulars) -> Judged:
         # A switchboard or a shared mailbox is its company's: it stands for the company where one record names none.
         ("company_and_name", full & ((company == 1) | (((phone == 1) | (email == 1)) & ~_elsewhere(found, a, b)))),
         ("phone_and_name", ((phone == 3) & (names >= Agreement.HALF)) | ((phone == 2) & full)),
+        ("civil_data", np.array(joins(civil, a, b, names, twins=twins), np.bool_) if civil else np.zeros(len(a), np.bool_)),
         ("email", email == 3),
         ("email_and_name", (email >= 2) & full),
         ("crm_reference", crm == 1),

@@ -163,6 +163,9 @@ def _veto(found: Particulars, one: _Person, other: _Person, rule: str, *, same_n
     for mine in sorted(one.names):
         for theirs in sorted(other.names):
             if mine != theirs and (level := compare(found.names[mine], found.names[theirs])) < Agreement.UNKNOWN:
+                # Civil data outweighs another name only where the names were weighed with it.
+                if rule == "civil_data" and level != Agreement.GENERATION:
+                    continue
                 if _known_by(found, one, mine, theirs) or _known_by(found, other, theirs, mine):
                     continue
                 why = GENERATIONS if level == Agreement.GENERATION else NAMES

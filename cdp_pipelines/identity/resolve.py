@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from cdp_pipelines.identity import answer, candidates, judging, merging, overrides, particulars
+from cdp_pipelines.identity import answer, candidates, civil, judging, merging, overrides, particulars
 from cdp_pipelines.identity.answer import Resolution
 from cdp_pipelines.identity.judging import Judged
 from cdp_pipelines.identity.merging import Link
@@ -27,12 +27,14 @@ def resolve(
 
     The answer depends neither on the order of rows nor on records that share nothing with each other. Raises BadContacts, BadOverrides.
     """
-    found = particulars.read(contacts, options or Options())
+    options = options or Options()
+    found = particulars.read(contacts, options)
     decisions = _decisions(found, overrides)
+    civil_data = civil.read(found)
     with duckdb.connect() as db:
-        pairs = candidates.find(db, found)
+        pairs = candidates.find(db, found, civil_data)
         moved = db.execute("select distinct a from said where how <> 'crm_reference'").to_arrow_table().column("a").to_pylist()
-    judged = judging.judge(pairs, found)
+    judged = judging.judge(pairs, found, civil_data, twins=options.twins)
     merged = merging.merge(found, [*decisions.links(), *_links(judged)], splits=decisions.splits(), moved=frozenset(moved))
     return answer.tables(found, pairs, judged, merged, decisions, previous)
 

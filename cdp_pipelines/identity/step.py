@@ -26,7 +26,7 @@ _WHY = {
     "email": "has the e-mail address of ",
     "phone_and_name": "has the phone number and the name of ",
     "company_and_name": "has the name and the company of ",
-    "particulars": "has the name and the particulars of ",
+    "civil_data": "has the name, the date of birth, the number or the address of ",
 }
 
 
