@@ -14,6 +14,7 @@ import pyarrow as pa
 
 _NOTHING = {"", "n/a", "na", "null", "none", "-", "#n/a", "unknown", "[not provided]"}
 _FIELDS = ("first_name", "last_name", "email", "phone", "mobile_phone", "company")
+_CIVIL = ("national_id", "date_of_birth", "street", "postcode")
 # Above this many pairs of one cluster or person, some are enough.
 _PAIRS = 200
 
@@ -62,6 +63,7 @@ class _Crowds:
             f"last name {_alike(_letters(a['last_name']), _letters(b['last_name']))}",
             f"company {_alike(_letters(a['company'])[:8], _letters(b['company'])[:8])}",
         ]
+        parts += [f"{field} {_alike(_letters(a[field]), _letters(b[field]))}" for field in _CIVIL if a.get(field) or b.get(field)]
         if _letters(a["first_name"]) and _letters(a["first_name"]) == _letters(b["last_name"]):
             parts.append("names changed over")
         dirt = sorted({word for row in (a, b) for word in ([row["dirt"]] if row["dirt"] and row["dirt"] != "clean" else [])})
