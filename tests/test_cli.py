@@ -23,7 +23,7 @@ from tests import published_file
 
 COMMANDS = {
     "demo", "sync", "status", "connections", "contacts", "opportunities", "sql", "sandbox serve", "sandbox change", "sandbox faults set",
-    "sandbox faults clear", "sandbox faults kinds", "mapping check",
+    "sandbox faults clear", "sandbox faults kinds", "mapping check", "customers explain", "customers merge", "customers split",
 }  # fmt: skip
 
 

@@ -382,7 +382,9 @@ def test_records_of_one_person_are_one_customer(query: Query):
     assert query("select rule, count(*) from unified.customer_contacts group by 1 order by 1") == [
         ("alone", 8), ("converted", 1), ("email", 1), ("merged", 5),
     ]  # fmt: skip
-    assert query("select why from unified.customer_contacts where customer_id = '00QB'") == [("its CRM converted it to, or made it of, salesforce:003A",)]
+    assert query("select why from unified.customer_contacts where customer_id = '00QB'") == [
+        ("its CRM converted it to, or made it of, salesforce:003A",)
+    ]
 
 
 def test_a_customer_has_the_newest_values_of_current_records_and_its_deals(query: Query):

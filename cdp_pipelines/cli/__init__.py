@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cdp_pipelines.cli import crms, reading, sandbox, syncing
+from cdp_pipelines.cli import crms, customers, reading, sandbox, syncing
 
 
 class _Commands(TyperGroup):
@@ -33,6 +33,7 @@ app = typer.Typer(
 syncing.register(app)
 crms.register(app)
 reading.register(app)
+app.add_typer(customers.app, name="customers")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(crms.mapping, name="mapping")
 
@@ -46,9 +47,11 @@ def _expected() -> tuple[type[Exception], ...]:
     from cdp_pipelines.config import ConfigError
     from cdp_pipelines.crm_integrations.base_crm import CRMError
     from cdp_pipelines.filters import FilterError
+    from cdp_pipelines.identity.references import NotFound
+    from cdp_pipelines.identity.store import StoreBroken
     from cdp_pipelines.lock import WarehouseBusy
     from cdp_pipelines.mapping import MappingError
     from cdp_pipelines.query import NotPublished, QueryError
     from cdp_pipelines.sources.extract import NotLoaded
 
-    return ConfigError, CRMError, FilterError, WarehouseBusy, MappingError, NotPublished, QueryError, NotLoaded
+    return ConfigError, CRMError, FilterError, WarehouseBusy, MappingError, NotPublished, QueryError, NotLoaded, NotFound, StoreBroken

@@ -147,9 +147,9 @@ def _edges(found: Particulars, pairs: pa.Table, judged: Judged, merged: Merged) 
     inside = np.flatnonzero((person[judged.a] == person[judged.b]) & (judged.priority < judging.NO_RULE))
     a, b = judged.a[inside], judged.b[inside]
     rules = [judged.rule[i] for i in inside.tolist()]
-    made = {(link.a, link.b) for link in merged.made}
+    made = {(link.a, link.b, link.rule) for link in merged.made}
     stated = [link for link in merged.made if link.rule == "override"]
-    both = [*zip(a.tolist(), b.tolist(), strict=True)]
+    both = [*zip(a.tolist(), b.tolist(), rules, strict=True)]
     return pa.table({
         **_pair(found, [*a.tolist(), *(link.a for link in stated)], [*b.tolist(), *(link.b for link in stated)]),
         "rule": pa.array([*rules, *(link.rule for link in stated)], pa.string()),

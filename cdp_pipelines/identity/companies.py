@@ -26,8 +26,6 @@ def company_key(text: str | None) -> str | None:
     words = re.findall(r"\w+", plain)
     if len(words) > 1 and words[0] == "the":
         words = words[1:]
-    while len(words) > 1 and words[-1] in _LEGAL_FORMS:
-        words = words[:-1]
-    if len(words) > 1 and words[-1] == "and":
+    while len(words) > 1 and words[-1] in (*_LEGAL_FORMS, "and"):
         words = words[:-1]
     return "".join(words) or None

@@ -112,9 +112,11 @@ def compare(a: Name, b: Name) -> Agreement:
     if a.generation and b.generation and a.generation != b.generation:
         return Agreement.GENERATION
     found = _together(_given(a.first, b.first), _family(a.last, b.last))
-    if found < Agreement.CLOSE and a.first and a.last and b.first and b.last:
-        swapped = _together(_given(a.first, b.last), _family(a.last, b.first))
-        if swapped >= Agreement.PARTIAL:
+    if found < Agreement.CLOSE:
+        swapped = max(
+            _together(_given(a.first, b.last), _family(a.last, b.first)), _together(_given(a.last, b.first), _family(a.first, b.last))
+        )
+        if swapped >= Agreement.PARTIAL or (swapped == Agreement.HALF and found < Agreement.UNKNOWN):
             found = max(found, min(swapped, Agreement.CLOSE))
     # John Smith may be the father of John Smith Jr., or be himself.
     return min(found, Agreement.UNKNOWN) if a.generation != b.generation else found
