@@ -59,7 +59,7 @@ CHANGES = st.one_of(
     st.tuples(st.integers(0, 20), st.just("gone"), st.booleans()),
 )
 PLACES = st.integers(0, 20)
-HISTORIES = st.lists(st.lists(CHANGES, min_size=1, max_size=3), min_size=1, max_size=4)
+HISTORIES = st.lists(st.lists(CHANGES, min_size=1, max_size=3), min_size=1, max_size=3)
 
 
 # Decisions about two records: a place in the list for each.
@@ -240,7 +240,7 @@ PROPERTIES = (
 
 @pytest.mark.parametrize("holds", PROPERTIES, ids=lambda held: held.__name__)
 def test_for_the_same_few_contacts_each_time(holds: Callable[[], None]) -> None:
-    settings(max_examples=4, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))(holds)()
+    settings(max_examples=3, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))(holds)()
 
 
 @pytest.mark.slow
