@@ -58,8 +58,9 @@ generate: setup ## dbt files, docs and the dbt manifest from the mapping
 	@$(BIN)/python -m cdp_pipelines.generate
 	@$(BIN)/python -m cdp_pipelines.transform
 
-bench: setup ## processor time, calls and peak memory of reading each CRM
+bench: setup ## processor time, calls and peak memory of reading each CRM; calls and records a second of writing
 	@$(BIN)/python -m cdp_pipelines.bench
+	@$(BIN)/python -m cdp_pipelines.bench_writes
 
 bench-identity: setup ## who is who, by our resolver and by public tools, against the truth: an hour or two, see docs/identity-benchmark.md
 	@BENCH_IDENTITY_DIR=$(VENV)-identity $(BIN)/python -m tests.identity.benchmark $(BENCH)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Self
 
 from cdp_pipelines.config import Connection
@@ -59,6 +61,10 @@ class Unreachable(CRMError):
     """No answer: no network, wrong host, time out, or errors of the server until the tries ran out."""
 
 
+class OutcomeUnknown(Unreachable):
+    """A request that writes got no answer to rely on: the CRM may have done what was asked, or not."""
+
+
 class QuotaExhausted(CRMError):
     """The daily limit is reached; `resets_at` says when it starts anew, where the CRM tells."""
 
@@ -68,11 +74,16 @@ class QuotaExhausted(CRMError):
 
 
 class RequestRejected(CRMError):
-    """The CRM refused the request itself (unknown field, malformed query, wrong value); sending it again would not help."""
+    """The CRM refused the request itself (unknown field, malformed query, wrong value); sending it again would not help.
 
-    def __init__(self, connection: str, problem: str, remedy: str = "", code: str | None = None):
+    `faults` are the fields at fault with the vendor's code for what is wrong, where the answer names them.
+    """
+
+    def __init__(
+        self, connection: str, problem: str, remedy: str = "", code: str | None = None, faults: Mapping[str, str] = MappingProxyType({})
+    ):
         super().__init__(connection, problem, remedy)
-        self.code = code
+        self.code, self.faults = code, faults
 
 
 class IncompleteRead(CRMError):

@@ -12,14 +12,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 from pyrate_limiter import Rate
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from cdp_pipelines.config import Connection
-from cdp_pipelines.crm_integrations.base_crm import CRMError, Unreachable
+from cdp_pipelines.crm_integrations.base_crm import CRMError, OutcomeUnknown, Unreachable
 from cdp_pipelines.crm_integrations.pacing import Pace
 
 log = logging.getLogger(__name__)
@@ -33,12 +33,13 @@ purpose: ContextVar[str] = ContextVar("purpose", default="")
 class TryAgain(Exception):
     """The call failed in a way that passes. `error` is what to raise when the tries run out, `after` the seconds the answer asks to wait.
 
-    `limited` says that a limit of this class of call was reached: its other calls then wait too, and are slower for a while.
+    `limited` says that a limit of this class of call was reached: its other calls then wait too, and are slower for a while. `begun` says
+    that the CRM may have done what was asked all the same.
     """
 
-    def __init__(self, error: CRMError, after: float | None = None, *, limited: bool = False):
+    def __init__(self, error: CRMError, after: float | None = None, *, limited: bool = False, begun: bool = False):
         super().__init__(str(error))
-        self.error, self.after, self.limited = error, after, limited
+        self.error, self.after, self.limited, self.begun = error, after, limited, begun
 
 
 class SessionExpired(Exception):
@@ -50,6 +51,10 @@ class SessionExpired(Exception):
 
 
 Judge = Callable[[httpx2.Response], None]
+Effect = Literal["none", "repeatable", "once"]
+"""What sending a request twice would do: nothing is written; what is written stays the same; it would be written twice."""
+# These fail before anything of a request has left.
+_NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 class HttpClient:
@@ -90,10 +95,22 @@ class HttpClient:
             pace.close()
 
     async def request(
-        self, method: str, url: str, *, call: str = "default", signed: bool = True, judge: Judge | None = None, **options: Any
+        self,
+        method: str,
+        url: str,
+        *,
+        call: str = "default",
+        signed: bool = True,
+        judge: Judge | None = None,
+        effect: Effect = "none",
+        **options: Any,
     ) -> httpx2.Response:
-        """The answer to one request, its body read. Retries what passes; raises a CRMError for what does not."""
-        return await self._answer(partial(self._once, method, url, call, signed, judge or self._judge, False, options))
+        """The answer to one request, its body read. Retries what passes; raises a CRMError for what does not.
+
+        With the effect "once" nothing is sent again that the CRM may have done already. Raises OutcomeUnknown for a request that
+        writes when no try was answered and one may have been carried out.
+        """
+        return await self._answer(partial(self._once, method, url, call, signed, judge or self._judge, False, options), effect)
 
     def stream(
         self, method: str, url: str, *, call: str = "default", judge: Judge | None = None, **options: Any
@@ -109,16 +126,23 @@ class HttpClient:
         finally:
             await response.aclose()
 
-    async def _answer(self, once: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
+    async def _answer(self, once: Callable[[], Awaitable[httpx2.Response]], effect: Effect = "none") -> httpx2.Response:
         try:
             return await once()
         except TryAgain as failure:
-            return await self._again(failure, once)
+            return await self._again(failure, once, effect)
 
-    async def _again(self, first: TryAgain, once: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
+    async def _again(self, first: TryAgain, once: Callable[[], Awaitable[httpx2.Response]], effect: Effect) -> httpx2.Response:
         """More tries after a first one; what they need is only made when one failed."""
+        begun = False
+
+        def again(failure: BaseException) -> bool:
+            nonlocal begun
+            begun = begun or (isinstance(failure, TryAgain) and failure.begun)
+            return isinstance(failure, TryAgain) and not (begun and effect == "once")
+
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(TryAgain),
+            retry=retry_if_exception(again),
             stop=stop_after_attempt(self.connection.max_attempts),
             wait=_wait,
             before_sleep=self._say,
@@ -131,6 +155,8 @@ class HttpClient:
                         raise first
                     return await once()
         except TryAgain as failure:
+            if begun and effect != "none":
+                raise OutcomeUnknown(failure.error.connection, failure.error.problem, failure.error.remedy) from failure
             raise failure.error from failure
         raise AssertionError("unreachable")
 
@@ -150,7 +176,7 @@ class HttpClient:
                     if stream and response.status_code >= 300:
                         await response.aread()
                 except httpx2.TransportError as error:
-                    raise TryAgain(self._unreachable(url, error)) from error
+                    raise TryAgain(self._unreachable(url, error), begun=not isinstance(error, _NOTHING_SENT)) from error
             try:
                 judge(response)
             except SessionExpired as expired:

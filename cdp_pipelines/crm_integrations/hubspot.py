@@ -71,6 +71,11 @@ class HubSpot(BaseCRM):
         """See BaseCRM."""
         return self._http.calls
 
+    @property
+    def concurrent_calls(self) -> int:
+        """Calls that may be under way at a time."""
+        return self._settings.concurrent_calls
+
     async def test_connection(self) -> ConnectionTest:
         """See BaseCRM. One call: the account's details."""
         name, kind = self.connection.name, self.connection.kind
@@ -242,6 +247,10 @@ class HubSpot(BaseCRM):
 
         async for links in together(ids, ASSOCIATION_BATCH, self._settings.concurrent_calls, read):
             yield links
+
+    async def send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """The answer to a signed call, for what writes; `options` are those of `HttpClient.request`."""
+        return await self._send(method, path, **options)
 
     def _judge(self, response: httpx2.Response) -> None:
         self._budget.note(response)

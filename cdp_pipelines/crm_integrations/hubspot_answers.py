@@ -59,7 +59,7 @@ def judge(connection: HubSpotConnection, response: httpx2.Response) -> None:
         if response.status_code != 204 and not _is_object(response):
             # Without this a broken page would look like the last one.
             problem = "HubSpot answered with something that is not JSON."
-            raise TryAgain(Unreachable(connection.name, problem, "Try later; check base_url and any proxy."))
+            raise TryAgain(Unreachable(connection.name, problem, "Try later; check base_url and any proxy."), begun=True)
         return
     name, status, body = connection.name, response.status_code, body_of(response)
     message = _EMAIL.sub("…", str(body.get("message", "")))[:300].strip()
@@ -77,9 +77,27 @@ def judge(connection: HubSpotConnection, response: httpx2.Response) -> None:
     if status in PASSING:
         problem = f"HubSpot answered {status}{f' ({message})' if message else ''} again and again."
         error = Unreachable(name, problem, "Try later; https://status.hubspot.com tells of outages.")
-        raise TryAgain(error, _retry_after(response) or (2.0 if status == 423 else None))
+        raise TryAgain(error, _retry_after(response) or (2.0 if status == 423 else None), begun=status >= 500)
     remedy = "Please report it: the request should have been right."
-    raise RequestRejected(name, f"HubSpot refused a request: {status} {message}".rstrip(), remedy, body.get("category"))
+    problem = f"HubSpot refused a request: {status} {message}".rstrip()
+    raise RequestRejected(name, problem, remedy, body.get("category"), faults_of(body))
+
+
+def faults_of(body: dict[str, Any]) -> dict[str, str]:
+    """The properties that an error calls wrong, each with HubSpot's code: among its parts, or in JSON within its message."""
+    named = {
+        name: str(error.get("code") or "")
+        for error in body.get("errors") or []
+        for name in (error.get("context") or {}).get("propertyName") or []
+    }
+    message = str(body.get("message") or "")
+    if named or "[{" not in message:
+        return named
+    try:
+        problems = json.loads(message[message.index("[{") :])
+    except ValueError:
+        return {}
+    return {str(problem["name"]): str(problem.get("error") or "") for problem in problems if problem.get("name")}
 
 
 def _is_object(response: httpx2.Response) -> bool:

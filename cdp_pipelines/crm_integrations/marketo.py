@@ -71,6 +71,11 @@ class Marketo(BaseCRM):
         """See BaseCRM."""
         return self._http.calls
 
+    @property
+    def bulk_poll_seconds(self) -> float:
+        """The first pause between two looks at a bulk job."""
+        return self._settings.bulk_poll_seconds
+
     async def test_connection(self) -> ConnectionTest:
         """See BaseCRM. Reads today's usage; a user who may not is connected all the same."""
         host = urlsplit(self._settings.endpoint or "").hostname or ""
@@ -174,6 +179,14 @@ class Marketo(BaseCRM):
         """Activities of these types in each window, as text columns; `attributes` is a JSON object. Delete Lead (37) is never among them."""
         kinds = sorted(types)
         return self._exporter.parts("activities", ({"createdAt": _range(w), "activityTypeIds": kinds} for w in windows), None)
+
+    async def send(self, method: str, path: str, params: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+        """The body of the answer to a signed call, for what writes; `options` are those of `HttpClient.request`."""
+        return await self._body(method, path, params, **options)
+
+    async def file(self, path: str) -> bytes:
+        """A file of a bulk job, whole."""
+        return (await self._file_part(path, {})).content
 
     async def _lookup(self, path: str, filter_type: str, values: Iterable[str | int], fields: Iterable[str]) -> AsyncGenerator[list[Row]]:
         """Pages in the order of the values, some chunks of which are asked for at the same time."""

@@ -29,6 +29,8 @@ RATE_WINDOW_SECONDS = 20.0
 _EXPIRED = {"600", "601", "602"}
 # Timed out, unavailable, system error, too many at once, transient.
 _PASSING = {"604", "608", "611", "615", "713"}
+# The vendor says that no error of the six hundreds was carried out; of a time-out and a system error that is hard to believe.
+_MAYBE_DONE = {"604", "611"}
 _REMEDIES = {
     "1003": "Check the fields and the range of time that are asked for.",
     "1018": "This instance is synced with a CRM, which keeps opportunities and companies; read them there.",
@@ -116,7 +118,7 @@ class MarketoJudge:
         try:
             body = read_body(response)
         except ValueError:
-            raise self._passing("answered with something that is not JSON") from None
+            raise self._passing("answered with something that is not JSON", begun=True) from None
         if body.get("success") is not True:
             self._judge_errors(body.get("errors") or [])
 
@@ -147,7 +149,7 @@ class MarketoJudge:
     def _judge_status(self, response: httpx2.Response) -> None:
         status = response.status_code
         if status >= 500 or status == 429:
-            raise self._passing(f"answered with HTTP {status}", RATE_WINDOW_SECONDS if status == 429 else None)
+            raise self._passing(f"answered with HTTP {status}", RATE_WINDOW_SECONDS if status == 429 else None, begun=status != 429)
         if status == 401:
             raise self._expired()
         if status == 404 and "json" not in response.headers.get("content-type", ""):
@@ -174,7 +176,7 @@ class MarketoJudge:
         if code == "607" or (code == "1029" and "quota" in message.lower()):
             raise out_of_quota(self.connection, what)
         if code in _PASSING:
-            raise self._passing(f"says {code}: {message}")
+            raise self._passing(f"says {code}: {message}", begun=code in _MAYBE_DONE)
         raise RequestRejected(self.connection, what, _REMEDIES.get(code, ""), code=code)
 
     def _expired(self) -> SessionExpired:
@@ -185,5 +187,5 @@ class MarketoJudge:
         )
         return SessionExpired(error)
 
-    def _passing(self, what: str, after: float | None = None) -> TryAgain:
-        return TryAgain(Unreachable(self.connection, f"Marketo {what}.", "Try again later."), after)
+    def _passing(self, what: str, after: float | None = None, *, begun: bool = False) -> TryAgain:
+        return TryAgain(Unreachable(self.connection, f"Marketo {what}.", "Try again later."), after, begun=begun)

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
+
 from cdp_pipelines.config import SalesforceConnection
 from cdp_pipelines.crm_integrations.base_crm import BaseCRM, ConnectionTest, CRMError, FieldInfo, IncompleteRead
 from cdp_pipelines.crm_integrations.http import HttpClient
@@ -67,6 +69,11 @@ class Salesforce(BaseCRM):
     def calls(self) -> Counter[str]:
         """See BaseCRM."""
         return self._http.calls
+
+    @property
+    def bulk_poll_seconds(self) -> float:
+        """The first pause between two looks at a bulk job."""
+        return self._settings.bulk_poll_seconds
 
     @property
     def unsaved_refresh_token(self) -> bool:
@@ -146,6 +153,10 @@ class Salesforce(BaseCRM):
         names = list(objects)
         answer = await self._get("limits/recordCount", {"sObjects": ",".join(names)})
         return dict.fromkeys(names, 0) | {entry["name"]: entry["count"] for entry in answer["sObjects"]}
+
+    async def send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """The answer to a signed call, for what writes; `options` are those of `HttpClient.request`. See `_url` for the path."""
+        return await self._http.request(method, await self._url(path), **options)
 
     async def _get(self, path: str, params: dict[str, str] | None = None) -> Any:
         return read_json(await self._http.request("GET", await self._url(path), params=params))

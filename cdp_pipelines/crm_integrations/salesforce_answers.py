@@ -87,7 +87,7 @@ class Answers:
         status = response.status_code
         if status < 300:
             if response.headers.get("Content-Type", "").startswith("text/html"):
-                raise TryAgain(self._web_page(response))
+                raise TryAgain(self._web_page(response), begun=True)
             if "json" in response.headers.get("Content-Type", "") and response.is_stream_consumed:
                 self._check_json(response)
             return
@@ -116,7 +116,8 @@ class Answers:
     def _refusal(self, status: int, code: str, message: str) -> CRMError | TryAgain:
         said = f"{code}: {_first_lines(message)}" if code else f"HTTP {status}"
         if status >= 500 or status in _PASSING_STATUS or code in _PASSING_CODES:
-            return TryAgain(Unreachable(self._name, f"Salesforce answered {said}.", "Try again later; see status.salesforce.com."))
+            error = Unreachable(self._name, f"Salesforce answered {said}.", "Try again later; see status.salesforce.com.")
+            return TryAgain(error, begun=status >= 500 or status == 408)
         if code == "REQUEST_LIMIT_EXCEEDED":
             if "Concurrent" in message:
                 return TryAgain(QuotaExhausted(self._name, "too many long requests run in the org at once.", "Try again later."), after=20)
@@ -173,7 +174,7 @@ class Answers:
         try:
             read_json(response)
         except ValueError:
-            raise TryAgain(Unreachable(self._name, "Salesforce sent JSON that breaks off.", "Try again later.")) from None
+            raise TryAgain(Unreachable(self._name, "Salesforce sent JSON that breaks off.", "Try again later."), begun=True) from None
 
     def _web_page(self, response: httpx2.Response) -> Unreachable:
         return Unreachable(

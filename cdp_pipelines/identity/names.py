@@ -112,7 +112,7 @@ def compare(a: Name, b: Name) -> Agreement:
     if a.generation and b.generation and a.generation != b.generation:
         return Agreement.GENERATION
     found = _together(_given(a.first, b.first), _family(a.last, b.last))
-    if found < Agreement.CLOSE:
+    if found < Agreement.CLOSE and (_begin_alike(a.first, b.last) or _begin_alike(a.last, b.first)):
         swapped = max(
             _together(_given(a.first, b.last), _family(a.last, b.first)), _together(_given(a.last, b.first), _family(a.first, b.last))
         )
@@ -120,6 +120,11 @@ def compare(a: Name, b: Name) -> Agreement:
             found = max(found, min(swapped, Agreement.CLOSE))
     # John Smith may be the father of John Smith Jr., or be himself.
     return min(found, Agreement.UNKNOWN) if a.generation != b.generation else found
+
+
+def _begin_alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether it is worth looking closer: of two names entered the other way round, one part at least begins alike."""
+    return bool(one and other) and one[0][0] == other[0][0]
 
 
 def _together(given: Level, family: Level) -> Agreement:

@@ -52,16 +52,18 @@ def _people(numbers: list[int] | None, names: list[Name]) -> Sharing:
         return Sharing.OWN
     if len(numbers) > MANY_NAMES:
         return Sharing.GROUP
-    return Sharing(min(count_people([names[i] for i in numbers]), 3))
+    return Sharing(count_people([names[i] for i in numbers], Sharing.GROUP))
 
 
-def count_people(names: list[Name]) -> int:
-    """How many people so many names must at least be: names that contradict each other are different people's."""
+def count_people(names: list[Name], most: int) -> int:
+    """How many people so many names must at least be, counted up to `most`: names that contradict each other are different people's."""
     people: list[list[Name]] = []
     for name in sorted(names, key=lambda n: (not n.is_full, n.first, n.last, n.generation or 0)):
         fitting = [group for group in people if all(compare(name, other) >= Agreement.UNKNOWN for other in group)]
         if fitting:
             fitting[0].append(name)
+        elif len(people) == most - 1:
+            return most
         else:
             people.append([name])
     return len(people)

@@ -11,9 +11,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cdp_pipelines.crm_integrations.marketo_merges import DELETE, MERGE
 from cdp_pipelines.sources.columns import as_text
 
-MERGE, ADD_TO_DEAL, REMOVE_FROM_DEAL, UPDATE_DEAL, DELETE = 32, 34, 35, 36, 37
+ADD_TO_DEAL, REMOVE_FROM_DEAL, UPDATE_DEAL = 34, 35, 36
 # They tell of what no filter of the API shows: merges, opportunity links and deletions.
 ALWAYS = (MERGE, ADD_TO_DEAL, REMOVE_FROM_DEAL, UPDATE_DEAL, DELETE)
 NEW_LEAD, CHANGE_VALUE = 12, 13
@@ -49,31 +50,6 @@ def happened(row: Mapping[str, Any]) -> datetime:
     """When an activity happened."""
     moment = datetime.fromisoformat(row["activityDate"])
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def merged_leads(row: Mapping[str, Any]) -> dict[str, str]:
-    """Loser -> winner of a Merge Leads activity: its lead is the winner, the attribute Merge IDs lists the losers.
-
-    Recorded merges say so (the surviving lead goes on having activities); fivetran/dbt_marketo#17 has it the other way round.
-    """
-    for attribute in row.get("attributes") or ():
-        if attribute.get("name") == "Merge IDs":
-            value = attribute.get("value")
-            losers = value if isinstance(value, list) else str(value or "").strip("[]").split(",")
-            return {str(loser).strip(): str(row["leadId"]) for loser in losers if str(loser).strip()}
-    return {}
-
-
-def survivors(merges: Mapping[str, str]) -> dict[str, str]:
-    """Loser -> the lead that is left in the end, where a winner was merged away in turn."""
-    found = {}
-    for loser in merges:
-        winner, passed = merges[loser], {loser}
-        while winner in merges and winner not in passed:
-            passed.add(winner)
-            winner = merges[winner]
-        found[loser] = winner
-    return found
 
 
 def in_chunks(types: Iterable[int], size: int) -> list[list[int]]:

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from cdp_pipelines.crm_integrations.base_crm import PermissionDenied, QuotaExhausted, RequestRejected
 from cdp_pipelines.crm_integrations.marketo import Marketo
 from cdp_pipelines.crm_integrations.marketo_export import LONGEST_WINDOW, split_windows
+from cdp_pipelines.crm_integrations.marketo_merges import survivors
 from cdp_pipelines.sources import marketo_activities as shapes
 from cdp_pipelines.sources.arrow_rows import text_table
 from cdp_pipelines.sources.marketo_log import EARLIEST, ActivityLog
@@ -134,7 +135,7 @@ class LeadReader:
             earlier = {loser: winner for winner in merges for loser in self._known.values("leads", "id", {MERGED_INTO: winner})}
             merges = earlier | merges
         if merges:
-            yield Batch([{"id": loser, DELETED: True, MERGED_INTO: winner} for loser, winner in shapes.survivors(merges).items()])
+            yield Batch([{"id": loser, DELETED: True, MERGED_INTO: winner} for loser, winner in survivors(merges).items()])
 
     async def _first_lead(self, end: datetime) -> datetime:
         """When the oldest lead that is left was made; ids follow the order of creation."""

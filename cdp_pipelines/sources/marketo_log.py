@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from cdp_pipelines.crm_integrations.marketo import TYPES_IN_A_CALL, Marketo
+from cdp_pipelines.crm_integrations.marketo_merges import merged_leads
 from cdp_pipelines.sources import marketo_activities as shapes
 from cdp_pipelines.sources.arrow_rows import text_table
 
@@ -94,7 +95,7 @@ class ActivityLog:
                 if row["activityTypeId"] == shapes.DELETE:
                     told.deleted.append(lead)
                 elif row["activityTypeId"] == shapes.MERGE:
-                    told.merges |= shapes.merged_leads(row)
+                    told.merges |= merged_leads(row)
                 rows.append(shapes.from_rest(row))
             if len(rows) >= ROWS_AT_ONCE:
                 # As Arrow: a large instance has very many.

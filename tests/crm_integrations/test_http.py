@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from cdp_pipelines.config import connection_from_config
 from cdp_pipelines.crm_integrations import http
-from cdp_pipelines.crm_integrations.base_crm import AuthenticationError, RequestRejected, Unreachable
+from cdp_pipelines.crm_integrations.base_crm import AuthenticationError, OutcomeUnknown, RequestRejected, Unreachable
 from cdp_pipelines.crm_integrations.http import HttpClient, SessionExpired, TryAgain, purpose
 
 
@@ -28,7 +28,7 @@ def judge(response: httpx2.Response) -> None:
     if response.status_code == 429:
         raise TryAgain(RequestRejected("hubspot", "limit reached."), after=float(response.headers["Retry-After"]), limited=True)
     if response.status_code >= 500:
-        raise TryAgain(Unreachable("hubspot", f"answered {response.status_code}."))
+        raise TryAgain(Unreachable("hubspot", f"answered {response.status_code}."), begun=True)
     if response.status_code >= 400:
         raise RequestRejected("hubspot", "bad request.")
 
@@ -44,7 +44,7 @@ class Server:
 
     def __init__(self, *answers: Response):
         self.answers, self.asked, self.tokens = list(answers), [], []
-        self.app = Starlette(routes=[Route("/{path:path}", self.answer)])
+        self.app = Starlette(routes=[Route("/{path:path}", self.answer, methods=["GET", "POST"])])
 
     async def answer(self, request: Request) -> Response:
         self.asked.append(time.monotonic())
@@ -95,6 +95,34 @@ def test_the_tries_end_with_the_last_error(serve):
     with pytest.raises(Unreachable, match="hubspot: answered 503"):
         run(serve(server.app), lambda c: c.request("GET", f"{c.base}/x"), attempts=3)
     assert len(server.asked) == 3
+
+
+def test_what_may_have_been_done_is_sent_again_only_where_that_does_no_harm(serve):
+    server = Server(Response(status_code=503), ok())
+    with pytest.raises(OutcomeUnknown, match="answered 503"):
+        run(serve(server.app), lambda c: c.request("POST", f"{c.base}/x", effect="once"))
+    assert len(server.asked) == 1
+    server = Server(Response(status_code=503), ok())
+    run(serve(server.app), lambda c: c.request("POST", f"{c.base}/x", effect="repeatable"))
+    assert len(server.asked) == 2
+
+
+def test_what_was_surely_not_done_is_sent_again_in_any_case(serve):
+    server = Server(Response(status_code=429, headers={"Retry-After": "0.01"}), Response(status_code=401), ok())
+    run(serve(server.app), lambda c: c.request("POST", f"{c.base}/x", effect="once"))
+    assert len(server.asked) == 3
+
+
+def test_a_write_is_unknown_only_when_one_of_its_tries_may_have_been_carried_out(serve):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with pytest.raises(Unreachable) as refused:
+        run(url, lambda c: c.request("POST", f"{url}/x", effect="once"), attempts=2)
+    assert not isinstance(refused.value, OutcomeUnknown)
+    limited = Response(status_code=429, headers={"Retry-After": "0.01"})
+    server = Server(Response(status_code=503), limited)
+    with pytest.raises(OutcomeUnknown):
+        run(serve(server.app), lambda c: c.request("POST", f"{c.base}/x", effect="repeatable"), attempts=2)
 
 
 def test_it_waits_as_long_as_the_answer_asks(serve):

@@ -131,11 +131,11 @@ def test_files_that_cannot_be_read_are_named(settings):
     run(settings, ANN)
     folder = settings.data_dir / "identity"
     (folder / "overrides.jsonl").write_text("{not json\n")
-    with pytest.raises(store.StoreBroken, match="overrides.jsonl"):
+    with pytest.raises(store.StoreBroken, match=r"overrides\.jsonl"):
         identify(settings)
     (folder / "overrides.jsonl").unlink()
     (folder / "keys.parquet").write_bytes(b"torn")
-    with pytest.raises(store.StoreBroken, match="keys.parquet"):
+    with pytest.raises(store.StoreBroken, match=r"keys\.parquet"):
         identify(settings)
 
 

@@ -194,12 +194,15 @@ class Records:
         otherwise, of the changed ones), `note_value` keeps it.
         """
         if name not in self._by_value:
-            some = (i for i in sorted(self._changed) if self.is_live(i)) if name in self._finders else self.live
+            # Live ones last, so that they count where an archived one has the same text; what is restored is still found.
+            some = sorted(self._changed, key=lambda i: (self.is_live(i), i)) if name in self._finders else self.live
             pairs = ((self.get(i).properties.get(name), i) for i in some)
             self._by_value[name] = {value: i for value, i in pairs if value}
         found = self._by_value[name].get(text)
         if found is None and name in self._finders:
-            found = next((i for i in self.candidates(name, text) if self.get(i).properties.get(name) == text), None)
+            # The index has the changed ones, so that only those as the world has them are left.
+            world = (i for i in map(self.id, self._finders[name](text)) if i not in self._changed and self.is_live(i))
+            found = next((i for i in world if self.get(i).properties.get(name) == text), None)
         return found if found is not None and self.is_live(found) else None
 
     def finds(self, name: str) -> bool:

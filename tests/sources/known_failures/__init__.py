@@ -1,4 +1,4 @@
-"""Faults of reading that users of other tools reported, and the tests that show that they cannot happen here.
+"""Faults of reading and writing that users of other tools reported, and the tests that show that they cannot happen here.
 
 `entries.yml` has them in our own words, by CRM. A test names the reports that it answers: `@known_failure("airbytehq/airbyte#27146")`.
 `python -m tests.sources.known_failures` writes the table of docs/reliability.md.
