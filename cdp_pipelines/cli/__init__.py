@@ -47,6 +47,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from cdp_pipelines.config import ConfigError
     from cdp_pipelines.crm_integrations.base_crm import CRMError
     from cdp_pipelines.filters import FilterError
+    from cdp_pipelines.identity import BadOverrides
     from cdp_pipelines.identity.references import NotFound
     from cdp_pipelines.identity.store import StoreBroken
     from cdp_pipelines.lock import WarehouseBusy
@@ -54,4 +55,16 @@ def _expected() -> tuple[type[Exception], ...]:
     from cdp_pipelines.query import NotPublished, QueryError
     from cdp_pipelines.sources.extract import NotLoaded
 
-    return ConfigError, CRMError, FilterError, WarehouseBusy, MappingError, NotPublished, QueryError, NotLoaded, NotFound, StoreBroken
+    return (
+        ConfigError,
+        CRMError,
+        FilterError,
+        WarehouseBusy,
+        MappingError,
+        NotPublished,
+        QueryError,
+        NotLoaded,
+        NotFound,
+        StoreBroken,
+        BadOverrides,
+    )

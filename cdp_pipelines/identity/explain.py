@@ -17,7 +17,8 @@ from cdp_pipelines.identity.names import Agreement
 from cdp_pipelines.identity.references import Reference, find
 
 _RECORDS = """
-select connection, customer_id, c.record_type, email, first_name, last_name, phone, mobile_phone, company, country, rule, why, is_current
+select connection, customer_id, c.record_type, email, first_name, last_name, phone, mobile_phone, company, country, rule, why, is_current,
+    getvariable('phone_region') as phone_region
 from customer_contacts as l join contacts as c using (connection, customer_id) where customer_key = ? order by connection, customer_id
 """
 _ONE = _RECORDS.replace("where customer_key = ?", "where connection = ? and customer_id = ?")
@@ -71,6 +72,7 @@ def explain(settings: Settings, what: str, other: str | None = None) -> Explanat
     Both are a customer key, connection:id or an e-mail address. Raises NotFound, query.NotPublished.
     """
     with query.published(settings) as db:
+        db.execute("set variable phone_region = ?", [settings.identity_region])
         asked = find(db, what)
         to = find(db, other) if other else None
         records = {(r["connection"], r["customer_id"]): r for r in _dicts(db, _RECORDS, [asked.customer_key])}
@@ -107,7 +109,10 @@ def shared(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     mine, theirs = (emails.mailbox(filled(row["email"])) for row in (a, b))
     if mine and theirs and mine.address == theirs.address:
         common.append(f"the e-mail address {mine.address}" + (f" ({mine.kind})" if mine.kind != "personal" else ""))
-    lines = [{phones.line(filled(r[f]), phones.region(r["country"], "US")) for f in ("phone", "mobile_phone")} - {None} for r in (a, b)]
+    lines = [
+        {phones.line(filled(r[f]), phones.region(r["country"], r["phone_region"])) for f in ("phone", "mobile_phone")} - {None}
+        for r in (a, b)
+    ]
     common += [f"the phone number {line}" for line in sorted(line for line in lines[0] & lines[1] if line)]
     called = [names.read(row["first_name"], row["last_name"]) for row in (a, b)]
     if called[0] and called[1] and (level := names.compare(called[0], called[1])) >= Agreement.HALF:
