@@ -14,29 +14,24 @@ from typing import Annotated, Any, Literal
 
 import yaml
 import yaml.constructor
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from cdp_pipelines.config import Kind
 from cdp_pipelines.sources.columns import assign_columns
+from cdp_pipelines.strict import Name, Strict, Type
+from cdp_pipelines.survivorship import Unified
 
 PATH = Path(__file__).with_name("mapping.yml")
 # What every raw row carries besides the vendor's fields; always written as it is.
 BOOKKEEPING = ("connection", "_synced_at", "_deleted", "_merged_into")
 REFERENCE = re.compile(r"\$([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?)")
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Type = Annotated[str, Field(pattern=r"^(text|integer|boolean|date|timestamp|decimal\(\d+,\d+\))$")]
-
 
 class MappingError(Exception):
     """mapping.yml is wrong; the text names the file, the place in it and what to do."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class StandardField(_Strict):
+class StandardField(Strict):
     """A column of a standardized table.
 
     `bookkeeping` says that it comes from what every raw row carries, so that no source lists it. `references` names the
@@ -53,7 +48,7 @@ class StandardField(_Strict):
     references: Annotated[str, Field(pattern=r"^[a-z_]+\.[a-z_]+$")] | None = None
 
 
-class Entity(_Strict):
+class Entity(Strict):
     """A standardized table. `key` identifies a row within a connection."""
 
     description: str
@@ -72,7 +67,7 @@ class Entity(_Strict):
         return self
 
 
-class Table(_Strict):
+class Table(Strict):
     """A raw table. `key` and `replace_by` are as in `sources.reader.RawTable`, in the vendor's field names."""
 
     description: str
@@ -80,7 +75,7 @@ class Table(_Strict):
     replace_by: tuple[str, ...] = ()
 
 
-class Lookup(_Strict):
+class Lookup(Strict):
     """A row of another raw table of the same connection: the one whose fields (left) equal these (right).
 
     Where several rows can match, `order_by` says which is meant: the first. `where` narrows them before.
@@ -97,7 +92,7 @@ class Lookup(_Strict):
         return [*self.match, *references(self.where or ""), *references(*self.order_by)]
 
 
-class FieldSource(_Strict):
+class FieldSource(Strict):
     """Where a standardized field comes from: exactly one of the forms; `note` says why, for the documentation.
 
     `optional` says that many CRMs of the kind lack it by design, so that its absence is told but is no fault.
@@ -131,7 +126,7 @@ class FieldSource(_Strict):
         return [*([self.field] if self.field else []), *self.first_of, *references(self.sql or "")]
 
 
-class Feed(_Strict):
+class Feed(Strict):
     """One raw table that feeds an entity; each becomes a staging model.
 
     `where` keeps only some rows, `requires` only those for which these lookups find a row. `newest_by` keeps one row for each
@@ -142,7 +137,7 @@ class Feed(_Strict):
     where: str | None = None
     newest_by: tuple[str, ...] = ()
     order_by: tuple[str, ...] = ()
-    lookups: dict[Name, Lookup] = {}
+    lookups: dict[Name, Lookup] = Field(default_factory=dict)
     requires: tuple[Name, ...] = ()
     note: str | None = None
     fields: dict[Name, FieldSource]
@@ -185,10 +180,15 @@ class Feed(_Strict):
                 yield self.table_of(reference)
 
 
-class Mapping(_Strict):
-    """The whole spec. `raw` describes each CRM's raw tables; `sources` holds, for each CRM and entity, the feeds by model name."""
+class Mapping(Strict):
+    """The whole spec.
+
+    `raw` describes each CRM's raw tables; `sources` holds, for each CRM and entity, the feeds by model name; `unified` says whose values
+    the unified tables show.
+    """
 
     entities: dict[Name, Entity]
+    unified: dict[Name, Unified] = Field(default_factory=dict)
     raw: dict[Kind, dict[Name, Table]]
     sources: dict[Kind, dict[Name, dict[Name, Feed]]]
 
@@ -239,6 +239,8 @@ class Mapping(_Strict):
             self._check_tables(where, kind, feed)
         for name, entity in self.entities.items():
             self._check_references(name, entity)
+        for name, table in self.unified.items():
+            table.check_against(f"unified.{name}", {e: entity.fields for e, entity in self.entities.items()})
         return self
 
     def _check_tables(self, where: str, kind: Kind, feed: Feed) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from cdp_pipelines import history
+from cdp_pipelines import history, mapping
 from cdp_pipelines.config import Settings
 
 SCHEMAS = ("standardized", "unified")
@@ -41,7 +41,11 @@ class Published:
 
 
 def publish(settings: Settings) -> Published:
-    """Write the standardized and unified tables, sync_status and data_quality to the published file. The caller holds the warehouse lock."""
+    """Write the standardized and unified tables, sync_status and data_quality to the published file. The caller holds the warehouse lock.
+
+    Tables are in schema `main`. A unified table's second name would be taken there by a standardized table (`companies`), so it is a view
+    in a schema `unified`.
+    """
     with _beside(settings) as new:
         new.unlink(missing_ok=True)
         with _warehouse_and(settings, new) as db:
@@ -52,6 +56,7 @@ def publish(settings: Settings) -> Published:
             for schema, table, comment in sorted(tables):
                 db.execute(f'create table published."{table}" as from warehouse.{schema}."{table}"')
                 _copy_comments(db, schema, table, comment)
+            _name_twice(db, {table for schema, table, _ in tables if schema == "unified"})
             _write_status(db)
             rows = _count(db)
     return Published(settings.published, rows)
@@ -108,6 +113,14 @@ def _write_status(db: duckdb.DuckDBPyConnection) -> None:
     db.execute(_DATA_QUALITY)
     for table, comment in _STATUS_COMMENTS.items():
         db.execute(f"comment on table published.{table} is '{_quoted(comment)}'")
+
+
+def _name_twice(db: duckdb.DuckDBPyConnection, published: set[str]) -> None:
+    names = {table: spec.also_named for table, spec in mapping.load().unified.items() if spec.also_named and table in published}
+    if names:
+        db.execute("create schema published.unified")
+    for table, name in names.items():
+        db.execute(f'create view published.unified."{name}" as select * from main."{table}"')
 
 
 def _copy_comments(db: duckdb.DuckDBPyConnection, schema: str, table: str, comment: str | None) -> None:

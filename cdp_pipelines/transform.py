@@ -104,7 +104,14 @@ def _invoke(arguments: list[str], settings: Settings, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     try:
         with _environment(CDP_WAREHOUSE=str(settings.warehouse), DO_NOT_TRACK="1"):
-            outcome = dbtRunner().invoke([*arguments, *(str(part) for option in options.items() for part in option), "--no-print"])
+            command = [*arguments, *(str(part) for option in options.items() for part in option), "--no-print"]
+            outcome = dbtRunner().invoke(command)
+            remembered = target / "partial_parse.msgpack"
+            if outcome.exception is not None and outcome.result is None and remembered.exists():
+                # What dbt remembers of an older version of the project can stop it, such as a description that moved to another file.
+                remembered.unlink()
+                close_connections()
+                outcome = dbtRunner().invoke(command)
     finally:
         close_connections()
     if outcome.exception is not None:
@@ -151,3 +158,7 @@ def _environment(**values: str) -> Generator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+if __name__ == "__main__":  # `make generate` renews the manifest
+    parse(Settings())

@@ -51,11 +51,14 @@ def test_check_names_missing_changed_and_stray_files_and_write_mends_them(tmp_pa
 
 
 def test_write_leaves_files_elsewhere_alone(tmp_path: Path):
-    own = tmp_path / "dbt_project/models/unified/customers.sql"
+    own = tmp_path / "dbt_project/models/unified/company_records.sql"
     own.parent.mkdir(parents=True)
-    shutil.copy(DBT / "models/unified/customers.sql", own)
+    shutil.copy(DBT / "models/unified/company_records.sql", own)
+    stray = own.with_name("pets.sql")
+    stray.write_text((DBT / "models/unified/customers.sql").read_text())
+    assert "dbt_project/models/unified/pets.sql" in generate.stale(mapping.load(), tmp_path)
     generate.write(mapping.load(), tmp_path)
-    assert own.exists()
+    assert own.exists() and not stray.exists()
 
 
 def test_contracts_are_enforced_with_the_specs_columns_in_its_order():

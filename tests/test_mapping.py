@@ -132,6 +132,70 @@ def test_a_mistake_is_refused_with_file_and_place(tmp_path: Path, spoil: Callabl
     assert f"mapping.yml: {place}" in str(error.value)
 
 
+def with_unified() -> dict[str, Any]:
+    """The small spec with a unified table."""
+    spec = small()
+    spec["entities"]["people"]["fields"] |= {
+        name: {"type": kind, "description": "D."}
+        for name, kind in {"city": "text", "land": "text", "last_updated": "timestamp", "created_date": "timestamp"}.items()
+    }
+    feed(spec)["fields"] |= {"city": "C", "land": "L", "last_updated": "U", "created_date": "M"}
+    spec["unified"] = {
+        "persons": {
+            "description": "Persons.", "noun": "person", "records": "people", "links": "person_links", "id": "id", "key": "person_key",
+            "count": "record_count", "provenance": "person_provenance", "source_order": ["salesforce", "hubspot", "marketo"],
+            "lookups": {"firms": {"table": "firm_links", "match": {"firm_id": "firm"}}},
+            "fields": {
+                "city": {"by": "most_complete", "together": "address"},
+                "land": {"by": "most_complete", "together": "address"},
+                "firm_key": {"by": "newest", "value": "firms.firm_key", "type": "text", "description": "Firm."},
+            },
+        }
+    }  # fmt: skip
+    return spec
+
+
+def persons(spec: dict[str, Any]) -> dict[str, Any]:
+    return spec["unified"]["persons"]
+
+
+@pytest.mark.parametrize(
+    "spoil,place",
+    [
+        (lambda p: p["fields"]["city"].update(by="loudest"), "unified.persons.fields.city.by"),
+        (lambda p: p["fields"]["city"].update(bye="newest"), "unified.persons.fields.city.bye"),
+        (lambda p: p.update(records="pets"), "unified.persons.records: there is no entity 'pets'"),
+        (lambda p: p["fields"].update(town={"by": "newest"}), "unified.persons.fields.town: people has no field 'town'"),
+        (lambda p: p["fields"]["firm_key"].update(value="homes.key"), "unified.persons.fields.firm_key: 'homes.key' speaks of a lookup 'homes'"),
+        (lambda p: p["fields"]["firm_key"].pop("type"), "unified.persons.fields.firm_key: comes from firms, so give its type"),
+        (lambda p: p["fields"]["city"].update(type="text"), "unified.persons.fields.city.type: it is that of people.city"),
+        (lambda p: p["fields"]["land"].update(by="newest"), "unified.persons: fields.land: goes together with city"),
+        (lambda p: p["fields"]["city"].update(by="highest"), "unified.persons.fields.city: highest looks at one field alone"),
+        (lambda p: p["fields"]["city"].update(source_order=["hubspot"]), "unified.persons.fields.city: source_order is of no use to most_complete"),
+        (lambda p: p.update(source_order=["hubspot", "marketo"]), "unified.persons: source_order: name each of salesforce, hubspot, marketo once"),
+        (lambda p: p["fields"].update(is_deleted={"by": "newest"}), "unified.persons: fields.is_deleted: there is another column of this name"),
+        (lambda p: p["lookups"]["firms"].update(match={"firm_id": "form"}), "unified.persons.lookups.firms: people has no field 'form'"),
+        (lambda p: p["lookups"].update(links=p["lookups"]["firms"]), "unified.persons: lookups.links: the name is taken"),
+        (lambda p: p.update(totals={"table": "t", "fields": {"record_count": {"type": "integer", "description": "R."}}}),
+         "unified.persons: totals.fields.record_count: there is another column"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_what_survives_is_refused_with_file_and_place(tmp_path: Path, spoil: Callable[[dict[str, Any]], object], place: str):
+    spec = with_unified()
+    assert set(read(tmp_path, spec).unified["persons"].fields) == {"city", "land", "firm_key"}
+    spoil(persons(spec))
+    with pytest.raises(MappingError) as error:
+        read(tmp_path, spec)
+    assert f"mapping.yml: {place}" in str(error.value)
+
+
+def test_records_without_dates_cannot_be_told_apart(tmp_path: Path):
+    spec = with_unified()
+    del spec["entities"]["people"]["fields"]["last_updated"], feed(spec)["fields"]["last_updated"]
+    with pytest.raises(MappingError, match=r"unified\.persons\.records: people has no last_updated"):
+        read(tmp_path, spec)
+
+
 def test_a_key_that_is_there_twice_is_refused(tmp_path: Path):
     text = yaml.safe_dump(small()).replace("        firm: account.Name", "        firm: account.Name\n          firm: Firm")
     with pytest.raises(MappingError, match=r"mapping\.yml: .*"):

@@ -54,6 +54,16 @@ def test_standardized_and_unified_tables_are_published_and_raw_ones_are_not(sett
     assert read(settings, "select distinct schema_name from duckdb_tables()") == [("main",)]
 
 
+def test_a_second_name_is_a_view_in_a_schema_of_its_own(settings):
+    with history.opened(settings) as db:
+        db.execute("create table standardized.companies as select '001' as id")
+        db.execute("create table unified.customer_companies as select 'k' as company_key")
+    written = publish.publish(settings)
+    assert set(written.rows) >= {"companies", "customer_companies"}
+    assert read(settings, "select * from companies") == [("001",)]
+    assert read(settings, "select * from unified.companies") == read(settings, "select * from customer_companies") == [("k",)]
+
+
 def test_descriptions_travel_with_the_tables(settings):
     publish.publish(settings)
     assert read(settings, "select comment from duckdb_tables() where table_name = 'contacts'") == [("It's people",)]

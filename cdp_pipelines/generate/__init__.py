@@ -1,4 +1,4 @@
-"""Write the files that follow from mapping.yml: dbt's staging and standardized models and docs/mapping.md.
+"""Write the files that follow from mapping.yml: dbt's staging and standardized models, the unified tables of winners, and docs/mapping.md.
 
 python -m cdp_pipelines.generate           write them
 python -m cdp_pipelines.generate --check   exit 1 if a committed file is out of date
@@ -10,12 +10,14 @@ from pathlib import Path
 
 from cdp_pipelines import mapping
 from cdp_pipelines.config import PROJECT_DIR
-from cdp_pipelines.generate import docs, properties, sql
+from cdp_pipelines.generate import docs, properties, sql, survivors
 from cdp_pipelines.mapping import Mapping
 
 HEADER = "generated from cdp_pipelines/mapping.yml by `make generate`; do not edit"
 # Nothing written by hand lives in these.
 FOLDERS = ("dbt_project/models/staging", "dbt_project/models/standardized")
+# Here generated files and such as are written by hand lie side by side; the header tells them apart.
+UNIFIED = "dbt_project/models/unified"
 
 
 def files(spec: Mapping) -> dict[str, str]:
@@ -27,12 +29,16 @@ def files(spec: Mapping) -> dict[str, str]:
         f"{staging}/{sql.FAILED_CASTS}.sql": sql.failed_casts(spec),
         f"{staging}/{sql.ROW_COUNTS}.sql": sql.row_counts(spec),
         f"{standardized}/_standardized.yml": properties.standardized(spec),
+        f"{UNIFIED}/_survivors.yml": properties.survivors(spec),
         "docs/mapping.md": docs.mapping_page(spec),
     }
     for kind, entity, model, feed in spec.feeds():
         made[f"{staging}/{sql.model_name(kind, model)}.sql"] = sql.staging(spec, kind, entity, feed)
     for entity in spec.entities:
         made[f"{standardized}/{entity}.sql"] = sql.standardized(spec, entity)
+    for name, table in spec.unified.items():
+        made[f"{UNIFIED}/{name}.sql"] = survivors.survivors(spec, table)
+        made[f"{UNIFIED}/{table.provenance}.sql"] = survivors.provenance(spec, table)
     comments = {".sql": f"-- {HEADER}\n", ".yml": f"# {HEADER}\n", ".md": f"<!-- {HEADER} -->\n\n"}
     return {path: comments[Path(path).suffix] + text for path, text in made.items()}
 
@@ -67,4 +73,6 @@ def main(check: bool) -> int:
 
 def _strays(wanted: dict[str, str], project: Path) -> list[str]:
     present = [p.relative_to(project).as_posix() for folder in FOLDERS for p in (project / folder).rglob("*") if p.is_file()]
+    generated = [p for p in (project / UNIFIED).rglob("*") if p.is_file() and HEADER in p.read_text(encoding="utf-8").partition("\n")[0]]
+    present += [p.relative_to(project).as_posix() for p in generated]
     return [p for p in present if p not in wanted]

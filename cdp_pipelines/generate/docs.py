@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cdp_pipelines.mapping import Feed, FieldSource, Mapping
+from cdp_pipelines.survivorship import STRATEGIES, Unified
 
 INTRODUCTION = """\
 # Mapping
@@ -14,10 +15,23 @@ table, and is counted in `staging.failed_casts`. A field with several sources ta
 CRM has nothing of the kind.
 """
 
+UNIFIED = """\
+## Whose value a unified row shows
+
+A unified row is made of the records that are one person or company. Deleted, merged and converted records never win, nor do those in a table
+that `excluded_by` names (such as a list of suppressed people); a row of whose records none is left stays, without values, marked `is_deleted`.
+Each field has a strategy, which says whose value wins. Of equals the record that was changed last wins, then the one made last, then the
+first by connection and id. A blank value takes no part. The `*_provenance` tables say which record won and what it beat. The strategies:
+
+"""
+
 
 def mapping_page(spec: Mapping) -> str:
     """The page in Markdown."""
     parts = [INTRODUCTION, *(_entity(spec, entity) for entity in spec.entities)]
+    if spec.unified:
+        parts += [UNIFIED + "".join(f"- `{name}`: {text}\n" for name, text in STRATEGIES.items())]
+        parts += [_unified(name, table) for name, table in spec.unified.items()]
     return "\n".join(parts)
 
 
@@ -42,6 +56,21 @@ def _entity(spec: Mapping, name: str) -> str:
     for kind, _, _, feed in feeds:
         notes += _feed_notes(kind, feed)
     return "\n".join(lines) + "\n" + ("\n" + "\n".join(notes) + "\n" if notes else "")
+
+
+def _unified(name: str, table: Unified) -> str:
+    lines = [
+        f"### {name}\n\n{table.description} From `{table.records}`, joined by `{table.links}`; winners in `{table.provenance}`.",
+        f"The CRMs in order: {', '.join(table.source_order)}.\n",
+        "| field | strategy | from |",
+        "|---|---|---|",
+    ]
+    for field_name, field in table.fields.items():
+        order = f" ({', '.join(field.source_order)})" if field.source_order else ""
+        together = [n for n in table.group_of(field_name) if n != field_name]
+        along = f", together with {', '.join(f'`{n}`' for n in together)}" if together else ""
+        lines.append(f"| `{field_name}` | {field.by}{order}{along} | `{field.value or field_name}` |")
+    return "\n".join(lines) + "\n"
 
 
 def _cell(feed: Feed, source: FieldSource | None) -> str:

@@ -8,6 +8,7 @@ import yaml
 
 from cdp_pipelines.generate.sql import FAILED_CASTS, ROW_COUNTS, model_name
 from cdp_pipelines.mapping import Entity, Mapping, StandardField
+from cdp_pipelines.survivorship import STRATEGIES, Unified
 
 # dbt's own names, which it turns into each engine's.
 TYPES = {"text": "string", "integer": "bigint"}
@@ -80,6 +81,52 @@ def staging(spec: Mapping) -> str:
 def standardized(spec: Mapping) -> str:
     """What the standardized models are, with their contracts and tests."""
     return _dump({"version": 2, "models": [_entity(name, entity) for name, entity in spec.entities.items()]})
+
+
+def survivors(spec: Mapping) -> str:
+    """What the unified tables of winners are, and the tables that say which record won."""
+    models = []
+    for name, table in spec.unified.items():
+        models += [_unified(spec, name, table), _provenance(name, table)]
+    return _dump({"version": 2, "models": models})
+
+
+def _unified(spec: Mapping, name: str, table: Unified) -> dict[str, Any]:
+    key_tests = [_test("unique", f"{name} has each {table.key} once."), _test("not_null", f"Every row has {table.key}.")]
+    columns: list[dict[str, Any]] = [{"name": table.key, "description": f"The {table.noun}.", "data_tests": key_tests}]
+    for field_name, field in table.fields.items():
+        own = spec.entities[table.records].fields.get(field.value or field_name)
+        meta = {"config": {"meta": {"pii": True}}} if field.pii or (own and own.pii) else {}
+        columns.append({"name": field_name, "description": field.description or (own.description if own else ""), **meta})
+    columns += [
+        {"name": table.count, "description": "Number of records that may say something: not deleted, merged away or excluded."},
+        {"name": "source_systems", "description": f"CRMs that know the {table.noun}, such as `hubspot, salesforce`."},
+        *({"name": n, "description": total.description} for n, total in (table.totals.fields if table.totals else {}).items()),
+        {"name": "is_deleted", "description": f"Whether no such record is left; the {table.noun} keeps the row, without values."},
+    ]
+    return {"name": name, "description": table.description, "columns": columns}
+
+
+def _provenance(name: str, table: Unified) -> dict[str, Any]:
+    rule = _test("accepted_values", "The rule is one of the strategies.", values=list(STRATEGIES))
+    described = {
+        table.key: f"The {table.noun}.",
+        "field": f"Column of {name}.",
+        "connection": "Connection of the record that won.",
+        table.id: "Its id in its CRM.",
+        "rule": "Strategy by which it won; see docs/mapping.md.",
+        "record_count": "Number of records that have a value.",
+        "agreeing_count": "Number of those that have the winner's value, itself among them.",
+        "beaten": "Records with another value, as `connection:id`, the nearest first.",
+    }
+    columns = [{"name": n, "description": d, **({"data_tests": [rule]} if n == "rule" else {})} for n, d in described.items()]
+    unique = _test("unique_key", f"Each field of a {table.noun} has one winner.", columns=[table.key, "field"])
+    return {
+        "name": table.provenance,
+        "description": f"One row for each {table.noun} and field that has a value: the record that it comes from, and what that record beat.",
+        "data_tests": [unique],
+        "columns": columns,
+    }
 
 
 def _entity(name: str, entity: Entity) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def staging(spec: Mapping, kind: Kind, entity: str, feed: Feed) -> str:
 
 def standardized(spec: Mapping, entity: str) -> str:
     """The standardized model of an entity: its feeds, one under the other."""
-    columns = _list(spec.entities[entity].fields)
+    columns = listed(spec.entities[entity].fields)
     return "union all\n".join(
         f"select\n{columns}\nfrom {{{{ ref('{model_name(kind, model)}') }}}}\n" for kind, _, model, _ in spec.feeds(entity)
     )
@@ -57,12 +57,12 @@ def failed_casts(spec: Mapping) -> str:
             }
             constants = [f"'{value}' as {label}" for label, value in labels.items()]
             counts.append(
-                f"select\n{_list(['connection', *constants, f'{name}__given as given_values', f'{name}__failed as failed_values'])}\n"
+                f"select\n{listed(['connection', *constants, f'{name}__given as given_values', f'{name}__failed as failed_values'])}\n"
                 f"from {relation}\n"
             )
         if columns:
             select = sql.select([f"{BASE}.connection as connection", *columns]) + f"group by {BASE}.connection\n"
-            feeds.append(f"{relation} as (\n{_indent(select)})")
+            feeds.append(f"{relation} as (\n{indented(select)})")
     return f"with {', '.join(feeds)}\n" + "union all\n".join(counts)
 
 
@@ -72,15 +72,15 @@ def row_counts(spec: Mapping) -> str:
     for kind, entity, _, feed in spec.feeds():
         sql, table = _FeedSql(spec, kind, feed), spec.raw[kind][feed.table]
         relation = (
-            f"(\n{_indent(sql.latest(feed.table, table.key))}) as {BASE}" if table.replace_by else f"{sql.source(feed.table)} as {BASE}"
+            f"(\n{indented(sql.latest(feed.table, table.key))}) as {BASE}" if table.replace_by else f"{sql.source(feed.table)} as {BASE}"
         )
         distinct = [f"{BASE}.connection", *(sql.reference(f) for f in feed.newest_by or table.key)]
         conditions = [*([sql.expression(feed.where)] if feed.where else []), *map(sql.exists, feed.requires)]
         where = f"where {' and '.join(conditions)}\n" if conditions else ""
-        inner = f"select distinct\n{_list(distinct)}\nfrom {relation}\n{where}"
+        inner = f"select distinct\n{listed(distinct)}\nfrom {relation}\n{where}"
         labels = [f"'{kind}' as source_system", f"'{feed.table}' as raw_table", f"'{entity}' as entity"]
         counts.append(
-            f"select\n{_list(['connection', *labels, 'count(*) as raw_rows'])}\nfrom (\n{_indent(inner)}) as counted\ngroup by connection\n"
+            f"select\n{listed(['connection', *labels, 'count(*) as raw_rows'])}\nfrom (\n{indented(inner)}) as counted\ngroup by connection\n"
         )
     return "union all\n".join(counts)
 
@@ -93,8 +93,8 @@ class _FeedSql:
 
     def select(self, columns: Iterable[str]) -> str:
         """A select of these columns from the feed's rows and lookups."""
-        ctes = ",\n\n".join(f"{name} as (\n{_indent(body)})" for name, body in self._ctes())
-        return f"with {ctes}\n\nselect\n{_list(columns)}\nfrom {BASE}\n{self._joins()}"
+        ctes = ",\n\n".join(f"{name} as (\n{indented(body)})" for name, body in self._ctes())
+        return f"with {ctes}\n\nselect\n{listed(columns)}\nfrom {BASE}\n{self._joins()}"
 
     def column(self, field: StandardField, source: FieldSource | None) -> str:
         """The expression of a standardized field, without a name."""
@@ -139,7 +139,7 @@ class _FeedSql:
             [REFERENCE.sub(lambda m: f"{name}.{self.spec.column(self.kind, lookup.table, m[1])}", lookup.where)] if lookup.where else []
         )
         conditions = " and ".join([f"{name}.connection = {BASE}.connection", *matches, *narrowed])
-        return f"exists (\n{_indent(f'select 1 from ({chr(10)}{_indent(rows)}) as {name} where {conditions}')})"
+        return f"exists (\n{indented(f'select 1 from ({chr(10)}{indented(rows)}) as {name} where {conditions}')})"
 
     def clean(self, reference: str) -> str:
         """The trimmed text of a field."""
@@ -205,12 +205,12 @@ class _FeedSql:
 
         condition = f"where {expression(where)}\n" if where else ""
         if not by:
-            return f"select\n{_list(f'{rows}.{c} as {c}' for c in columns)}\nfrom {rows}\n{condition}"
+            return f"select\n{listed(f'{rows}.{c} as {c}' for c in columns)}\nfrom {rows}\n{condition}"
         order = [o if re.search(r" nulls (first|last)$", o) else f"{o} nulls last" for o in map(expression, order_by)]
         partition = f"partition by {', '.join(by)}"
         place = f"row_number() over (\n        {partition}\n        order by {', '.join(order)}\n    ) as place"
-        inner = f"select\n{_list([*(f'{rows}.{c} as {c}' for c in columns), place])}\nfrom {rows}\n{condition}"
-        return f"select\n{_list(columns)}\nfrom (\n{_indent(inner)}) as ranked\nwhere place = 1\n"
+        inner = f"select\n{listed([*(f'{rows}.{c} as {c}' for c in columns), place])}\nfrom {rows}\n{condition}"
+        return f"select\n{listed(columns)}\nfrom (\n{indented(inner)}) as ranked\nwhere place = 1\n"
 
     def _joins(self) -> str:
         joins = ""
@@ -245,9 +245,11 @@ def _quoted(names: Iterable[str]) -> str:
     return "[" + ", ".join(f"'{name}'" for name in names) + "]"
 
 
-def _list(items: Iterable[str]) -> str:
+def listed(items: Iterable[str]) -> str:
+    """Items of a select, one a line."""
     return ",\n".join(f"    {item}" for item in items)
 
 
-def _indent(text: str) -> str:
+def indented(text: str) -> str:
+    """Text, each line four blanks further in."""
     return "".join(f"    {line}\n" if line else "\n" for line in text.splitlines())

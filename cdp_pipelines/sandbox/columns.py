@@ -103,8 +103,12 @@ class CompanyColumns:
 
 @dataclass(frozen=True, eq=False)
 class DealColumns:
-    """One place for each deal, and one for each part that a person has in one: `part_deal`, `part_place` (0, 1 ...), `part_person`."""
+    """One place for each deal, and one for each part that a person has in one: `part_deal`, `part_place` (0, 1 ...), `part_person`.
 
+    `truth` is the deal that it is, in any CRM.
+    """
+
+    truth: Column
     created: Column
     updated: Column
     deleted: Column
@@ -147,7 +151,7 @@ def of_deals(deals: Sequence[Deal]) -> DealColumns:
         return deals.columns
     parts = [(deal.number, place, part.person) for deal in deals for place, part in enumerate(deal.contacts)]
     return DealColumns(
-        _times(d.created for d in deals), _times(d.updated for d in deals), np.array([d.deleted for d in deals], dtype=bool),
+        _ints(d.deal for d in deals), _times(d.created for d in deals), _times(d.updated for d in deals), np.array([d.deleted for d in deals], dtype=bool),
         _ints(d.company for d in deals), *(_ints(part[n] for part in parts) for n in range(3)),
     )  # fmt: skip
 

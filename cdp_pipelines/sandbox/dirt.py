@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import date, timedelta
+from decimal import Decimal
 from random import Random
 
 from cdp_pipelines.config import Kind
@@ -124,3 +126,41 @@ def company_name(rng: Random, name: str) -> str:
     if chance < 0.25:
         return f"{name.rsplit(' ', 1)[0]}, {name.rsplit(' ', 1)[1]}"
     return name
+
+
+def deal_name(rng: Random, name: str) -> str:
+    """A deal's name in other case, with another mark between its parts, or with a year behind it."""
+    chance = rng.random()
+    if chance < 0.06:
+        return name.upper()
+    if chance < 0.12:
+        return name.replace(" - ", " – ")
+    if chance < 0.18:
+        return name.replace(" - ", ": ")
+    if chance < 0.24:
+        return f"{name} 2026"
+    return name
+
+
+def deal_amount(rng: Random, amount: Decimal | None) -> Decimal | None:
+    """An amount that was forgotten, rounded, or negotiated since."""
+    chance = rng.random()
+    if not amount or chance < 0.82:
+        return amount
+    if chance < 0.88:
+        return None
+    if chance < 0.94:
+        return (amount // 1000 + 1) * 1000
+    return (amount * rng.randint(80, 120) / 100).quantize(Decimal("0.01"))
+
+
+def deal_date(rng: Random, day: date, *, closed: bool) -> date | None:
+    """A closing date that is a day or two off, or, of a deal that is not closed, a month off or not known."""
+    chance = rng.random()
+    if chance < 0.80:
+        return day
+    if chance < 0.90:
+        return day + timedelta(days=rng.choice((-2, -1, 1, 2)))
+    if closed:
+        return day
+    return day + timedelta(days=30) if chance < 0.94 else None

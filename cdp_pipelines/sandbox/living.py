@@ -124,6 +124,9 @@ class LivingWorld:
         for records in found["companies"].values():
             for record in records:
                 record["id"] = self.stores[record["crm"]].company_id(record["number"])
+        for records in found["deals"].values():
+            for record in records:
+                record["id"] = self.stores[record["crm"]].deal_id(record["number"])
         for change in self.changes:
             if change["op"] == "create":
                 key, record_id = change["person"], change["id"]

@@ -29,7 +29,10 @@ class Owner:
 
 @dataclass(frozen=True)
 class CompanyRecord:
-    """A company as one CRM knows it. `company` is the truth: equal numbers are the same company."""
+    """A company as one CRM knows it. `company` is the truth: equal numbers are the same company.
+
+    `salesforce_number` is the number of the account that a HubSpot with a Salesforce sync says this one belongs to.
+    """
 
     company: int
     number: int
@@ -47,6 +50,7 @@ class CompanyRecord:
     owner: int
     created: datetime
     updated: datetime
+    salesforce_number: int | None = None
 
 
 # Not frozen, since that makes the making of one five times as long, and pages are made of them.
@@ -98,7 +102,11 @@ class DealContact:
 
 @dataclass(frozen=True)
 class Deal:
-    """A deal as one CRM knows it. `stage` is 0 to 6 in the default pipeline, 5 is won, 6 is lost."""
+    """A deal as one CRM knows it. `deal` is the truth: equal numbers are the same deal.
+
+    `stage` is 0 to 6 in the default pipeline, 5 is won, 6 is lost. `salesforce_number` is the number of the opportunity that a HubSpot with
+    a Salesforce sync says this one belongs to.
+    """
 
     deal: int
     number: int
@@ -113,6 +121,7 @@ class Deal:
     created: datetime
     updated: datetime
     deleted: bool = False
+    salesforce_number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -184,41 +193,49 @@ def build_world(*, people: int = 5000, seed: int = 1, empty: frozenset[Kind] = f
     population = Population(seed, people)
     market, known = Market(population), knowing(population)
 
-    def known_by(kind: Kind) -> tuple[Book, CrmView]:
+    def known_by(kind: Kind) -> tuple[Book, Deals, CrmView]:
         book = Book(kind, population, known[kind])
         columns, companies = book.columns(), book.company_columns()
         wording = Wording(book, columns, companies)
         lookup = Lookup(book, companies, wording.person)
+        deals = Deals(market, book)
         view = CrmView(
             kind=kind,
             companies=Lazy(len(companies.company), wording.company, companies, {"name": lookup.companies_named}),
             people=Lazy(len(columns.person), wording.person, columns, {"email": lookup.people_with_email}),
-            deals=Deals(market, book).sequence(),
+            deals=deals.sequence(),
             campaigns=campaigns(book) if people and kind != "hubspot" else [],
         )
-        return book, view
+        return book, deals, view
 
     views: dict[Kind, CrmView] = {kind: CrmView(kind, (), (), (), ()) for kind in KINDS}
     kinds = [kind for kind in KINDS if kind not in empty]
     # Columns are made outside Python's lock, so that two processors are of use.
     with ThreadPoolExecutor() as pool:
         books = dict(zip(kinds, pool.map(known_by, kinds), strict=True))
-    for kind, (book, view) in books.items():
+    for kind, (book, deals, view) in books.items():
         views[kind] = view
         if kind != "salesforce" and "salesforce" in books:
             book.sync_with(books["salesforce"][0])
+        if kind == "hubspot" and "salesforce" in books:
+            deals.sync_with(books["salesforce"][1])
     return World(seed=seed, anchor=ANCHOR, owners=owners(seed), **views)
 
 
 def truth(world: World) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Who is who: `people` and `companies`, each the truth's number (as text) -> the records that speak of it, as crm, number and role.
+    """Who is who: `people`, `companies` and `deals`, each the truth's number (as text) -> the records that speak of it, as crm, number and role.
 
     Every record of every CRM is in it exactly once, deleted, merged and converted ones too.
     """
-    found: dict[str, dict[str, list[dict[str, Any]]]] = {"people": {}, "companies": {}}
+    # As in build_world.
+    from cdp_pipelines.sandbox.columns import of_deals
+
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {"people": {}, "companies": {}, "deals": {}}
     for kind in KINDS:
         for person in world.view(kind).people:
             found["people"].setdefault(str(person.person), []).append({"crm": kind, "number": person.number, "role": person.role})
         for company in world.view(kind).companies:
             found["companies"].setdefault(str(company.company), []).append({"crm": kind, "number": company.number, "role": "company"})
+        for number, deal in enumerate(of_deals(world.view(kind).deals).truth.tolist()):
+            found["deals"].setdefault(str(deal), []).append({"crm": kind, "number": number, "role": "deal"})
     return found

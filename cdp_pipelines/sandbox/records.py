@@ -38,7 +38,7 @@ class Book:
 
     Columns by record, besides those of `columns`: `firm` (of which the record speaks, -1 for none), `mail` (NO_MAIL ... WORK), `spelling`
     of the mail (PLAIN, TYPO, TAGGED), `salesforce` (number of the Salesforce record that it is synced with, or -1); by person: `main`, the
-    record to which other CRMs and deals point (-1 for none).
+    record to which other CRMs and deals point (-1 for none); by company record: `company_salesforce`, the account that it is synced with.
     """
 
     def __init__(self, kind: Kind, population: Population, known: Column):
@@ -50,11 +50,15 @@ class Book:
         self._employ()
         self._write_to()
         self.salesforce = np.full(len(self.person), -1, dtype=np.int32)
+        self.company_salesforce = np.full(len(self.company_firm), -1, dtype=np.int32)
 
     def sync_with(self, salesforce: Book) -> None:
         """Let many records name the Salesforce record of their person, where there is one."""
         synced = coarse(self._key("synced"), self.person)[0] < 0.4
         self.salesforce[synced] = salesforce.main[self.person[synced]]
+        if self.kind == "hubspot":
+            firms = np.flatnonzero((self.firm_record >= 0) & (coarse(self._key("synced firms"), np.arange(len(self.firm_record)))[0] < 0.4))
+            self.company_salesforce[self.firm_record[firms]] = salesforce.firm_record[firms]
 
     def _key(self, purpose: str) -> int:
         return key(self.population.seed, self.kind, purpose)

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from cdp_pipelines.sandbox import dirt
 from cdp_pipelines.sandbox.columns import ALIVE, Column, DealColumns, Lazy, MemberColumns, milliseconds, moment
 from cdp_pipelines.sandbox.draws import Dice, Rolls, chances, coarse, hashed, key
 from cdp_pipelines.sandbox.generator import ANCHOR, ANCHOR_MS, DAY_MS, OWNERS, Population
@@ -42,6 +43,8 @@ class Market:
 
     def __init__(self, population: Population):
         self.population = population
+        # What a deal is, whoever writes it down.
+        self.rolls = Rolls(key(population.seed, "deal"))
         self.deal_people = np.flatnonzero(coarse(key(population.seed, "market"), np.arange(population.people))[0] < 0.16).astype(np.int32)
         self.around = self._around()
 
@@ -64,11 +67,12 @@ class Deals:
     """One CRM's deals."""
 
     def __init__(self, market: Market, book: Book):
-        self._book, self._population = book, market.population
+        self._book, self._population, self._market = book, market.population, market
         seed = self._population.seed
         known = coarse(key(seed, book.kind, "deals"), market.deal_people)[0] < 0.62
         # The truth's numbers of the deals that this CRM knows; what the CRM's people are not known for here has no contacts.
         self._truth = np.flatnonzero(known).astype(np.int32)
+        self._salesforce = np.full(len(self._truth), -1, dtype=np.int32)
         self._people = market.deal_people[known]
         self._key = key(seed, book.kind, "deal")
         self._rolls = Rolls(self._key)
@@ -91,7 +95,15 @@ class Deals:
         updated = np.minimum(created + (days * 86_400).astype(np.int64) * 1000, ANCHOR_MS)
         firm = self._population.firm[self._people]
         company = np.where((firm >= 0) & (linked < 0.92), book.firm_record[firm], -1)
-        return DealColumns(created, updated, gone < 0.02, company, deal, taken[deal, place] - 1, record[deal, place])
+        return DealColumns(self._truth, created, updated, gone < 0.02, company, deal, taken[deal, place] - 1, record[deal, place])
+
+    def sync_with(self, salesforce: Deals) -> None:
+        """Let many deals name the Salesforce opportunity that they are, where there is one."""
+        synced = coarse(key(self._key, "synced"), np.arange(len(self._truth)))[0] < 0.4
+        at = np.searchsorted(salesforce._truth, self._truth)
+        there = at < len(salesforce._truth)
+        there[there] = salesforce._truth[at[there]] == self._truth[there]
+        self._salesforce[synced & there] = at[synced & there]
 
     def sequence(self) -> Lazy[Deal, DealColumns]:
         """The deals."""
@@ -102,21 +114,26 @@ class Deals:
         return np.searchsorted(self.columns.part_deal, np.arange(len(self._truth) + 1))
 
     def _deal(self, number: int) -> Deal:
-        columns, human = self.columns, self._population.human(int(self._people[number]))
+        columns, person = self.columns, int(self._people[number])
+        human, truth = self._population.human(person), int(self._truth[number])
+        rng = self._market.rolls.of(truth)
+        name = f"{human.firm.name if human.firm else human.last} - {rng.choice(PRODUCTS)}"
+        stage, amount = rng.weighted(range(7), _STAGE_SHARES), _amount(rng)
+        currency = rng.weighted(("USD", "EUR", "GBP", "JPY"), _CURRENCY_SHARES)
+        since = moment(int(self._population.since[person]))
+        close = (since + (ANCHOR - since) * rng.random() if stage in (WON, LOST) else ANCHOR + timedelta(days=rng.randint(-30, 180))).date()
         rng = self._rolls.of(number)
         people = columns.part_person[self._starts[number] : self._starts[number + 1]].tolist()
         primary = rng.random() < 0.75
         contacts = tuple(DealContact(person, rng.choice(CONTACT_ROLES), primary and nth == 0) for nth, person in enumerate(people))
-        created, updated = moment(int(columns.created[number])), moment(int(columns.updated[number]))
-        stage = rng.weighted(range(7), _STAGE_SHARES)
-        close = updated.date() if stage in (WON, LOST) else (ANCHOR + timedelta(days=rng.randint(-30, 180))).date()
-        company = int(columns.company[number])
+        # This CRM may be behind the others, and its people type what they think.
+        stage = rng.randint(0, 4) if rng.random() < 0.15 else stage
+        company, opportunity = int(columns.company[number]), self._salesforce.item(number)
         return Deal(
-            deal=int(self._truth[number]), number=number, name=f"{human.firm.name if human.firm else human.last} - {rng.choice(PRODUCTS)}",
-            company=company if company >= 0 else None, contacts=contacts, stage=stage, amount=_amount(rng),
-            currency=rng.weighted(("USD", "EUR", "GBP", "JPY"), _CURRENCY_SHARES),
-            close_date=close if stage in (WON, LOST) or rng.random() < 0.9 else None, owner=human.owner, created=created, updated=updated,
-            deleted=bool(columns.deleted[number]),
+            deal=truth, number=number, name=dirt.deal_name(rng, name), company=company if company >= 0 else None, contacts=contacts, stage=stage,
+            amount=dirt.deal_amount(rng, amount), currency=currency, close_date=dirt.deal_date(rng, close, closed=stage in (WON, LOST)),
+            owner=human.owner, created=moment(int(columns.created[number])), updated=moment(int(columns.updated[number])),
+            deleted=bool(columns.deleted[number]), salesforce_number=opportunity if opportunity >= 0 else None,
         )  # fmt: skip
 
 

@@ -98,6 +98,7 @@ class Wording:
         firm, profile = self._population.firm_of(int(columns.company[number])), self._population.profile(int(columns.company[number]))
         twin = number > 0 and columns.company[number - 1] == firm.number
         city, state, postal_code = firm.city
+        account = self._book.company_salesforce.item(number)
         return CompanyRecord(
             company=firm.number, number=number, name=dirt.company_name(rng, firm.name),
             domain=None if twin else rng.choice((firm.domain, firm.domain, firm.domain, f"www.{firm.domain}", None)),
@@ -107,4 +108,5 @@ class Wording:
             country=rng.choice(names.COUNTRY_SPELLINGS[firm.country]), employees=profile.employees if rng.random() < 0.7 else None,
             annual_revenue=profile.revenue if rng.random() < 0.6 else None, owner=firm.owner,
             created=moment(int(columns.created[number])), updated=moment(int(columns.updated[number])),
+            salesforce_number=account if account >= 0 else None,
         )  # fmt: skip

@@ -61,3 +61,27 @@
 {% macro value_at_greatest(x, rank) %}{{ return(adapter.dispatch('value_at_greatest', 'cdp')(x, rank)) }}{% endmacro %}
 {% macro default__value_at_greatest(x, rank) %}max_by({{ x }}, {{ rank }}) filter (where {{ x }} is not null){% endmacro %}
 {% macro duckdb__value_at_greatest(x, rank) %}arg_max({{ x }}, {{ rank }}) filter (where {{ x }} is not null){% endmacro %}
+
+{# Text for comparing: lower case, without accents, dots and apostrophes, any other mark one blank. Letters of every script stay. #}
+{% macro fold_text(x) -%}
+    {%- set bare = "replace(replace(replace(lower(" ~ x ~ "), 'ß', 'ss'), '.', ''), '''', '')" -%}
+    trim({{ marks_to_blanks(without_accents(bare)) }})
+{%- endmacro %}
+
+{% macro without_accents(x) %}{{ return(adapter.dispatch('without_accents', 'cdp')(x)) }}{% endmacro %}
+{% macro default__without_accents(x) -%}
+    translate({{ x }}, 'àáâãäåāăąçćčďèéêëēėęěğìíîïīįłñńňòóôõöøōőřśšşťùúûüūůűųýÿžźż', 'aaaaaaaaacccdeeeeeeeegiiiiiilnnnoooooooorssstuuuuuuuuyyzzz')
+{%- endmacro %}
+{% macro duckdb__without_accents(x) %}replace(replace(strip_accents({{ x }}), 'ø', 'o'), 'ł', 'l'){% endmacro %}
+
+{% macro marks_to_blanks(x) %}{{ return(adapter.dispatch('marks_to_blanks', 'cdp')(x)) }}{% endmacro %}
+{% macro default__marks_to_blanks(x) %}regexp_replace({{ x }}, '[^\\p{L}\\p{N}]+', ' '){% endmacro %}
+{% macro duckdb__marks_to_blanks(x) %}regexp_replace({{ x }}, '[^\p{L}\p{N}]+', ' ', 'g'){% endmacro %}
+
+{% macro without_beginning(x, word) %}regexp_replace({{ x }}, '^{{ word }} ', ''){% endmacro %}
+
+{# Without these words at the end, each with one of the small words before it or without; what would leave nothing stays. #}
+{% macro without_ending(x, words, small) %}regexp_replace({{ x }}, '(( ({{ small | join('|') }}))? ({{ words | join('|') }}))+$', ''){% endmacro %}
+
+{# How many days lie between two dates, never negative. #}
+{% macro days_apart(x, y) %}abs({{ dbt.datediff(x, y, 'day') }}){% endmacro %}

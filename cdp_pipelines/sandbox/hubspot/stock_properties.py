@@ -87,6 +87,7 @@ founded_year | Year Founded | string/text
 timezone | Time Zone | string/text
 lifecyclestage | Lifecycle Stage | enumeration/radio | e
 hs_lead_status | Lead Status | enumeration/radio
+salesforceaccountid | Salesforce Account ID | string/text | r
 hs_parent_company_id | Parent Company ID | number/number | r
 hs_num_child_companies | Number of child companies | number/number | r
 num_associated_contacts | Number of Associated Contacts | number/calculation_rollup | c
@@ -114,6 +115,7 @@ hs_open_deal_create_date | Open deal create date | number/calculation_equation |
 hs_priority | Priority | enumeration/select | e
 closed_lost_reason | Closed Lost Reason | string/textarea
 closed_won_reason | Closed Won Reason | string/textarea
+hs_salesforceopportunityid | Salesforce Opportunity ID | string/text | r
 num_associated_contacts | Number of Associated Contacts | number/calculation_rollup | c
 hs_lastmodifieddate | Last Modified Date | datetime/date | r
 """

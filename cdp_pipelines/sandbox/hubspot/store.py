@@ -80,6 +80,10 @@ class HubSpotStore(Portal):
         """The id of the company with this number in the world."""
         return str(self.records["companies"].id(number))
 
+    def deal_id(self, number: int) -> str:
+        """The id of the deal with this number in the world."""
+        return str(self.records["deals"].id(number))
+
     def revoke_tokens(self) -> None:
         """Let the access token no longer be accepted; a private app's has no way to renew itself."""
         self.tokens_revoked = True

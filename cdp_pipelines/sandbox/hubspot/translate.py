@@ -10,6 +10,7 @@ from typing import Any
 from cdp_pipelines.sandbox.hubspot.properties import DEAL_STAGES, LIFECYCLE_STAGES
 from cdp_pipelines.sandbox.hubspot.records import Record, Version
 from cdp_pipelines.sandbox.people import CompanyRecord, Deal, PersonRecord
+from cdp_pipelines.sandbox.salesforce.ids import make_id
 
 STAGES = tuple(DEAL_STAGES)
 # Neutral field -> property.
@@ -82,7 +83,7 @@ def company(record_id: int, company: CompanyRecord) -> Record:
     properties = {
         "name": company.name,
         "domain": company.domain,
-        "website": f"https://www.{company.domain}" if company.domain else None,
+        "website": f"https://www.{company.domain.removeprefix('www.')}" if company.domain else None,
         "industry": company.industry.upper().replace(" ", "_") if company.industry else None,
         "phone": company.phone,
         "address": company.street,
@@ -94,6 +95,7 @@ def company(record_id: int, company: CompanyRecord) -> Record:
         "annualrevenue": text_of("amount", company.annual_revenue),
         "hubspot_owner_id": str(owner_id(company.owner)),
         "hs_object_source": "IMPORT",
+        "salesforceaccountid": None if company.salesforce_number is None else make_id("001", company.salesforce_number),
     }
     return Record(record_id, company.created, max(company.updated, company.created), properties=_set(properties))
 
@@ -106,6 +108,7 @@ def deal(record_id: int, deal: Deal) -> Record:
         "deal_currency_code": deal.currency,
         "hubspot_owner_id": str(owner_id(deal.owner)),
         "hs_object_source": "CRM_UI",
+        "hs_salesforceopportunityid": None if deal.salesforce_number is None else make_id("006", deal.salesforce_number),
     }
     record = Record(record_id, deal.created, max(deal.updated, deal.created), properties=_set(properties))
     record.archived = record.updated if deal.deleted else None

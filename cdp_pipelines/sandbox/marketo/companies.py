@@ -33,7 +33,7 @@ def inherited(record: CompanyRecord) -> dict[str, Any]:
     return {
         "externalCompanyId": company_key(record.number), "company": record.name, "site": None, "billingStreet": record.street,
         "billingCity": record.city, "billingState": record.state, "billingCountry": record.country, "billingPostalCode": record.postal_code,
-        "website": f"https://www.{record.domain}" if record.domain else None, "mainPhone": record.phone, "industry": record.industry,
+        "website": f"https://www.{record.domain.removeprefix('www.')}" if record.domain else None, "mainPhone": record.phone, "industry": record.industry,
         "annualRevenue": float(record.annual_revenue) if record.annual_revenue is not None else None, "numberOfEmployees": record.employees,
         "externalSalesPersonId": sales_person(record.owner),
     }  # fmt: skip

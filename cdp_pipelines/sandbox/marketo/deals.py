@@ -39,7 +39,8 @@ def number_of(key: str) -> int | None:
         return None
 
 
-def _guid(number: int, part: int = 0) -> str:
+def guid(number: int, part: int = 0) -> str:
+    """The `marketoGUID` of an opportunity, or of a role in it."""
     # The number is readable in front, so that no table of GUIDs is needed.
     return f"{number + 1:08x}-{part:04x}-4f0c-8d1e-{(number * 0x9E3779B1 + part * 0x85EBCA6B) % 2**48:012x}"
 
@@ -165,7 +166,7 @@ class Deals:
         """A new opportunity."""
         number = self._count
         self._count += 1
-        keys = {"marketoGUID": _guid(number), "externalOpportunityId": opportunity_key(number)}
+        keys = {"marketoGUID": guid(number), "externalOpportunityId": opportunity_key(number)}
         stamps = {"createdAt": iso(at), "updatedAt": iso(at), "externalCreatedDate": iso(at)}
         self._values[number] = dict.fromkeys(OBJECTS["opportunities"].fields) | keys | stage_fields(0) | stamps | values
         self._keys[self._values[number]["externalOpportunityId"]] = number
@@ -228,7 +229,7 @@ def _opportunity(deal: Deal) -> dict[str, Any]:
     amount = float(deal.amount) if deal.amount is not None else None
     probability = STAGES[deal.stage][1]
     return {
-        "marketoGUID": _guid(deal.number), "externalOpportunityId": opportunity_key(deal.number), "name": deal.name, "description": None,
+        "marketoGUID": guid(deal.number), "externalOpportunityId": opportunity_key(deal.number), "name": deal.name, "description": None,
         "type": "New Business", "amount": str(deal.amount) if amount is not None and deal.number % 5 == 0 else amount,
         "expectedRevenue": round(amount * probability / 100, 2) if amount is not None else None, **stage_fields(deal.stage), **closing(deal.close_date),
         "source": None, "externalCompanyId": company_key(deal.company) if deal.company is not None else None,
@@ -240,7 +241,7 @@ def _opportunity(deal: Deal) -> dict[str, Any]:
 def _role(number: int, key: str, part: int, lead: int, role: str, primary: bool, at: int) -> Role:
     stamps = {"externalCreatedDate": iso(at), "createdAt": iso(at), "updatedAt": iso(at)}
     return {
-        "marketoGUID": _guid(number, 1 + part),
+        "marketoGUID": guid(number, 1 + part),
         "externalOpportunityId": key,
         "leadId": lead,
         "role": role,

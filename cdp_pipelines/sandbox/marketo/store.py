@@ -14,7 +14,7 @@ from cdp_pipelines.sandbox.ids import Ids
 from cdp_pipelines.sandbox.marketo.activities import Activity, ActivityLog, changes_text
 from cdp_pipelines.sandbox.marketo.assets import Assets
 from cdp_pipelines.sandbox.marketo.companies import Companies, sales_person
-from cdp_pipelines.sandbox.marketo.deals import Deals, closing, stage_fields
+from cdp_pipelines.sandbox.marketo.deals import Deals, closing, guid, stage_fields
 from cdp_pipelines.sandbox.marketo.envelope import whole
 from cdp_pipelines.sandbox.marketo.lead_fields import LeadFields
 from cdp_pipelines.sandbox.marketo.leads import Leads
@@ -88,7 +88,11 @@ class MarketoStore:
 
     def company_id(self, number: int) -> str:
         """The id of the world's company record with this number."""
-        return str(self.leads.id_of(number))
+        return str(number + 1)  # see Companies
+
+    def deal_id(self, number: int) -> str:
+        """The marketoGUID of the opportunity with this number in the world."""
+        return guid(number)
 
     def live_people(self) -> Ids:
         """See CrmStore."""

@@ -41,6 +41,10 @@ class SalesforceStore(OrgRecords):
         """The id of the account with this number in the world."""
         return self.records["Account"].id(number)
 
+    def deal_id(self, number: int) -> str:
+        """The id of the opportunity with this number in the world."""
+        return self.records["Opportunity"].id(number)
+
     def live_people(self) -> Ids:
         """See CrmStore."""
         there = np.zeros(self._next["Contact"], dtype=bool)

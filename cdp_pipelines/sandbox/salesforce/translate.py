@@ -101,7 +101,7 @@ class Translation:
         """A company."""
         c = self.view.companies[number]
         return {
-            "Id": make_id("001", number), "Name": text(c.name) or NOT_PROVIDED, "Website": c.domain and f"https://www.{c.domain}",
+            "Id": make_id("001", number), "Name": text(c.name) or NOT_PROVIDED, "Website": c.domain and f"https://www.{c.domain.removeprefix('www.')}",
             "Industry": c.industry, "Phone": text(c.phone), "BillingStreet": text(c.street), "BillingCity": text(c.city),
             "BillingState": text(c.state), "BillingPostalCode": text(c.postal_code), "BillingCountry": text(c.country),
             "NumberOfEmployees": c.employees, "AnnualRevenue": None if c.annual_revenue is None else float(c.annual_revenue),

@@ -224,7 +224,7 @@ with salesforce__contacts as (
     with records as (
         {{ latest(source('raw_hubspot', 'deals'), key=['id'], columns=['id', 'pipeline', 'dealstage', 'dealname', 'amount',
             'hs_deal_stage_probability', 'closedate', 'deal_currency_code', 'hs_is_closed', 'hs_is_closed_won', 'hubspot_owner_id',
-            'createdate', 'hs_lastmodifieddate']) }}
+            'createdate', 'hs_lastmodifieddate', 'hs_salesforceopportunityid']) }}
     ),
 
     stage as (
@@ -340,7 +340,8 @@ with salesforce__contacts as (
 ), hubspot__companies as (
     with records as (
         {{ latest(source('raw_hubspot', 'companies'), key=['id'], columns=['id', 'name', 'domain', 'website', 'industry', 'phone', 'city',
-            'state', 'country', 'numberofemployees', 'annualrevenue', 'hubspot_owner_id', 'createdate', 'hs_lastmodifieddate']) }}
+            'state', 'country', 'numberofemployees', 'annualrevenue', 'hubspot_owner_id', 'createdate', 'hs_lastmodifieddate',
+            'salesforceaccountid']) }}
     )
 
     select

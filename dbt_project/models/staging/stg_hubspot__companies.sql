@@ -1,7 +1,8 @@
 -- generated from cdp_pipelines/mapping.yml by `make generate`; do not edit
 with records as (
     {{ latest(source('raw_hubspot', 'companies'), key=['id'], columns=['id', 'name', 'domain', 'website', 'industry', 'phone', 'city',
-        'state', 'country', 'numberofemployees', 'annualrevenue', 'hubspot_owner_id', 'createdate', 'hs_lastmodifieddate']) }}
+        'state', 'country', 'numberofemployees', 'annualrevenue', 'hubspot_owner_id', 'createdate', 'hs_lastmodifieddate',
+        'salesforceaccountid']) }}
 )
 
 select
@@ -20,6 +21,7 @@ select
     {{ clean_text('records.hubspot_owner_id') }} as owner_id,
     {{ to_timestamp_utc('records.createdate') }} as created_date,
     {{ to_timestamp_utc('records.hs_lastmodifieddate') }} as last_updated,
+    {{ clean_text('records.salesforceaccountid') }} as salesforce_id,
     coalesce(records._deleted, 'false') = 'true' as is_deleted,
     records._merged_into as merged_into,
     {{ to_timestamp_utc('records._synced_at') }} as synced_at

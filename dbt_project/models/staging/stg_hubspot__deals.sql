@@ -2,7 +2,7 @@
 with records as (
     {{ latest(source('raw_hubspot', 'deals'), key=['id'], columns=['id', 'pipeline', 'dealstage', 'dealname', 'amount',
         'hs_deal_stage_probability', 'closedate', 'deal_currency_code', 'hs_is_closed', 'hs_is_closed_won', 'hubspot_owner_id',
-        'createdate', 'hs_lastmodifieddate']) }}
+        'createdate', 'hs_lastmodifieddate', 'hs_salesforceopportunityid']) }}
 ),
 
 stage as (
@@ -79,6 +79,7 @@ select
     {{ clean_text('records.hubspot_owner_id') }} as owner_id,
     {{ to_timestamp_utc('records.createdate') }} as created_date,
     {{ to_timestamp_utc('records.hs_lastmodifieddate') }} as last_updated,
+    {{ clean_text('records.hs_salesforceopportunityid') }} as salesforce_id,
     coalesce(records._deleted, 'false') = 'true' as is_deleted,
     {{ to_timestamp_utc('records._synced_at') }} as synced_at
 from records

@@ -42,6 +42,7 @@ select
     {{ clean_text('records.external_sales_person_id') }} as owner_id,
     {{ to_timestamp_utc('records.created_at') }} as created_date,
     {{ to_timestamp_utc('records.updated_at') }} as last_updated,
+    {{ clean_text('records.external_company_id') }} as salesforce_id,
     coalesce(records._deleted, 'false') = 'true' as is_deleted,
     records._merged_into as merged_into,
     {{ to_timestamp_utc('records._synced_at') }} as synced_at

@@ -49,6 +49,7 @@ select
     {{ clean_text('records.owner_id') }} as owner_id,
     {{ to_timestamp_utc('records.created_date') }} as created_date,
     {{ to_timestamp_utc('records.last_modified_date') }} as last_updated,
+    cast(null as {{ dbt.type_string() }}) as salesforce_id,
     coalesce(records._deleted, 'false') = 'true' as is_deleted,
     {{ to_timestamp_utc('records._synced_at') }} as synced_at
 from records

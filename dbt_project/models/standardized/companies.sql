@@ -15,6 +15,7 @@ select
     owner_id,
     created_date,
     last_updated,
+    salesforce_id,
     is_deleted,
     merged_into,
     synced_at
@@ -36,6 +37,7 @@ select
     owner_id,
     created_date,
     last_updated,
+    salesforce_id,
     is_deleted,
     merged_into,
     synced_at
@@ -57,6 +59,7 @@ select
     owner_id,
     created_date,
     last_updated,
+    salesforce_id,
     is_deleted,
     merged_into,
     synced_at

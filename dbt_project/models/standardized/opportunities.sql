@@ -18,6 +18,7 @@ select
     owner_id,
     created_date,
     last_updated,
+    salesforce_id,
     is_deleted,
     synced_at
 from {{ ref('stg_salesforce__opportunities') }}
@@ -41,6 +42,7 @@ select
     owner_id,
     created_date,
     last_updated,
+    salesforce_id,
     is_deleted,
     synced_at
 from {{ ref('stg_hubspot__deals') }}
@@ -64,6 +66,7 @@ select
     owner_id,
     created_date,
     last_updated,
+    salesforce_id,
     is_deleted,
     synced_at
 from {{ ref('stg_marketo__opportunities') }}

@@ -1,71 +1,43 @@
--- One row for each company: the newest value that any current record has, its customers and its deals.
-with records as (
-    select
-        links.company_key,
-        links.is_current,
-        companies.connection,
-        companies.source_system,
-        companies.name,
-        companies.domain,
-        companies.industry,
-        companies.phone,
-        companies.city,
-        companies.state,
-        companies.country,
-        companies.employees,
-        companies.annual_revenue,
-        companies.created_date,
-        companies.last_updated,
-        row_number() over (
-            partition by links.company_key, links.is_current
-            order by companies.last_updated nulls first, companies.created_date nulls first, companies.connection, companies.id
-        ) as recency
-    from {{ ref('company_records') }} as links
-    inner join {{ ref('companies') }} as companies
-        on companies.connection = links.connection
-        and companies.id = links.company_id
+-- generated from cdp_pipelines/mapping.yml by `make generate`; do not edit
+{{ config(post_hook='{{ second_name(this, "companies") }}') }}
+
+with known as (
+    select distinct company_key
+    from {{ ref('company_records') }}
 ),
 
-known as (
-    select company_key, min(case when is_current then 0 else 1 end) = 1 as is_deleted
-    from records
-    group by company_key
+speaking as (
+    select
+        links.company_key,
+        count(*) as record_count,
+        {{ source_systems() }} as source_systems
+    from {{ ref('company_records') }} as links
+    where links.is_current
+    group by links.company_key
 ),
 
 bests as (
     select
-        company_key,
-        {% for field in [
-            'name', 'domain', 'industry', 'phone', 'city', 'state', 'country', 'employees', 'annual_revenue'
-        ] -%}
-        {{ value_at_greatest(field, 'recency') }} as {{ field }},
-        {% endfor -%}
-        count(*) as record_count,
-        {{ source_systems() }} as source_systems,
-        min(created_date) as created_date,
-        max(last_updated) as last_updated
-    from records
-    where is_current
-    group by company_key
-),
-
-people as (
-    select company_key, count(*) as customer_count
-    from {{ ref('customers') }}
-    where not is_deleted
-    group by company_key
-),
-
-deals as (
-    select
-        links.company_key,
-        {{ opportunity_totals() }}
-    from {{ ref('opportunities') }} as opportunities
+        winners.company_key,
+        max(case when winners.field = 'name' then records.name end) as name,
+        max(case when winners.field = 'domain' then links.own_domain end) as domain,
+        max(case when winners.field = 'industry' then records.industry end) as industry,
+        max(case when winners.field = 'phone' then records.phone end) as phone,
+        max(case when winners.field = 'city' then records.city end) as city,
+        max(case when winners.field = 'state' then records.state end) as state,
+        max(case when winners.field = 'country' then records.country end) as country,
+        max(case when winners.field = 'employees' then records.employees end) as employees,
+        max(case when winners.field = 'annual_revenue' then records.annual_revenue end) as annual_revenue,
+        max(case when winners.field = 'created_date' then records.created_date end) as created_date,
+        max(case when winners.field = 'last_updated' then records.last_updated end) as last_updated
+    from {{ ref('company_provenance') }} as winners
+    inner join {{ ref('companies') }} as records
+        on records.connection = winners.connection
+        and records.id = winners.id
     inner join {{ ref('company_records') }} as links
-        on links.connection = opportunities.connection
-        and links.company_id = opportunities.company_id
-    where not opportunities.is_deleted
-    group by links.company_key
+        on links.connection = records.connection
+        and links.company_id = records.id
+    group by winners.company_key
 )
 
 select
@@ -79,17 +51,20 @@ select
     bests.country,
     bests.employees,
     bests.annual_revenue,
-    coalesce(bests.record_count, 0) as record_count,
-    bests.source_systems,
-    coalesce(people.customer_count, 0) as customer_count,
-    coalesce(deals.open_opportunities, 0) as open_opportunities,
-    coalesce(deals.open_value, 0) as open_value,
-    coalesce(deals.won_opportunities, 0) as won_opportunities,
-    coalesce(deals.won_value, 0) as won_value,
     bests.created_date,
     bests.last_updated,
-    known.is_deleted
+    coalesce(speaking.record_count, 0) as record_count,
+    speaking.source_systems,
+    case when totals.company_key is null then 0 else totals.customer_count end as customer_count,
+    case when totals.company_key is null then 0 else totals.open_opportunities end as open_opportunities,
+    case when totals.company_key is null then 0 else totals.open_value end as open_value,
+    case when totals.company_key is null then 0 else totals.won_opportunities end as won_opportunities,
+    case when totals.company_key is null then 0 else totals.won_value end as won_value,
+    totals.currency,
+    case when totals.company_key is null then 0 else totals.currency_count end as currency_count,
+    totals.last_activity,
+    speaking.company_key is null as is_deleted
 from known
 left join bests on bests.company_key = known.company_key
-left join people on people.company_key = known.company_key
-left join deals on deals.company_key = known.company_key
+left join speaking on speaking.company_key = known.company_key
+left join {{ ref('company_totals') }} as totals on totals.company_key = known.company_key

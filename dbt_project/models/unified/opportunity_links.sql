@@ -1,0 +1,248 @@
+-- Which opportunities of different CRMs are one deal, and why. Nothing is merged: one record of each deal is counted, the others are not.
+{%- set crm_order = ['salesforce', 'hubspot', 'marketo'] %}
+
+with deals as (
+    select
+        connection || ':' || id as record,
+        connection,
+        source_system,
+        id,
+        {{ fold_text('name') }} as name,
+        case when value <> 0 then value end as value,
+        currency,
+        close_date,
+        coalesce(is_closed, false) as is_closed,
+        coalesce(is_won, false) as is_won,
+        case source_system
+            {%- for kind in crm_order %}
+            when '{{ kind }}' then '{{ loop.index }}'
+            {%- endfor %}
+        end || ':' || connection || ':' || id as label,
+        case
+            when source_system = 'salesforce' then substring(id, 1, 15)
+            when salesforce_id like '006%' and length(salesforce_id) in (15, 18) then substring(salesforce_id, 1, 15)
+        end as salesforce_key
+    from {{ ref('opportunities') }}
+    where not is_deleted
+),
+
+-- Whose deal it is: every customer and company that has a part in it.
+parties as (
+    select
+        parts.connection || ':' || parts.opportunity_id as record,
+        'customer:' || links.customer_key as party
+    from (
+        select connection, opportunity_id, contact_id from {{ ref('opportunity_contacts') }} where not is_deleted
+        union all
+        select connection, id as opportunity_id, contact_id from {{ ref('opportunities') }}
+    ) as parts
+    inner join {{ source('identity', 'customer_contacts') }} as links
+        on links.connection = parts.connection
+        and links.customer_id = parts.contact_id
+    union
+    select
+        opportunities.connection || ':' || opportunities.id as record,
+        'company:' || links.company_key as party
+    from {{ ref('opportunities') }} as opportunities
+    inner join {{ ref('company_records') }} as links
+        on links.connection = opportunities.connection
+        and links.company_id = opportunities.company_id
+),
+
+owned as (
+    select
+        parties.party,
+        deals.record,
+        deals.connection,
+        deals.name,
+        deals.value,
+        deals.currency,
+        deals.close_date,
+        deals.is_closed,
+        deals.is_won
+    from deals
+    inner join parties on parties.record = deals.record
+),
+
+-- A deal under the days around its closing, so that a day or two off is found by equality.
+shifted as (
+    select
+        owned.party,
+        owned.record,
+        owned.connection,
+        owned.name,
+        owned.value,
+        owned.currency,
+        owned.close_date,
+        owned.is_closed,
+        owned.is_won,
+        cast({{ dbt.dateadd('day', 'shifts.days', 'owned.close_date') }} as date) as day
+    from owned
+    cross join (
+        {%- for days in range(-3, 4) %}
+        select {{ days }} as days{{ ' union all' if not loop.last }}
+        {%- endfor %}
+    ) as shifts
+    where owned.close_date is not null
+),
+
+-- Pairs of one owner that have name, value or nearly the day in common; each way is a join by equality, however many deals there are, and
+-- compares at once, since a later look-up of both deals could be turned into a comparison of all with all.
+compared as (
+    {%- for relation, same in [
+        ('owned', 'theirs.name = ours.name'), ('owned', 'theirs.value = ours.value'), ('shifted', 'theirs.day = ours.close_date')
+    ] %}
+    select
+        ours.record as left_record,
+        theirs.record as right_record,
+        theirs.connection as right_connection,
+        ours.name = theirs.name as same_name,
+        ours.name = theirs.name or ours.name like theirs.name || ' %' or theirs.name like ours.name || ' %' as similar_name,
+        ours.value = theirs.value as same_value,
+        ours.value is null or theirs.value is null
+            or abs(ours.value - theirs.value) <= 0.2 * greatest(ours.value, theirs.value) as value_fits,
+        mod(ours.value, 100) <> 0 as is_unusual,
+        {{ days_apart('ours.close_date', 'theirs.close_date') }} as days
+    from owned as ours
+    inner join {{ relation }} as theirs
+        on theirs.party = ours.party
+        and {{ same }}
+        -- What speaks against it: two records of one CRM, two currencies, one won and one lost.
+        and theirs.connection <> ours.connection
+        and coalesce(theirs.currency = ours.currency, true)
+        and not (ours.is_closed and theirs.is_closed and ours.is_won <> theirs.is_won)
+    {%- if not loop.last %}
+    union
+    {%- endif %}
+    {%- endfor %}
+),
+
+candidates as (
+    select left_record, right_record, right_connection, rule, priority, days
+    from (
+        {%- set rules = [
+            ('same_deal', 'same_name and same_value and days <= 1'),
+            ('name_and_value', 'similar_name and same_value and coalesce(days, 0) <= 31'),
+            ('name_and_date', 'similar_name and value_fits and days <= 3'),
+            ('value_and_date', 'same_value and is_unusual and days <= 1'),
+        ] %}
+        select
+            left_record,
+            right_record,
+            right_connection,
+            days,
+            case {% for rule, condition in rules %}when {{ condition }} then '{{ rule }}' {% endfor %}end as rule,
+            case {% for rule, condition in rules %}when {{ condition }} then {{ loop.index + 1 }} {% endfor %}end as priority
+        from compared
+    ) as judged
+    where rule is not null
+    union all
+    select
+        ours.record as left_record,
+        theirs.record as right_record,
+        theirs.connection as right_connection,
+        'salesforce_id' as rule,
+        1 as priority,
+        0 as days
+    from deals as ours
+    inner join deals as theirs
+        on theirs.salesforce_key = ours.salesforce_key
+        and theirs.connection <> ours.connection
+),
+
+ranked as (
+    select
+        left_record,
+        right_record,
+        rule,
+        priority,
+        rank() over (partition by left_record, right_connection order by priority, coalesce(days, 31)) as place,
+        count(*) over (partition by left_record, right_connection, priority, coalesce(days, 31)) as as_good
+    from candidates
+),
+
+-- Each is the other's best and only best: of two renewals that look the same, neither is linked. What a CRM says needs no such proof.
+mutual as (
+    select
+        ours.left_record,
+        ours.right_record,
+        ours.rule,
+        ours.priority
+    from ranked as ours
+    inner join ranked as theirs
+        on theirs.left_record = ours.right_record
+        and theirs.right_record = ours.left_record
+        and theirs.rule = ours.rule
+    where ours.priority = 1
+        or (ours.place = 1 and ours.as_good = 1 and theirs.place = 1 and theirs.as_good = 1)
+),
+
+{{ reach_by_links('tried', 'deals', 'mutual') }},
+
+-- Two deals of one CRM are never one because of what a third one resembles.
+crowded as (
+    select distinct label
+    from (
+        select tried_4.label, deals.connection
+        from tried_4
+        inner join deals on deals.record = tried_4.record
+        group by tried_4.label, deals.connection
+        having count(*) > 1
+    ) as several
+),
+
+kept as (
+    select
+        mutual.left_record,
+        mutual.right_record,
+        mutual.rule,
+        mutual.priority
+    from mutual
+    inner join tried_4 on tried_4.record = mutual.left_record
+    left join crowded on crowded.label = tried_4.label
+    where mutual.priority = 1 or crowded.label is null
+),
+
+{{ reach_by_links('joined', 'deals', 'kept') }},
+
+nearest as (
+    select record, rule, priority, linked_record
+    from (
+        select
+            kept.left_record as record,
+            kept.rule,
+            kept.priority,
+            kept.right_record as linked_record,
+            row_number() over (partition by kept.left_record order by kept.priority, deals.label) as place
+        from kept
+        inner join deals on deals.record = kept.right_record
+    ) as in_order
+    where place = 1
+)
+
+select
+    opportunities.connection,
+    opportunities.source_system,
+    opportunities.id as opportunity_id,
+    {{ dbt.hash("'deal:' || coalesce(joined_4.label, opportunities.connection || ':' || opportunities.id)") }} as deal_key,
+    case when opportunities.is_deleted then 'deleted' else coalesce(nearest.rule, 'alone') end as rule,
+    nearest.priority,
+    linked.connection as linked_connection,
+    linked.id as linked_opportunity_id,
+    case
+        when opportunities.is_deleted then 'is deleted: counts nowhere'
+        when nearest.rule is null then 'resembles no deal of another CRM, or several alike: stands alone'
+        else case nearest.rule
+            when 'salesforce_id' then 'is, or names, the same Salesforce opportunity as '
+            when 'same_deal' then 'has a customer or company, name, value and closing date in common with '
+            when 'name_and_value' then 'has a customer or company, a similar name, the value and nearly the closing date in common with '
+            when 'name_and_date' then 'has a customer or company, a similar name and nearly the closing date in common, and no value against it, with '
+            else 'has a customer or company, an unusual value and the closing date in common with '
+        end || linked.record
+    end as why,
+    coalesce(joined_4.label = deals.label, false) as is_counted
+from {{ ref('opportunities') }} as opportunities
+left join deals on deals.record = opportunities.connection || ':' || opportunities.id
+left join joined_4 on joined_4.record = deals.record
+left join nearest on nearest.record = deals.record
+left join deals as linked on linked.record = nearest.linked_record
