@@ -58,6 +58,10 @@ class Connection(BaseSettings):
     timeout_seconds: float = Field(default=60, gt=0, description="How long to wait for one answer.")
     max_attempts: int = Field(default=6, ge=1, description="Tries for one call before it counts as failed.")
     overlap_seconds: int = Field(default=120, ge=0, description="How far an incremental read goes back behind its cursor.")
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="What change notifications are signed with (HubSpot: the app's client secret) or must show (the others)."
+    )
+    webhook_secret_previous: SecretStr | None = Field(default=None, description="The secret before it, accepted while it is being changed.")
 
     @property
     @abstractmethod
@@ -73,6 +77,10 @@ class Connection(BaseSettings):
     def variable(self, field: str) -> str:
         """The environment variable of one of this connection's settings."""
         return f"{self.name}_{field}".upper()
+
+    def webhook_secrets(self) -> list[str]:
+        """The secrets that a change notification may have; none: nothing is accepted."""
+        return [s.get_secret_value() for s in (self.webhook_secret, self.webhook_secret_previous) if s and s.get_secret_value()]
 
     @abstractmethod
     def missing(self) -> list[str]:
@@ -215,8 +223,24 @@ class Settings(BaseSettings):
     # Not under data_dir: the sandbox stands for the vendors, who stay the same when our own data starts anew.
     sandbox_dir: Path = Field(default=PROJECT_DIR / "data" / "sandbox", description="What changed in the sandbox is kept here.")
     lock_wait_seconds: float = Field(default=600, ge=0, description="How long a run waits for the warehouse while another has it.")
+    writeback_file: Path = Field(default=Path(__file__).with_name("writeback.yml"), description="What flows back to the CRMs.")
 
-    @field_validator("data_dir", "sandbox_dir")
+    webhook_host: str = Field(
+        default="127.0.0.1", description="Where the receiver of change notifications listens; put a proxy with TLS before it."
+    )
+    webhook_port: int = Field(default=8090, ge=0, le=65535)
+    webhook_public_url: BaseUrl | None = Field(
+        default=None, description="Address that the CRMs call, when a proxy is before the receiver; HubSpot signs it."
+    )
+    inbox_most: int = Field(default=1_000_000, ge=1, description="Events that may wait in the inbox; more are refused until there is room.")
+    identity_region: str = Field(
+        default="US",
+        pattern=r"^[A-Z]{2}$",
+        description="Country of telephone numbers without country code, for records that name no country.",
+    )
+    identity_plus_tags: bool = Field(default=True, description="Whether ann+news@acme.com is the mailbox of ann@acme.com.")
+
+    @field_validator("data_dir", "sandbox_dir", "writeback_file")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path if path.is_absolute() else (PROJECT_DIR / path).resolve()
@@ -230,6 +254,16 @@ class Settings(BaseSettings):
     def published(self) -> Path:
         """The DuckDB file that analysts open."""
         return self.data_dir / "cdp.duckdb"
+
+    @property
+    def inbox(self) -> Path:
+        """Where change notifications wait."""
+        return self.data_dir / "inbox.sqlite"
+
+    @property
+    def writeback_dir(self) -> Path:
+        """Plans, and the outbox with everything that was ever written to the CRMs."""
+        return self.data_dir / "writeback"
 
     def connection_kinds(self) -> dict[str, Kind]:
         """Name and kind of every connection that the environment speaks of, in order; empty when it speaks of none.

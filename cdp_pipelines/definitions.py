@@ -2,14 +2,17 @@
 
 import dagster as dg
 
-from cdp_pipelines.defs import automate, checks, extract, publish, transform
+from cdp_pipelines.defs import automate, checks, extract, identify, publish, real_time, transform, writeback
 
 defs = dg.Definitions.merge(
     extract.defs,
     transform.defs,
     checks.defs,
+    identify.defs,
     publish.defs,
+    writeback.defs,
     automate.defs,
+    real_time.defs,
     # DuckDB has one writer, so steps run in one process, one after the other; waiting for the CRMs overlaps inside a step.
     dg.Definitions(executor=dg.in_process_executor),
 )

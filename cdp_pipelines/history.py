@@ -18,6 +18,9 @@ create table if not exists ops.table_syncs (
     problem varchar, remedy varchar, started_at timestamp not null, ended_at timestamp not null, cursor timestamp, rows_read bigint not null,
     rows_inserted bigint not null, rows_updated bigint not null, rows_deleted bigint not null, rows_total bigint not null, calls bigint not null
 );
+create table if not exists ops.event_lags (
+    published_at timestamp not null, connection varchar not null, events bigint not null, median_seconds double not null, p95_seconds double not null
+);
 create table if not exists ops.connections (connection varchar primary key, kind varchar not null, host varchar not null);
 create table if not exists ops.check_results (
     checked_at timestamp not null, name varchar not null, table_name varchar not null, passed boolean not null, blocking boolean not null,
@@ -40,6 +43,16 @@ class CheckResult:
     sample_keys: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class EventLag:
+    """How long the events of a connection took in one run, from the change in the CRM to the published file, in seconds."""
+
+    connection: str
+    events: int
+    median: float
+    p95: float
+
+
 def claim(settings: Settings, connection: Connection) -> str | None:
     """Note where this connection's records come from, once. Gives the other host when they came from another one until now."""
     with opened(settings) as db:
@@ -60,6 +73,14 @@ def record_syncs(settings: Settings, reports: Iterable[TableReport]) -> None:
     with opened(settings) as db:
         if rows:
             db.executemany(f"insert into ops.table_syncs values ({', '.join('?' * 16)})", rows)
+
+
+def record_event_lags(settings: Settings, published_at: datetime, lags: Iterable[EventLag]) -> None:
+    """Append how long a run's events took. The caller holds the warehouse lock."""
+    with opened(settings) as db:
+        for lag in lags:
+            values = [_utc(published_at), lag.connection, lag.events, lag.median, lag.p95]
+            db.execute("insert into ops.event_lags values (?, ?, ?, ?, ?)", values)
 
 
 def record_checks(settings: Settings, checked_at: datetime, results: Iterable[CheckResult]) -> None:

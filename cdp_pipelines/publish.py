@@ -17,6 +17,7 @@ SCHEMAS = ("standardized", "unified")
 _SYNC_STATUS = """
 create or replace table published.sync_status as
 select * from warehouse.ops.table_syncs
+where mode <> 'named'
 qualify row_number() over (partition by connection, object order by started_at desc, ended_at desc) = 1
 order by connection, object
 """
@@ -26,9 +27,16 @@ select * from warehouse.ops.check_results
 qualify row_number() over (partition by table_name, name order by checked_at desc) = 1
 order by table_name, name
 """
+_EVENT_LAGS = """
+create or replace table published.event_lags as
+select * from warehouse.ops.event_lags
+where published_at > (select max(published_at) from warehouse.ops.event_lags) - interval 7 day
+order by published_at, connection
+"""
 _STATUS_COMMENTS = {
     "sync_status": "The newest sync of each table of each connection: what was read, until when, and what is incomplete and why.",
     "data_quality": "The newest result of each check.",
+    "event_lags": "Of the last seven days, each run before this one that followed change notifications: seconds from change to published.",
 }
 
 
@@ -111,6 +119,7 @@ def _warehouse_and(settings: Settings, new: Path) -> duckdb.DuckDBPyConnection:
 def _write_status(db: duckdb.DuckDBPyConnection) -> None:
     db.execute(_SYNC_STATUS)
     db.execute(_DATA_QUALITY)
+    db.execute(_EVENT_LAGS)
     for table, comment in _STATUS_COMMENTS.items():
         db.execute(f"comment on table published.{table} is '{_quoted(comment)}'")
 

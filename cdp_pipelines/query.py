@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS_AT_ONCE = 10_000
+_settling = threading.Lock()
 # Who a record's person is, as the identity layer found.
 _FROM = {
     "contacts": "(select c.*, l.customer_key from contacts c left join customer_contacts l using (connection, customer_id))",
@@ -89,9 +91,16 @@ def published(settings: Settings) -> Generator[duckdb.DuckDBPyConnection]:
     except duckdb.Error as error:
         raise QueryError(f"{settings.published} cannot be opened: {_one_line(error)}") from None
     with opened as db:
-        for setting in ("TimeZone = 'UTC'", "python_enable_replacements = false", "lock_configuration = true"):
-            db.execute(f"set {setting}")
+        _settle(db)
         yield db
+
+
+def _settle(db: duckdb.DuckDBPyConnection) -> None:
+    """Set and lock the configuration. Connections that one process has open to one file share it, so that the first of them does it."""
+    with _settling:
+        if db.execute("select current_setting('lock_configuration')").fetchall() == [(False,)]:
+            for setting in ("TimeZone = 'UTC'", "python_enable_replacements = false", "lock_configuration = true"):
+                db.execute(f"set {setting}")
 
 
 @contextmanager

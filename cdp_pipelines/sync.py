@@ -1,4 +1,4 @@
-"""One sync, from the CRMs to the published file: extract, standardize, check, unify, publish.
+"""One sync, from the CRMs to the published file: extract, standardize, check, identify, unify, publish.
 
 The steps are functions of their own; Dagster's assets (`defs/`) call the same ones in the same order.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from cdp_pipelines import checks, history, transform
 from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings, connection_from_config, connection_from_env
 from cdp_pipelines.history import CheckResult
+from cdp_pipelines.identity.step import identify
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish, publish_status
 from cdp_pipelines.sandbox import hosting
@@ -94,22 +95,30 @@ def sync(
         say("extracting")
         for connection in connections:
             report.connections.append(ingest(settings, connection, full=full, reconcile=reconcile, on_progress=on_progress))
-        create_missing_raw_tables(settings)
-        say("standardizing")
-        report.checks += standardize(settings)
-        say("checking")
-        report.checks += check_standardized(settings)
-        if not _stopped_by(report.checks, report):
-            say("unifying")
-            report.checks += unify(settings)
-            _stopped_by(report.checks, report)
-        say("publishing")
-        if report.problem is None:
-            report.published = publish(settings).path
-        else:
-            publish_status(settings)
+        build(settings, report, say)
     report.ended_at = datetime.now(UTC)
     return report
+
+
+def build(settings: Settings, report: SyncReport, say: Callable[[str], None]) -> None:
+    """From the raw tables to the published file, as far as the blocking checks let it come. The caller holds the warehouse lock."""
+    create_missing_raw_tables(settings)
+    say("standardizing")
+    report.checks += standardize(settings)
+    say("checking")
+    report.checks += check_standardized(settings)
+    if not _stopped_by(report.checks, report):
+        say("identifying")
+        report.checks += identify(settings).checks
+    if not _stopped_by(report.checks, report):
+        say("unifying")
+        report.checks += unify(settings)
+        _stopped_by(report.checks, report)
+    say("publishing")
+    if report.problem is None:
+        report.published = publish(settings).path
+    else:
+        publish_status(settings)
 
 
 def ingest(

@@ -57,11 +57,6 @@ def build(select: str, settings: Settings, *, full_refresh: bool = False) -> lis
     return _run([*arguments, "--full-refresh"] if full_refresh else arguments, settings)
 
 
-def unit_test(settings: Settings) -> list[NodeResult]:
-    """Run dbt's unit tests; the standardized tables must have been built. Raises TransformError."""
-    return _run(["test", "--select", "test_type:unit"], settings)
-
-
 def parse(settings: Settings) -> Path:
     """Write the manifest that Dagster reads, in the dbt project's `target` folder; gives its path. Raises TransformError."""
     target = PROJECT_DIR / "target"

@@ -8,6 +8,7 @@ import pytest
 
 from cdp_pipelines import mapping
 from cdp_pipelines.config import CONNECTION_CLASSES, PROJECT_DIR, Settings
+from cdp_pipelines.identity import tables as identity_tables
 
 README = (PROJECT_DIR / "README.md").read_text()
 DOCS = [PROJECT_DIR / "README.md", PROJECT_DIR / "CONTRIBUTING.md", *sorted((PROJECT_DIR / "docs").rglob("*.md"))]
@@ -36,12 +37,19 @@ def test_every_published_table_is_in_the_readme():
         path for path in (PROJECT_DIR / "dbt_project/models/unified").glob("*.sql") if "materialized='ephemeral'" not in path.read_text()
     ]
     assert len(unified) > 5
-    tables = {*mapping.load().entities, *(path.stem for path in unified), "sync_status", "data_quality"}
+    tables = {
+        *mapping.load().entities,
+        *(path.stem for path in unified),
+        *identity_tables.TABLES,
+        "sync_status",
+        "data_quality",
+        "event_lags",
+    }
     section = README.partition("## What comes out")[2].partition("## Commands")[0]
     assert tables - set(re.findall(r"`([a-z_]+)`", section)) == set()
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/connections.md", ".env.example"])
+@pytest.mark.parametrize("page", ["README.md", "docs/connections.md", "docs/real-time.md", ".env.example"])
 def test_every_setting_that_is_spoken_of_exists(page):
     text = (PROJECT_DIR / page).read_text()
     fields = {f"{kind}_{field}".upper() for kind, cls in CONNECTION_CLASSES.items() for field in cls.model_fields}

@@ -225,3 +225,8 @@ def test_many_rows_arrive_in_pieces(settings: Settings) -> None:
     with query.sql(settings, f"select range as n, timestamp '2026-01-01' as t from range({query.ROWS_AT_ONCE * 2 + 1})") as rows:
         count = sum(t == datetime(2026, 1, 1, tzinfo=UTC) for _, t in rows)
     assert count == query.ROWS_AT_ONCE * 2 + 1
+
+
+def test_several_may_read_at_once_in_one_process(settings: Settings) -> None:
+    with query.sql(settings, "select 1 as one") as first, query.sql(settings, "select 2 as two") as second:
+        assert [*first, *second] == [(1,), (2,)]

@@ -73,11 +73,11 @@ def people(raw: UnifiedWarehouse) -> None:
         created_date=datetime(2024, 1, 1), last_updated=datetime(2026, 1, 1))  # fmt: skip
     cid("hs:90", first_name="CID", phone="2", lifecycle_stage="lead", acquisition_source="Fair", lead_score=9, do_not_email=True,
         created_date=datetime(2025, 1, 1), last_updated=datetime(2026, 1, 2))  # fmt: skip
-    cid("mk:90", first_name="Sidney", phone=None, city="Köln", country="DE", lifecycle_stage="New", created_date=datetime(2025, 6, 1),
+    cid("mk:90", first_name="Cidney", phone=None, city="Köln", country="DE", lifecycle_stage="New", created_date=datetime(2025, 6, 1),
         last_updated=datetime(2026, 1, 1))  # fmt: skip
     cid(
         "mk:91",
-        first_name="Zed",
+        first_name="Cid",
         phone="9",
         lead_score=99,
         city="Ulm",

@@ -11,6 +11,7 @@ import duckdb
 
 from cdp_pipelines import mapping, transform
 from cdp_pipelines.config import Settings
+from cdp_pipelines.identity.step import identify
 
 Query = Callable[..., list[tuple[Any, ...]]]
 NOON = datetime(2026, 3, 1, 12)
@@ -61,6 +62,7 @@ class UnifiedWarehouse:
         self.put("opportunities", record, name=name, value=value, **{"is_closed": False, "is_won": False, **fields})
 
     def unify(self, select: str = transform.LAYERS["unified"]) -> None:
-        """Build the unified tables, or some of them, with their tests, all of which must pass."""
+        """Find out who is who and build the unified tables, or some of them, with their tests, all of which must pass."""
+        identify(self.settings)
         results = transform.build(select, self.settings)
         assert [(r.name, r.table, r.message) for r in results if r.status not in ("success", "pass")] == []

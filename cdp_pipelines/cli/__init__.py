@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cdp_pipelines.cli import crms, reading, sandbox, syncing
+from cdp_pipelines.cli import contacts, crms, customers, reading, sandbox, syncing, webhooks, writeback
 
 
 class _Commands(TyperGroup):
@@ -33,8 +33,12 @@ app = typer.Typer(
 syncing.register(app)
 crms.register(app)
 reading.register(app)
+app.add_typer(customers.app, name="customers")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(crms.mapping, name="mapping")
+app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(contacts.app, name="contacts")
+app.add_typer(writeback.app, name="writeback")
 
 
 def main() -> None:
@@ -46,9 +50,18 @@ def _expected() -> tuple[type[Exception], ...]:
     from cdp_pipelines.config import ConfigError
     from cdp_pipelines.crm_integrations.base_crm import CRMError
     from cdp_pipelines.filters import FilterError
+    from cdp_pipelines.identity import BadOverrides
+    from cdp_pipelines.identity.references import NotFound
+    from cdp_pipelines.identity.store import StoreBroken
     from cdp_pipelines.lock import WarehouseBusy
     from cdp_pipelines.mapping import MappingError
     from cdp_pipelines.query import NotPublished, QueryError
     from cdp_pipelines.sources.extract import NotLoaded
+    from cdp_pipelines.webhooks.inbox import InboxUnavailable
+    from cdp_pipelines.writeback.contact_calls import ContactError
+    from cdp_pipelines.writeback.plan import PlanError
+    from cdp_pipelines.writeback.rules import RulesError
+    from cdp_pipelines.writeback.service import WritebackBusy
 
-    return ConfigError, CRMError, FilterError, WarehouseBusy, MappingError, NotPublished, QueryError, NotLoaded
+    reading = ConfigError, CRMError, FilterError, WarehouseBusy, MappingError, NotPublished, QueryError, NotLoaded
+    return *reading, ContactError, PlanError, RulesError, WritebackBusy, InboxUnavailable, NotFound, StoreBroken, BadOverrides

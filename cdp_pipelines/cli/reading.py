@@ -1,4 +1,4 @@
-"""`cdp contacts`, `cdp opportunities`, `cdp sql`: the published file in the terminal, and as CSV and JSON."""
+"""`cdp opportunities`, `cdp sql`, and how rows are shown: the published file in the terminal, and as CSV and JSON."""
 
 from __future__ import annotations
 
@@ -29,19 +29,13 @@ _SHOWN = {
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(epilog="Example: cdp contacts --where source_system=salesforce --where lead_score__gt=50 --format csv")(contacts)
     app.command(epilog="Example: cdp opportunities --where close_date__gte=2026-01-01 --where is_won=true")(opportunities)
     app.command(epilog='Example: cdp sql "select stage, count(*), sum(value) from opportunities group by all" --format csv')(sql)
 
 
-def contacts(where: Where = None, limit: Limit = None, format: As = "table", include_deleted: Deleted = False) -> None:
-    """Show the contacts of all CRMs, each with the key of its customer."""
-    _rows("contacts", where, limit, format, include_deleted)
-
-
 def opportunities(where: Where = None, limit: Limit = None, format: As = "table", include_deleted: Deleted = False) -> None:
     """Show the opportunities and deals of all CRMs."""
-    _rows("opportunities", where, limit, format, include_deleted)
+    show("opportunities", where, limit, format, include_deleted)
 
 
 def sql(
@@ -57,7 +51,8 @@ def sql(
         _print(rows, format, None, SQL_ROWS_SHOWN if limit is None else limit)
 
 
-def _rows(table: str, where: list[str] | None, limit: int | None, format: Format, include_deleted: bool) -> None:
+def show(table: str, where: list[str] | None, limit: int | None, format: Format, include_deleted: bool) -> None:
+    """The rows of a published table that meet the filters, on stdout."""
     from cdp_pipelines import filters, query
     from cdp_pipelines.config import load_settings
 

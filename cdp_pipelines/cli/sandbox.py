@@ -10,6 +10,7 @@ from cdp_pipelines.cli import output
 
 if TYPE_CHECKING:
     from cdp_pipelines.config import Kind
+    from cdp_pipelines.sandbox.hosting import SandboxAddresses
     from cdp_pipelines.sandbox.server import SandboxServer
 
 app = typer.Typer(no_args_is_help=True, help="Salesforce, HubSpot and Marketo on this machine, with made-up people.")
@@ -84,6 +85,15 @@ def change(
     console = output.console()
     console.print(table)
     console.print(f"{len(changes):,} changes made. `cdp sync` reads them.")
+
+
+@app.command(epilog="Example: cdp sandbox notify http://127.0.0.1:8090")
+def notify(url: Annotated[str | None, typer.Argument(help="Base URL of a receiver on this machine; none ends it.")] = None) -> None:
+    """Let the sandbox that runs tell a receiver (`cdp webhooks serve`) of every change, as each of the three vendors does."""
+    from cdp_pipelines.sandbox import hosting
+
+    hosting.notify(_running(), url)
+    output.console().print(f"Changes are told to {url}/webhooks/..." if url else "Changes are told to nobody.")
 
 
 @faults_app.callback(invoke_without_command=True)
@@ -161,6 +171,15 @@ def _read_option(text: str) -> tuple[Kind, dict[str, str]]:
 
 def _ask(method: str, path: str, body: dict[str, Any] | None = None, params: dict[str, str] | None = None) -> Any:
     """A control route of the sandbox that runs. Raises ConfigError when none does, BadParameter for what it refuses."""
+    from cdp_pipelines.sandbox import hosting
+
+    answer = hosting.ask(_running(), method, path, body, params)
+    if answer.is_error:
+        raise typer.BadParameter(answer.json()["error"])
+    return answer.json()
+
+
+def _running() -> SandboxAddresses:
     from cdp_pipelines.config import ConfigError, load_settings
     from cdp_pipelines.sandbox import hosting
 
@@ -169,10 +188,7 @@ def _ask(method: str, path: str, body: dict[str, Any] | None = None, params: dic
         raise ConfigError(
             "CDP_SANDBOX_PORT", f"is {settings.sandbox_port}, where no sandbox runs", "Start one with `cdp sandbox serve`, or set its port."
         )
-    answer = hosting.ask(addresses, method, path, body, params)
-    if answer.is_error:
-        raise typer.BadParameter(answer.json()["error"])
-    return answer.json()
+    return addresses
 
 
 def _announce(server: SandboxServer) -> None:

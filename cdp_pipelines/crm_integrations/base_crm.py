@@ -92,13 +92,14 @@ class IncompleteRead(CRMError):
 
 @dataclass(frozen=True)
 class FieldInfo:
-    """A field as the CRM describes it. `type` is the vendor's own type name."""
+    """A field as the CRM describes it. `type` is the vendor's own type name; `read_only` says that these credentials may not write it."""
 
     name: str
     type: str
     label: str = ""
     custom: bool = False
     calculated: bool = False
+    read_only: bool = False
 
 
 @dataclass(frozen=True)

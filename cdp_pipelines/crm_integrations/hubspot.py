@@ -96,6 +96,7 @@ class HubSpot(BaseCRM):
                 label=p.get("label") or "",
                 custom=not p.get("hubspotDefined", False),
                 calculated=bool(p.get("calculated") or (p.get("modificationMetadata") or {}).get("readOnlyValue")),
+                read_only=bool((p.get("modificationMetadata") or {}).get("readOnlyValue")),
             )
             for p in await self.properties(object_name)
         ]

@@ -52,6 +52,12 @@ class RecordPage:
         """The records' ids."""
         return pc.cast(self.records["id"], pa.int64()).to_numpy()
 
+    @cached_property
+    def archived(self) -> np.ndarray:
+        """Which records are archived."""
+        column = self.records["archived"]
+        return np.asarray(pc.call_function("equal", [column, pa.scalar("true")]).fill_null(False))
+
     def between(self, low: int, high: int | None) -> RecordPage:
         """The records with ids in [low, high), of a page that is in order of id."""
         ids = self.ids
@@ -96,19 +102,22 @@ def page_of(response: httpx2.Response, history: Sequence[str] = ()) -> RecordPag
 
 
 def _page(results: list[Record], history: Sequence[str]) -> RecordPage:
-    every = [record["properties"] for record in results]
-    names = [*every[0]] if every else []
-    if all([*properties] == names for properties in every):
-        rows = zip(*(properties.values() for properties in every), strict=True)
-    else:
-        names = list(dict.fromkeys(name for properties in every for name in properties))
-        rows = ([properties.get(name) for properties in every] for name in names)
-    own = ([record.get(name) if name != "archived" else as_text(record.get(name)) for record in results] for name in TOP_LEVEL)
+    own, properties = _by_name(results), _by_name([record["properties"] for record in results])
+    nothing = (None,) * len(results)
+    columns = [own.get(name, nothing) if name != "archived" else map(as_text, own.get(name, nothing)) for name in TOP_LEVEL]
     # One array for all columns, one after the other: much quicker than an array for each, or one of structs.
-    values = pa.array(list(itertools.chain(*own, *rows)), _TEXT)
-    columns = [*TOP_LEVEL, *map(field_of, names)]
-    records = pa.Table.from_arrays([values.slice(n * len(results), len(results)) for n in range(len(columns))], names=columns)
+    values = pa.array(list(itertools.chain(*columns, *properties.values())), _TEXT)
+    names = [*TOP_LEVEL, *map(field_of, properties)]
+    records = pa.Table.from_arrays([values.slice(n * len(results), len(results)) for n in range(len(names))], names=names)
     return RecordPage(records, _versions(records["id"].combine_chunks(), results, history) if history else None)
+
+
+def _by_name(objects: list[Record]) -> dict[str, Sequence[Any]]:
+    """The values of each name in all objects."""
+    names = [*objects[0]] if objects else []
+    if all([*each] == names for each in objects):
+        return dict(zip(names, zip(*(each.values() for each in objects), strict=True), strict=True))
+    return {name: [each.get(name) for each in objects] for name in dict.fromkeys(name for each in objects for name in each)}
 
 
 def _versions(ids: pa.Array, results: list[Record], history: Sequence[str]) -> pa.Table:

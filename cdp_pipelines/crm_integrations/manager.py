@@ -16,6 +16,8 @@ from cdp_pipelines.summary import SyncSummary, summarize
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cdp_pipelines.writeback.sessions import Session
+
 
 class CRMIntegrationManager:
     """Connections by name, each a dictionary with the guide's keys; use it as an asynchronous context manager.
@@ -30,6 +32,7 @@ class CRMIntegrationManager:
             raise ConfigError("crm_configs", "is empty", "Give at least one of salesforce, hubspot, marketo.")
         self._settings = settings or load_settings()
         self._clients: dict[str, BaseCRM] = {}
+        self._writers: dict[str, Session] = {}
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -41,12 +44,12 @@ class CRMIntegrationManager:
 
     async def __aexit__(self, *exc: object) -> None:
         self._clients.clear()
+        self._writers.clear()
         await self._open.aclose()
 
     async def test_all_connections(self) -> dict[str, dict[str, Any]]:
         """By connection's name: `ok`, or the `problem` and its `remedy`; also `account`, `calls_used`, `calls_left`. All at once."""
-        if not self._clients:
-            raise RuntimeError("The manager is not open. Use `async with CRMIntegrationManager(...) as crm_manager`.")
+        self._check_open()
         tests = await asyncio.gather(*(client.test_connection() for client in self._clients.values()))
         return {test.connection: asdict(test) for test in tests}
 
@@ -69,6 +72,45 @@ class CRMIntegrationManager:
         mentions `is_deleted` or `merged_into`. Raises FilterError, and NotPublished before the first sync.
         """
         return await asyncio.to_thread(query.contacts, self._settings, filters, as_dataframe=as_dataframe)
+
+    async def create_contact_in_all_crms(self, contact: CRMContact) -> dict[str, dict[str, Any]]:
+        """Make the contact in every CRM that does not have it, and say what happened in each, by connection's name.
+
+        Each answer has `outcome` (created, updated, unchanged, conflict, rejected, skipped, pending), the record's `id`, the `reason`, what
+        was `written` and what was `kept`. Where the contact is there already, its empty fields are filled and nothing is overwritten. An
+        unreachable CRM is `pending`: `cdp writeback retry` sends it later. Raises ContactError for a contact that cannot be written.
+        """
+        from cdp_pipelines.writeback.contact_calls import create_contact
+
+        answers = await create_contact(self._settings, self._sessions(), contact)
+        return {name: asdict(result) for name, result in answers.items()}
+
+    async def update_contact_in_all_crms(
+        self, contact_id: str, data: Mapping[str, Any], *, overwrite: bool = False
+    ) -> dict[str, dict[str, Any]]:
+        """Write these fields to every record of a person, and say what happened in each CRM; see `create_contact_in_all_crms`.
+
+        `contact_id` is a customer key, `connection:id`, an e-mail address, or a CRM's id. A value that somebody changed in a CRM since we
+        last wrote it is a conflict and stays, unless `overwrite`. None and blank change nothing; `writes.CLEAR` empties a field.
+        """
+        from cdp_pipelines.writeback.contact_calls import update_contact
+
+        answers = await update_contact(self._settings, self._sessions(), contact_id, data, overwrite=overwrite)
+        return {name: asdict(result) for name, result in answers.items()}
+
+    def _sessions(self) -> dict[str, Session]:
+        from cdp_pipelines.crm_integrations.writers import writer_of
+        from cdp_pipelines.writeback.sessions import Session
+
+        self._check_open()
+        for name, client in self._clients.items():
+            if name not in self._writers:
+                self._writers[name] = Session(client, writer_of(client))
+        return self._writers
+
+    def _check_open(self) -> None:
+        if not self._clients:
+            raise RuntimeError("The manager is not open. Use `async with CRMIntegrationManager(...) as crm_manager`.")
 
 
 def _connection(name: str, config: Mapping[str, Any]) -> Connection:

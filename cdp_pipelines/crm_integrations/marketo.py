@@ -105,7 +105,7 @@ class Marketo(BaseCRM):
                 entry.get("dataType", ""),
                 entry.get("displayName", ""),
                 custom=_is_custom(entry),
-                calculated=entry["rest"].get("readOnly") is True,
+                read_only=bool(entry["rest"].get("readOnly")),
             )
             for entry in entries
             if entry.get("rest")

@@ -102,7 +102,10 @@ class Salesforce(BaseCRM):
     async def describe_fields(self, object_name: str) -> list[FieldInfo]:
         """See BaseCRM. Fields that field-level security hides from the API user are not in the answer."""
         return [
-            FieldInfo(f["name"], f["type"], f["label"], f["custom"], f["calculated"]) for f in (await self.describe(object_name))["fields"]
+            FieldInfo(
+                f["name"], f["type"], f["label"], f["custom"], f["calculated"], read_only=not (f.get("updateable") or f.get("createable"))
+            )
+            for f in (await self.describe(object_name))["fields"]
         ]
 
     async def query(self, soql: str, *, include_deleted: bool = False) -> AsyncGenerator[Page]:

@@ -6,26 +6,29 @@ import dagster as dg
 import duckdb
 
 from cdp_pipelines.config import KINDS, Settings
+from cdp_pipelines.defs import writeback
 from cdp_pipelines.defs.extract import ExtractConfig
 
 OVERDUE = timedelta(hours=2)
+# All but write-back, which a person starts.
+_READING = dg.AssetSelection.all() - dg.AssetSelection.groups(writeback.GROUP)
 _RECONCILE = dg.RunConfig(ops={f"raw_{kind}": ExtractConfig(reconcile=True) for kind in KINDS})
 _FULL = dg.RunConfig(ops={f"raw_{kind}": ExtractConfig(full=True) for kind in KINDS})
 
 sync = dg.define_asset_job(
     "sync",
-    selection=dg.AssetSelection.all(),
+    selection=_READING,
     description="What changed in the CRMs since the last run, through to the published file.",
 )
 reconcile = dg.define_asset_job(
     "reconcile",
-    selection=dg.AssetSelection.all(),
+    selection=_READING,
     config=_RECONCILE,
     description="What changed, and what no cursor sees: purges, calculated fields, links, merges that were missed.",
 )
 full_sync = dg.define_asset_job(
     "full_sync",
-    selection=dg.AssetSelection.all(),
+    selection=_READING,
     config=_FULL,
     description="Everything in the CRMs read anew, through to the published file.",
 )

@@ -4,7 +4,7 @@ import dagster as dg
 import duckdb
 
 from cdp_pipelines.config import Settings
-from cdp_pipelines.defs import transform
+from cdp_pipelines.defs import identify, transform
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish
@@ -12,7 +12,8 @@ from cdp_pipelines.publish import publish
 PUBLISHED = dg.AssetKey(["published", "cdp"])
 _INCOMPLETE = "select connection, object, problem, remedy from sync_status where state <> 'ok' order by all"
 
-_INPUTS = sorted(key for key in transform.standardize.keys | transform.unify.keys if key.path[0] != "staging")
+_STEPS = (transform.standardize, identify.who_is_who, transform.unify)
+_INPUTS = sorted(key for step in _STEPS for key in step.keys if key.path[0] != "staging")
 
 
 @dg.asset(

@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx2
 
-from cdp_pipelines.config import PROJECT_DIR, ConfigError, Settings
+from cdp_pipelines.config import KINDS, PROJECT_DIR, ConfigError, Settings
 from cdp_pipelines.sandbox import credentials
 
 NAME = "cdp-sandbox"
@@ -50,11 +50,15 @@ class SandboxAddresses:
         return {
             "salesforce": {
                 **credentials.SALESFORCE, "login_url": self.url("salesforce"), "bulk_poll_seconds": 0.05, "visibility_lag_seconds": 0,
+                "webhook_secret": credentials.WEBHOOK_SECRET,
             },
-            "hubspot": {**credentials.HUBSPOT, "base_url": self.url("hubspot"), "calls_per_10_seconds": 180, "visibility_lag_seconds": 0},
+            "hubspot": {
+                **credentials.HUBSPOT, "base_url": self.url("hubspot"), "calls_per_10_seconds": 180, "visibility_lag_seconds": 0,
+                "webhook_secret": credentials.HUBSPOT_CLIENT_SECRET,
+            },
             "marketo": {
                 **credentials.MARKETO, "endpoint": self.url("marketo"), "bulk_poll_seconds": 0.05, "visibility_lag_seconds": 0,
-                "calls_per_20_seconds": 900,
+                "calls_per_20_seconds": 900, "webhook_secret": credentials.WEBHOOK_SECRET,
             },
         }  # fmt: skip
 
@@ -143,6 +147,26 @@ def change(settings: Settings, seed: int, count: int = 60) -> list[dict[str, Any
 def ask(addresses: SandboxAddresses, method: str, path: str, body: Any = None, params: dict[str, str] | None = None) -> httpx2.Response:
     """The answer of one of the control routes."""
     return _http(timeout=ANSWER_SECONDS).request(method, f"{addresses.control_url}{path}", json=body, params=params)
+
+
+def notify(addresses: SandboxAddresses, url: str | None) -> None:
+    """Let the three CRMs tell a receiver at this base URL (on this machine) of every change from now on; None ends it."""
+    at = {kind: f"{url}/webhooks/{kind}" if url else "" for kind in KINDS}
+    calls: list[tuple[str, str, Any]] = [
+        ("PATCH", "/sandbox/options/salesforce", {"events_url": at["salesforce"]}),
+        ("PUT", "/sandbox/webhooks", {"url": at["hubspot"]}) if url else ("DELETE", "/sandbox/webhooks", None),
+        (
+            "PATCH",
+            "/sandbox/options/marketo",
+            {"webhook_url": at["marketo"], "webhook_on_change": bool(url), "webhook_form": "cloudevents"},
+        ),
+    ]
+    for method, path, body in calls:
+        answer = ask(addresses, method, path, body)
+        if answer.status_code != 200:
+            raise ConfigError(
+                "the receiver's address", f"was refused by the sandbox: {answer.json()['error']}", "Give one of this machine."
+            )
 
 
 def ready_line(addresses: SandboxAddresses) -> str:

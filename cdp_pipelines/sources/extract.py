@@ -9,7 +9,8 @@ does not stop the others.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+import gc
+from collections.abc import Generator, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMError
 from cdp_pipelines.sources import warehouse
-from cdp_pipelines.sources.raw_tables import declared_columns, pipeline_of, resource_of, run, schema_of
+from cdp_pipelines.sources.raw_tables import declared_columns, pipeline_of, resource_of, run
 from cdp_pipelines.sources.reader import Reader
 from cdp_pipelines.sources.report import ExtractReport, Progress
 from cdp_pipelines.sources.streaming import EventLoopThread
@@ -35,6 +36,21 @@ class NotLoaded(Exception):
     """What was read could not be written to the warehouse (a full disk, say). Cursors stay where they were."""
 
 
+@contextlib.contextmanager
+def _frugal() -> Generator[None]:
+    """Memory that Arrow needs no longer goes back at once, as its usual allocator would not have it; and Python looks for cycles of dead
+    objects seldom: records are none, but thousands of them alive at a time make it look again and again."""
+    if "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+@_frugal()
 def extract(
     connection: Connection,
     reader: Reader,
@@ -78,6 +94,7 @@ def extract(
             report.tables = [r.outcome for r in readings]
             report.warnings += [note for table in report.tables for note in table.notes]
             report.calls = reader.client.calls.total()
+            report.unreadable = going.hopeless is not None
             thread.run(reader.client.close())
     full_since = {r.table.name: r.full_since for r in readings if r.full_since}
     warehouse.keep_newest(settings.warehouse, connection, chosen)
@@ -96,7 +113,6 @@ def _source(readings: list[TableReading], going: Run) -> DltSource:
 
     def rows(reading: TableReading) -> Iterator[pa.Table]:
         nonlocal left
-        yield schema_of(reading.table, declared_columns(going.connection.kind, reading.table)).empty_table()
         for number, other in enumerate(readings):
             if not other.begun:
                 other.begin(_kept(other, going), first=number == 0)

@@ -30,7 +30,7 @@ from cdp_pipelines.sources.hubspot_rows import (
     STAGE,
     Seen,
     StageFile,
-    has_value,
+    any_value,
     keys_only,
     row_table,
     stage_of,
@@ -172,7 +172,7 @@ class HubSpotReader(Reader):
         if name not in self._empty:
             self._empty[name] = set(mapping.load().raw_fields("hubspot", name))
         there = self._empty[name].intersection(rows.column_names)
-        self._empty[name] -= {wanted for wanted in there if any(has_value(rows[wanted]).to_pylist())}
+        self._empty[name] -= {wanted for wanted in there if any_value(rows[wanted])}
 
     async def _changed(
         self, name: str, span: Span, properties: list[str], history: list[str] | None = None

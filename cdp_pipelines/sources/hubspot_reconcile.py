@@ -41,6 +41,15 @@ class HubSpotReconciler(HubSpotReader, Reconciler):
             return self._links_of(table, keys)
         return self._histories_of(list(keys))
 
+    async def linked_with(self, table: RawTable, ids: Iterable[str]) -> set[str]:
+        """Keys of the sets of a table of links that have, or had in the warehouse, one of these records at their other end."""
+        start, end = table.object.split("/")
+        ends = list(ids)
+        found = {key for record in ends for key in self.known.values(table.name, "from_id", {"to_id": record})}
+        async for links in self._hubspot.associations(end, start, ends):
+            found.update(links["to_id"].drop_null().to_pylist())
+        return found
+
     async def _glanced(self, name: str, span: Span) -> AsyncIterator[Batch]:
         described = await self._hubspot.properties(name)
         unread = self.unread.get(name, frozenset())

@@ -45,12 +45,10 @@ class Seen:
 
     def note(self, page: RecordPage) -> None:
         """Remember records, and what they say of those merged into them."""
-        archived = is_archived(page)
-        self._parts.append(page.ids[~archived])
-        self.archived.update(page.ids[archived].tolist())
-        if MERGED_IDS in page.records.column_names:
-            merged = page.records.select(["id", MERGED_IDS])
-            merged = merged.filter(has_value(merged[MERGED_IDS]))
+        self._parts.append(page.ids[~page.archived])
+        self.archived.update(page.ids[page.archived].tolist())
+        if MERGED_IDS in page.records.column_names and any_value(page.records[MERGED_IDS]):
+            merged = page.records.select(["id", MERGED_IDS]).drop_null()
             self._note_merged(zip(merged["id"].to_pylist(), merged[MERGED_IDS].to_pylist(), strict=True))
 
     def note_gone(self, ids: Iterable[int]) -> None:
@@ -114,7 +112,7 @@ class StageFile:
     def write(self, page: RecordPage) -> None:
         """Keep the versions of some contacts, as the list gave them."""
         assert page.versions is not None
-        archived = np.isin(_numbers(page.versions["id"]), page.ids[is_archived(page)])
+        archived = np.isin(_numbers(page.versions["id"]), page.ids[page.archived])
         table = page.versions.append_column("archived", pa.array(archived))
         if self._writer is None:
             self._writer = pa.ipc.new_stream(self._file, table.schema)
@@ -145,23 +143,18 @@ def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(waiting).combine_chunks()
 
 
-def is_archived(page: RecordPage) -> np.ndarray:
-    """Which records of a page are archived."""
-    archived = pc.call_function("equal", [page.records["archived"], pa.scalar("true")])
-    return np.asarray(archived.fill_null(False))
-
-
 def row_table(page: RecordPage) -> pa.Table:
     """A page's records as rows; archived ones are marked as deleted."""
-    archived = is_archived(page)
-    if not archived.any():
+    if not page.archived.any():
         return page.records
-    return page.records.append_column(DELETED, pa.array([True if a else None for a in archived.tolist()], pa.bool_()).cast(pa.string()))
+    return page.records.append_column(DELETED, pa.array(["true" if archived else None for archived in page.archived], pa.string()))
 
 
-def has_value(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Where a column is neither null nor empty."""
-    return pc.call_function("not_equal", [column, pa.scalar("")])
+def any_value(column: pa.ChunkedArray) -> bool:
+    """Whether anything in a column is neither null nor empty."""
+    return column.null_count < len(column) and bool(
+        pc.call_function("any", [pc.call_function("not_equal", [column, pa.scalar("")])]).as_py()
+    )
 
 
 def versions_of(versions: pa.Table) -> pa.Table:

@@ -95,7 +95,7 @@ class MarketoReader(Reader):
             lacking = [f for f in spec.raw_fields("marketo", table.name) if fields and f not in fields]
             if lacking:
                 found.append(f"Marketo has no field {', '.join(lacking)} in {table.name}; what is mapped to it stays empty.")
-        unfilled = [info.name for info in self._infos.get("leads", ()) if info.calculated and info.name in self._empty]
+        unfilled = [info.name for info in self._infos.get("leads", ()) if info.read_only and info.name in self._empty]
         if unfilled:
             found.append(
                 f"Marketo gives no lead a value in {', '.join(unfilled)}, so what is mapped to it stays empty; its API never computes formula "

@@ -46,6 +46,20 @@ class MarketoReconciler(MarketoReader, Reconciler):
             yield Batch([{f: None if v == "null" else v for f, v in row.items()} for row in rows] if table.name == "leads" else rows)
         yield Batch([{by: key, **({} if table.replace_by else {DELETED: True})} for key in missing])
 
+    async def opportunities_of(self, leads: Iterable[str]) -> AsyncIterator[Batch]:
+        """The opportunities in which these leads have a part now, or had one in the warehouse; those that are gone are tombstones."""
+        ids, by = list(leads), "externalOpportunityId"
+        wanted = {key for lead in ids for key in self.known.values("opportunity_roles", by, {"leadId": lead})}
+        async for page in self._marketo.roles_by("leadId", ids, [by]):
+            wanted.update(row[by] for row in page)
+        (table,) = (table for table in self.tables if table.name == "opportunities")
+        fields = await self.fields(table)
+        async for page in self._marketo.opportunities_by(by, sorted(wanted), fields):
+            wanted.difference_update(row[by] for row in page)
+            yield Batch([{f: as_text(row.get(f)) for f in fields} for row in page])
+        gone = (guid for key in sorted(wanted) for guid in self.known.values("opportunities", "marketoGUID", {by: key}))
+        yield Batch([{"marketoGUID": guid, DELETED: True} for guid in gone])
+
     async def _glanced_leads(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
         unread = self.unread.get(table.name, frozenset())
         fields = [f for f in await self.fields(table) if f in _LEAD_FIELDS or f in unread]

@@ -20,7 +20,7 @@ BYTES_A_RECORD = 2_000
 
 def size_of(batch: Batch) -> int:
     """About how many bytes of memory a batch takes."""
-    return batch.rows.nbytes if isinstance(batch.rows, pa.Table) else len(batch.rows) * BYTES_A_RECORD
+    return batch.rows.get_total_buffer_size() if isinstance(batch.rows, pa.Table) else len(batch.rows) * BYTES_A_RECORD
 
 
 def gather(batches: Iterable[Batch]) -> Iterator[Batch]:

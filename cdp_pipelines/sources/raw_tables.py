@@ -1,6 +1,7 @@
 """The raw tables as dlt makes them: bookkeeping columns, then the vendor's fields as text, appended.
 
 dlt's own merge would write each row twice, to a staging table and from there, and sort whole rows; `warehouse.keep_newest` looks at keys alone.
+Rows reach dlt as Parquet files (`load_files.py`), which it hands to DuckDB as they are.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ import os
 import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any
 
 import dlt
 import pyarrow as pa
@@ -22,9 +21,15 @@ from dlt.extract import DltResource, DltSource
 from cdp_pipelines import mapping
 from cdp_pipelines.config import Kind, Settings
 from cdp_pipelines.sources.columns import arrow_schema, assign_columns, column_name
+from cdp_pipelines.sources.load_files import load_files
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, RawTable
 
 CONNECTION, SYNCED_AT = "connection", "_synced_at"
+
+# Two threads take a third more processor time for a load than one, and hold row groups of their own in memory each; of those not five are
+# to wait for each other. What a load commits is written to the file at once: dlt would have DuckDB write it to the log first, and to the
+# file when it closes.
+_PRAGMAS = ["threads = 1", "write_buffer_row_group_count = 1", "checkpoint_threshold = '16MB'"]
 
 
 def create_raw_tables(kind: Kind, tables: Iterable[RawTable], settings: Settings) -> None:
@@ -33,8 +38,7 @@ def create_raw_tables(kind: Kind, tables: Iterable[RawTable], settings: Settings
     @dlt.source(name=f"raw_{kind}")
     def declared() -> Iterator[DltResource]:
         for table in tables:
-            columns = declared_columns(kind, table)
-            yield resource_of(table, columns, partial(_no_rows, schema_of(table, columns)))
+            yield resource_of(table, declared_columns(kind, table), lambda: iter(()))
 
     run(pipeline_of(kind, "none", settings), declared())
 
@@ -49,27 +53,17 @@ def schema_of(table: RawTable, columns: Mapping[str, str]) -> pa.Schema:
     return arrow_schema([CONNECTION, SYNCED_AT, DELETED, MERGED_INTO, *columns.values()], required=_required(table))
 
 
-def _no_rows(schema: pa.Schema) -> Iterator[pa.Table]:
-    yield schema.empty_table()
-
-
 def _required(table: RawTable) -> list[str]:
     return [CONNECTION, SYNCED_AT, *(column_name(f) for f in table.replace_by or table.key)]
 
 
 def resource_of(table: RawTable, columns: Mapping[str, str], rows: Callable[[], Iterator[pa.Table]]) -> DltResource:
-    """A raw table as a dlt resource; `rows` gives its Arrow tables."""
-    required = _required(table)
-    hints: dict[str, Any] = {
-        c: {"data_type": "text", "nullable": c not in required}
-        for c in (CONNECTION, SYNCED_AT, DELETED, MERGED_INTO, *columns.values())
-    }  # fmt: skip
-    key = [CONNECTION, *map(column_name, table.key)]
+    """A raw table as a dlt resource; `rows` gives its Arrow tables, and `columns` those that it has in any case."""
 
-    def items() -> Iterator[pa.Table]:  # dlt takes a function's parameters for configuration, so this one has none
-        yield from rows()
+    def items() -> Iterator[object]:  # dlt takes a function's parameters for configuration, so this one has none
+        yield from load_files(table.name, schema_of(table, columns), rows())
 
-    return dlt.resource(items, name=table.name, write_disposition="append", columns=hints, primary_key=key)
+    return dlt.resource(items, name=table.name, write_disposition="append")
 
 
 def pipeline_of(kind: str, name: str, settings: Settings) -> dlt.Pipeline:
@@ -77,13 +71,9 @@ def pipeline_of(kind: str, name: str, settings: Settings) -> dlt.Pipeline:
     folder, pipeline = settings.data_dir / "dlt", f"{kind}__{name}"
     # Before dlt looks at it: it fails at a file that was cut off.
     shutil.rmtree(folder / pipeline, ignore_errors=True)
-    return dlt.pipeline(
-        pipeline,
-        pipelines_dir=str(folder),
-        dataset_name=f"raw_{kind}",
-        # One thread: two take a third more processor time for a load, and hold a row group of their own in memory each.
-        destination=dlt.destinations.duckdb(DuckDbCredentials(str(settings.warehouse), global_config={"threads": 1})),
-    )
+    credentials = DuckDbCredentials(pragmas=_PRAGMAS)
+    credentials.database = str(settings.warehouse)  # given to the constructor, it would be parsed as a URL, for which dlt loads SQLAlchemy
+    return dlt.pipeline(pipeline, pipelines_dir=str(folder), dataset_name=f"raw_{kind}", destination=dlt.destinations.duckdb(credentials))
 
 
 def run(pipeline: dlt.Pipeline, source: DltSource) -> None:
@@ -98,7 +88,7 @@ def run(pipeline: dlt.Pipeline, source: DltSource) -> None:
 def _dlt_configured() -> Generator[None]:
     values = {
         "EXTRACT__NEXT_ITEM_MODE": "fifo",
-        "NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID": "true",
+        "LOAD__WORKERS": "1",
     }
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)

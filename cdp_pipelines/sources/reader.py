@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from cdp_pipelines.crm_integrations.base_crm import BaseCRM, FieldInfo
 
-Mode = Literal["full", "incremental", "reconcile"]
+Mode = Literal["full", "incremental", "reconcile", "named"]
 
 DELETED, MERGED_INTO = "_deleted", "_merged_into"
 

@@ -7,7 +7,7 @@ A record that the CRM shows nowhere any more, not even when asked for by its id,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 
 import pyarrow as pa
 
@@ -65,13 +65,13 @@ class Differences(Reader):
             keys = comparison.keys()
         if keys:
             async for batch in self._reader.reread(table, keys):
-                yield _with_survivors(batch, table, keys)
+                yield with_survivors(batch, table, keys)
 
 
-def _with_survivors(batch: Batch, table: RawTable, merged_before: dict[str, str | None]) -> Batch:
-    """Tombstones go on saying into which record theirs was merged: the CRM may have forgotten it."""
+def with_survivors(batch: Batch, table: RawTable, merged_into: Mapping[str, str | None]) -> Batch:
+    """Tombstones say, or go on saying, into which record theirs was merged: the CRM may not tell it any more."""
     if isinstance(batch.rows, pa.Table):
         return batch
     (key,) = table.key
     bare = {key, DELETED}
-    return Batch([{**row, MERGED_INTO: merged_before.get(row[key])} if row.keys() == bare else row for row in batch.rows])
+    return Batch([{**row, MERGED_INTO: merged_into.get(row[key])} if row.keys() == bare else row for row in batch.rows])

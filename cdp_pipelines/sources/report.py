@@ -42,13 +42,17 @@ class TableReport:
 
 @dataclass
 class ExtractReport:
-    """What happened to one connection: its tables, the calls it took, and what a person should know."""
+    """What happened to one connection: its tables, the calls it took, and what a person should know.
+
+    `unreadable` is whether the CRM as a whole could not be read (it was not reached, let nobody in, or the day's calls were used up).
+    """
 
     connection: str
     kind: str
     tables: list[TableReport] = field(default_factory=list)
     calls: int = 0
     warnings: list[str] = field(default_factory=list)
+    unreadable: bool = False
 
     @property
     def complete(self) -> bool:

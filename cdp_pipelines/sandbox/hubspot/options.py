@@ -57,7 +57,7 @@ class HubSpotOptions:
 
     access_token: str = credentials.HUBSPOT["access_token"]
     client_id: str = "sandbox-app-client-id"
-    client_secret: str = "sandbox-app-client-secret"
+    client_secret: str = credentials.HUBSPOT_CLIENT_SECRET
     refresh_token: str = "na1-5a4d-0b0c-sandbox-refresh-token"
     token_lifetime: float = 1800
     portal_id: int = 44_237_313

@@ -77,7 +77,7 @@ class MarketoOptions:
     munchkin_id: str = "123-ABC-456"
     webhook_url: str = ""
     webhook_header: str = "X-Webhook-Secret"
-    webhook_secret: str = "sandbox-webhook-secret"
+    webhook_secret: str = credentials.WEBHOOK_SECRET
     webhook_payload: str = '{"id": "{{lead.Id}}", "email": "{{lead.Email Address}}", "campaign": "{{campaign.name}}"}'
     webhook_encoding: Literal["json", "form", "none"] = "json"
     webhook_form: Literal["template", "cloudevents"] = "template"

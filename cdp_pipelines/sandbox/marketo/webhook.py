@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,13 @@ class Webhooks:
         known = tokens | {"campaign.name": campaign["name"], "campaign.id": str(campaign["id"]), "program.name": campaign["programName"]}
         for lead in leads:
             self._call(lead, known)
+
+    def settle(self, seconds: float = 10) -> bool:
+        """Wait until everything has been sent; tells whether that was so in time. Not to be called by whoever serves the instance."""
+        end = time.monotonic() + seconds
+        while not (idle := not self._waiting and (self._task is None or self._task.done())) and time.monotonic() < end:
+            time.sleep(0.005)
+        return idle
 
     def _changed(self, activity: Activity) -> None:
         options = self.options

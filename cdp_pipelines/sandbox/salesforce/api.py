@@ -22,6 +22,7 @@ from cdp_pipelines.sandbox.salesforce.bulk1 import Bulk1
 from cdp_pipelines.sandbox.salesforce.collections_api import Collections
 from cdp_pipelines.sandbox.salesforce.composite_api import Composite
 from cdp_pipelines.sandbox.salesforce.dml import Writer
+from cdp_pipelines.sandbox.salesforce.events import ChangeEvents
 from cdp_pipelines.sandbox.salesforce.gate import Gate, Handler
 from cdp_pipelines.sandbox.salesforce.ingest import IngestJobs
 from cdp_pipelines.sandbox.salesforce.options import SalesforceOptions
@@ -54,6 +55,7 @@ def app(store: SalesforceStore, options: SalesforceOptions | None = None) -> Sta
     )  # fmt: skip
     composite.app = made
     made.state.org, made.state.revoke_tokens = gate.org, gate.org.revoke_tokens
+    made.state.events = ChangeEvents(store, options)
     return made
 
 

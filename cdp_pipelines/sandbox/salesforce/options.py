@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+from cdp_pipelines.sandbox import credentials
 
 
 @dataclass
@@ -20,6 +23,10 @@ class SalesforceOptions:
     - `duplicate_rules` names objects whose duplicate rule is active; records match by e-mail address (approximated, the vendor compares
       loosely); `duplicate_allow_save`: whether a client may save all the same.
     - `lock_next_rows`: so many of the next row writes fail with UNABLE_TO_LOCK_ROW.
+    - `events_url` (this machine only): changes are told there, `events_secret` in the header `X-Webhook-Secret`; `events_form` is
+      `change_events` (change data capture as JSON, as a relay passes it on) or `outbound` (outbound messages in SOAP, the secret as the last
+      part of the address); a call that is not answered well is made `events_attempts` times; `events_gaps` tells only that there were
+      changes (GAP_UPDATE and so on), `events_overflow` only which objects they were in (GAP_OVERFLOW).
     - `person_accounts`: once set, contacts without an account have one of their own (approximated: real orgs keep private contacts).
     """
 
@@ -44,3 +51,9 @@ class SalesforceOptions:
     duplicate_allow_save: bool = True
     lock_next_rows: int = 0
     person_accounts: bool = False
+    events_url: str = ""
+    events_secret: str = credentials.WEBHOOK_SECRET
+    events_form: Literal["change_events", "outbound"] = "change_events"
+    events_attempts: int = 11
+    events_gaps: bool = False
+    events_overflow: bool = False

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -36,8 +36,22 @@ _DELETED_WITH = {
 }
 
 
+@dataclass(frozen=True)
+class Change:
+    """One change of one record, as change data capture tells of it; `fields` are the names of those that changed."""
+
+    object: str
+    record_id: str
+    type: Literal["CREATE", "UPDATE", "DELETE", "UNDELETE"]
+    at: datetime
+    fields: tuple[str, ...] = ()
+
+
 class OrgRecords:
-    """One org. `records` maps an object's name to its Records, `schema` its lower-case name to its spec."""
+    """One org. `records` maps an object's name to its Records, `schema` its lower-case name to its spec.
+
+    `listeners` are told of changes: of several at once where they are all or nothing.
+    """
 
     def __init__(self, view: CrmView, owners: Sequence[Owner]):
         self._world = Translation(view, owners)
@@ -52,6 +66,8 @@ class OrgRecords:
         self.records = {s.name: Records(s, make[s.name], self._world.quick(s.name)) for s in self.schema.values()}
         self._by_prefix = {r.spec.prefix: r for r in self.records.values()}
         self._undo: list[Callable[[], None]] | None = None
+        self.listeners: list[Callable[[Sequence[Change]], None]] = []
+        self._untold: list[Change] = []
         self._declare(view)
         self._next = {name: r.stamps.end for name, r in self.records.items()}
 
@@ -102,12 +118,36 @@ class OrgRecords:
             if outermost:
                 self._undo = None
                 self._watch(None)
+                self._tell()
 
     def rollback(self, point: tuple[int, dict[str, int]]) -> None:
         """Take back every change since a point."""
         while self._undo and len(self._undo) > point[0]:
             self._undo.pop()()
         self._next = dict(point[1])
+
+    def _changed(self, records: Records, number: int, before: Record | None, after: Record, at: datetime) -> None:
+        """Note a change for the listeners."""
+        if not self.listeners:
+            return
+        record_id = records.id(number)
+        what: Literal["CREATE", "UPDATE", "DELETE", "UNDELETE"] = "CREATE" if before is None else "UPDATE"
+        if before is not None and bool(before.get("IsDeleted")) != bool(after.get("IsDeleted")):
+            what = "DELETE" if after.get("IsDeleted") else "UNDELETE"
+        fields = tuple(name for name, value in after.items() if before is not None and before.get(name) != value)
+        change = Change(records.spec.name, record_id, what, at, fields)
+        self._untold.append(change)
+        if self._undo is None:
+            self._tell()
+        else:
+            # Last in, first out: what is taken back is told to nobody.
+            self._undo.append(lambda: self._untold.remove(change))
+
+    def _tell(self) -> None:
+        changes, self._untold = self._untold, []
+        if changes:
+            for listener in self.listeners:
+                listener(changes)
 
     def _watch(self, undo: list[Callable[[], None]] | None) -> None:
         for records in self.records.values():
@@ -121,6 +161,7 @@ class OrgRecords:
             self._next["Contact"] = self._next["Lead"] = number + 1
         record = {"Id": self.records[name].id(number), **audit(self.me, at, at), "IsDeleted": False, "CurrencyIsoCode": "USD", **values}
         self.records[name].put(number, self._completed(name, record, values))
+        self._changed(self.records[name], number, None, record, at)
         if name == "Opportunity" and record.get("ContactId"):
             role = {"OpportunityId": record["Id"], "ContactId": record["ContactId"], "Role": None, "IsPrimary": True}
             self.insert("OpportunityContactRole", role, at)
@@ -135,6 +176,7 @@ class OrgRecords:
         # A change to what is in the recycle bin already does not move its deletion.
         deleted_at = (records.deleted.get(number) or moment) if record.get("IsDeleted") else None
         records.put(number, self._completed(records.spec.name, record, values), deleted_at)
+        self._changed(records, number, before, record, at)
         self._follow(records.spec.name, before, record, at)
 
     def _completed(self, name: str, record: Record, values: Record) -> Record:
@@ -182,8 +224,10 @@ class OrgRecords:
 
     def _mark(self, records: Records, number: int, at: datetime) -> None:
         moment = whole_seconds(at)
-        record = {**records.get(number), "IsDeleted": True, "LastModifiedDate": moment, "SystemModstamp": moment}
+        before = records.get(number)
+        record = {**before, "IsDeleted": True, "LastModifiedDate": moment, "SystemModstamp": moment}
         records.put(number, record, moment)
+        self._changed(records, number, before, record, at)
 
     def undelete(self, record_id: str, at: datetime) -> None:
         """Take a record out of the recycle bin, with what was deleted at the same moment because of it."""

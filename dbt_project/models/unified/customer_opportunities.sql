@@ -6,7 +6,7 @@ with takers as (
         union all
         select connection, id as opportunity_id, contact_id from {{ ref('opportunities') }}
     ) as parts
-    inner join {{ ref('customer_contacts') }} as links
+    inner join {{ source('identity', 'customer_contacts') }} as links
         on links.connection = parts.connection
         and links.customer_id = parts.contact_id
     inner join {{ ref('opportunity_links') }} as deals

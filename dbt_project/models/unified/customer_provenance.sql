@@ -26,7 +26,7 @@ with records as (
             partition by links.customer_key
             order by records.last_updated desc nulls last, records.created_date desc nulls last, records.connection, records.customer_id
         ) as recency
-    from {{ ref('customer_contacts') }} as links
+    from {{ source('identity', 'customer_contacts') }} as links
     inner join {{ ref('contacts') }} as records
         on records.connection = links.connection
         and records.customer_id = links.customer_id

@@ -17,7 +17,7 @@ acts as (
         union all
         select connection, contact_id, changed_at as at from {{ ref('lifecycle_stage_changes') }} where not is_deleted
     ) as seen
-    inner join {{ ref('customer_contacts') }} as links
+    inner join {{ source('identity', 'customer_contacts') }} as links
         on links.connection = seen.connection
         and links.customer_id = seen.contact_id
     where seen.at is not null

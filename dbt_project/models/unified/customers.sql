@@ -1,7 +1,7 @@
 -- generated from cdp_pipelines/mapping.yml by `make generate`; do not edit
 with known as (
     select distinct customer_key
-    from {{ ref('customer_contacts') }}
+    from {{ source('identity', 'customer_contacts') }}
 ),
 
 speaking as (
@@ -9,7 +9,7 @@ speaking as (
         links.customer_key,
         count(*) as contact_count,
         {{ source_systems() }} as source_systems
-    from {{ ref('customer_contacts') }} as links
+    from {{ source('identity', 'customer_contacts') }} as links
     where links.is_current
     group by links.customer_key
 ),

@@ -36,7 +36,7 @@ parties as (
         union all
         select connection, id as opportunity_id, contact_id from {{ ref('opportunities') }}
     ) as parts
-    inner join {{ ref('customer_contacts') }} as links
+    inner join {{ source('identity', 'customer_contacts') }} as links
         on links.connection = parts.connection
         and links.customer_id = parts.contact_id
     union

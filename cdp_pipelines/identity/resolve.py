@@ -1,0 +1,53 @@
+"""Who is who: contacts in, people out, with the evidence for and against."""
+
+from __future__ import annotations
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from cdp_pipelines.identity import answer, candidates, civil, judging, merging, overrides, particulars
+from cdp_pipelines.identity.answer import Resolution
+from cdp_pipelines.identity.judging import Judged
+from cdp_pipelines.identity.merging import Link
+from cdp_pipelines.identity.options import Options
+
+
+def resolve(
+    contacts: pa.Table, *, previous: pa.Table | None = None, overrides: pa.Table | None = None, options: Options | None = None
+) -> Resolution:
+    """The people that the contacts are records of.
+
+    `contacts` has the columns of `standardized.contacts`; any but connection and customer_id may be null or absent. `date_of_birth`,
+    `national_id`, `street`, `postcode`, `city` and `state` are evidence where there are any.
+
+    `previous` is an earlier answer's `customer_contacts` (connection, customer_id, customer_key and, if it is there, first_key): keys are
+    carried on from it. `overrides` are decisions of people (kind `merge` or `split`, left_connection, left_customer_id, right_connection,
+    right_customer_id, and, if they are there, who, why, decided_at).
+
+    The answer depends neither on the order of rows nor on records that share nothing with each other. Raises BadContacts, BadOverrides.
+    """
+    options = options or Options()
+    found = particulars.read(contacts, options)
+    decisions = _decisions(found, overrides)
+    civil_data = civil.read(found)
+    with duckdb.connect() as db:
+        pairs = candidates.find(db, found, civil_data)
+        moved = db.execute("select distinct a from said where how <> 'crm_reference'").to_arrow_table().column("a").to_pylist()
+    judged = judging.judge(pairs, found, civil_data, twins=options.twins)
+    merged = merging.merge(found, [*decisions.links(), *_links(judged)], splits=decisions.splits(), moved=frozenset(moved))
+    return answer.tables(found, pairs, judged, merged, decisions, previous)
+
+
+def _decisions(found: particulars.Particulars, given: pa.Table | None) -> overrides.Decisions:
+    if given is None or not given.num_rows:
+        return overrides.read(given, {})
+    return overrides.read(given, {record: number for number, record in enumerate(found.records())})
+
+
+def _links(judged: Judged) -> list[Link]:
+    chosen = np.flatnonzero(judged.priority < judging.NO_RULE)
+    unlikeness = (judging.Agreement.SAME - judged.names[chosen]).tolist()
+    rules = (judged.rule[i] or "" for i in chosen.tolist())
+    a, b = judged.a[chosen].tolist(), judged.b[chosen].tolist()
+    return [Link(*link) for link in zip(judged.priority[chosen].tolist(), unlikeness, a, b, rules, strict=True)]

@@ -1,0 +1,101 @@
+"""What must outlive the warehouse: the ledger of customer keys, where keys went, and what people decided.
+
+Files under `identity/` in the data directory. Each is written beside and renamed, so that a kill leaves the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cdp_pipelines.config import Settings
+from cdp_pipelines.identity.overrides import COLUMNS
+
+_OVERRIDES = pa.schema([(name, pa.timestamp("us") if name == "decided_at" else pa.string()) for name in COLUMNS])
+_ALIASES = pa.schema([("old_key", pa.string()), ("new_key", pa.string()), ("reason", pa.string()), ("happened_at", pa.timestamp("us"))])
+
+
+class StoreBroken(Exception):
+    """A file of the store cannot be read; the text names it and what to do."""
+
+
+def ledger(settings: Settings) -> pa.Table | None:
+    """The key of every record ever known; None before the first run. Raises StoreBroken."""
+    return _parquet(_path(settings, "keys.parquet"))
+
+
+def aliases(settings: Settings) -> pa.Table:
+    """Where keys went, in the order of the runs. Raises StoreBroken."""
+    found = _parquet(_path(settings, "aliases.parquet"))
+    return _ALIASES.empty_table() if found is None else found.select(_ALIASES.names).cast(_ALIASES)
+
+
+def overrides(settings: Settings) -> pa.Table:
+    """The decisions of people, the oldest first. Raises StoreBroken."""
+    path = _path(settings, "overrides.jsonl")
+    try:
+        rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()] if path.exists() else []
+        for row in rows:
+            row["decided_at"] = datetime.fromisoformat(row["decided_at"]).astimezone(UTC).replace(tzinfo=None)
+        return pa.Table.from_pylist(rows, schema=_OVERRIDES)
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreBroken(f"{path} cannot be read ({type(error).__name__}). Mend the line, or take the file back from a backup.") from None
+
+
+def add_override(settings: Settings, override: dict[str, Any]) -> None:
+    """Write a decision down, after those that are there. The caller holds the warehouse lock."""
+    path = _path(settings, "overrides.jsonl")
+    said = {**override, "decided_at": override["decided_at"].astimezone(UTC).isoformat()}
+    before = path.read_text() if path.exists() else ""
+    with _replaced(path) as new:
+        new.write_text(f"{before}{json.dumps(said, ensure_ascii=False)}\n")
+
+
+def keep(settings: Settings, new_ledger: pa.Table, new_aliases: pa.Table) -> None:
+    """Keep the keys of a run. Where they went comes first: a run after a kill between the two finds the same again, and says it once."""
+    with _replaced(_path(settings, "aliases.parquet")) as new:
+        pq.write_table(new_aliases, new)
+    with _replaced(_path(settings, "keys.parquet")) as new:
+        pq.write_table(new_ledger, new)
+
+
+def _path(settings: Settings, name: str) -> Path:
+    return settings.data_dir / "identity" / name
+
+
+def _parquet(path: Path) -> pa.Table | None:
+    if not path.exists():
+        return None
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise StoreBroken(
+            f"{path} cannot be read ({type(error).__name__}). Take it back from a backup; without it customers get new keys."
+        ) from None
+
+
+@contextmanager
+def _replaced(path: Path) -> Generator[Path]:
+    """A file beside that takes this one's place when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        yield new
+        with new.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(new, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        new.unlink(missing_ok=True)

@@ -1,0 +1,59 @@
+"""Marketo's two ways: the flow step Call Webhook, whose body is ours to design, and Data Streams, which send activities.
+
+Sources: experienceleague.adobe.com, "Webhooks" and "Data Streams". Neither signs anything; a secret header says who calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+from cdp_pipelines.webhooks.event import Event, Malformed, What, iso_of, items_of, json_of, number_of
+
+MOST = 1_000
+_DELETED, _MERGED, _ROLES = 37, 32, frozenset({34, 35, 36})
+
+
+def called_webhook(connection: str, body: bytes, form: bool) -> list[Event]:
+    """The lead of a Call Webhook step, whose template must have `id` or `leadId` (`{"id": "{{lead.Id}}"}`). Raises Malformed.
+
+    Such a call has nothing that tells it from the next one with the same body, and each counts.
+    """
+    found = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=200)) if form else json_of(body)
+    if not isinstance(found, dict):
+        raise Malformed("the body is not an object")
+    return [Event(connection, "leads", number_of(found, "leadId" if "leadId" in found else "id"), "changed")]
+
+
+def activities(connection: str, body: bytes) -> list[Event]:
+    """The leads of a Data Streams call: CloudEvents, one or several, or the older form with `activities`. Raises Malformed."""
+    found = json_of(body)
+    if isinstance(found, dict) and "activities" in found:
+        found = found["activities"]
+    return [event for item in items_of(found, MOST) for event in _events(connection, item)]
+
+
+def is_stream(body: Any) -> bool:
+    """Whether a JSON value is what Data Streams send."""
+    first = body[0] if isinstance(body, list) and body else body
+    return isinstance(first, dict) and ("specversion" in first or "activities" in first)
+
+
+def _events(connection: str, item: dict[str, Any]) -> Iterator[Event]:
+    data = item.get("data", item)
+    if not isinstance(data, dict):
+        raise Malformed("data is not an object")
+    lead, kind = number_of(data, "leadId"), int(number_of(data, "activityTypeId"))
+    identity = str(item.get("id") or data.get("marketoGUID") or "")[:200]
+    at = iso_of(data, "activityDate")
+    what: What = "deleted" if kind == _DELETED else "merged" if kind == _MERGED else "linked" if kind in _ROLES else "changed"
+    yield Event(connection, "leads", lead, what, at, identity, tuple(_losers(data)) if kind == _MERGED else ())
+
+
+def _losers(data: dict[str, Any]) -> Iterator[str]:
+    """The leads that were merged into this one, which the activity has in an attribute such as `[1234, 1235]`."""
+    for attribute in data.get("attributes") or ():
+        if isinstance(attribute, dict) and str(attribute.get("name", "")).replace(" ", "").lower() == "mergeids":
+            for part in str(attribute.get("value", "")).strip("[] ").split(","):
+                yield number_of({"Merge IDs": part.strip()}, "Merge IDs")

@@ -1,0 +1,91 @@
+"""What events come down to: which records of which raw tables to read again, and which tables as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from cdp_pipelines.config import Kind
+from cdp_pipelines.sources import registry
+from cdp_pipelines.sources.hubspot import RECORDS
+from cdp_pipelines.sources.named import Named
+from cdp_pipelines.sources.reader import KnownRecords
+from cdp_pipelines.webhooks.event import Event
+
+
+@dataclass
+class Wanted:
+    """Records to read again, and the tables that must be compared as a whole, since their CRM lost track of what changed."""
+
+    named: Named = field(default_factory=Named)
+    whole: set[str] = field(default_factory=set)
+
+
+def wanted_of(kind: Kind, events: Iterable[Event], known: KnownRecords) -> Wanted:
+    """What some events of one connection are about, each record once. What concerns no table that is read is left out.
+
+    `known` tells to which records one was linked that is gone.
+    """
+    found = Wanted()
+    add = {"salesforce": _salesforce, "hubspot": _hubspot, "marketo": _marketo}[kind]
+    for event in events:
+        add(found, event, known)
+    return found
+
+
+def _salesforce(found: Wanted, event: Event, known: KnownRecords) -> None:
+    for table in registry.TABLES["salesforce"]:
+        if table.object == event.object:
+            if event.what == "missed":
+                found.whole.add(table.name)
+            else:
+                found.named.add(table.name, [event.record_id])
+
+
+def _hubspot(found: Wanted, event: Event, known: KnownRecords) -> None:
+    links = {tuple(table.object.split("/")): table.name for table in registry.TABLES["hubspot"] if "/" in table.object}
+    if event.what == "linked":
+        start, end = event.object.split("/")
+        # HubSpot counts links in properties of both ends, without saying that those changed.
+        for name, ids in ((start, [event.record_id]), (end, event.related)):
+            _records(found, name, ids)
+        if (start, end) in links:
+            found.named.add(links[start, end], [event.record_id])
+        if (end, start) in links:
+            found.named.add(links[end, start], event.related)
+        return
+    _records(found, event.object, [event.record_id])
+    if event.what == "merged":
+        for loser in event.related:
+            found.named.add(event.object, [loser], event.record_id)
+        _records(found, event.object, event.related)
+    if event.what != "changed":
+        everyone = [event.record_id, *event.related]
+        for (start, end), table in links.items():
+            if start == event.object:
+                found.named.add(table, everyone)
+                _records(found, end, _ends(known, table, "to_id", "from_id", everyone))
+            if end == event.object:
+                found.named.ends[table].update(everyone)
+                _records(found, start, _ends(known, table, "from_id", "to_id", everyone))
+
+
+def _ends(known: KnownRecords, table: str, wanted: str, given: str, ids: Iterable[str]) -> list[str]:
+    """The records at the other ends: what HubSpot counts of their links changes, and their modified date with it, and no event tells it."""
+    return [other for one in ids for other in known.values(table, wanted, {given: one})]
+
+
+def _records(found: Wanted, name: str, ids: Iterable[str]) -> None:
+    if name in RECORDS:
+        some = list(ids)
+        found.named.add(name, some)
+        if name == "contacts":
+            found.named.add("lifecycle_stage_history", some)
+
+
+def _marketo(found: Wanted, event: Event, known: KnownRecords) -> None:
+    found.named.add("leads", [event.record_id])
+    for loser in event.related:
+        found.named.add("leads", [loser], event.record_id)
+    if event.what != "changed":
+        found.named.deals_of.update([event.record_id, *event.related])

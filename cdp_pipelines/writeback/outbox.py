@@ -1,0 +1,283 @@
+"""The outbox: every write is on disk before its first call and has its result after it, so that a kill at any moment sends nothing twice.
+
+A SQLite file with write-ahead log and full synchronisation. Besides the runs and their entries it keeps the base (what we last wrote to
+each field of each record), the plans that were made, and the calls for single contacts that are not done yet.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+
+from cdp_pipelines.config import Settings
+from cdp_pipelines.writeback.deciding import Known
+from cdp_pipelines.writeback.outgoing import DONE, Outgoing, Result, State
+from cdp_pipelines.writeback.plan import WRITES, Entry, Plan, PlanError
+
+_TABLES = """
+create table if not exists plans (hash text primary key, made_at text not null, path text not null);
+create table if not exists runs (
+    run text primary key, plan_hash text unique, kind text not null, undo_of text, started_at text not null, ended_at text
+);
+create table if not exists entries (
+    run text not null references runs, seq integer not null, key text not null, connection text not null, object text not null,
+    action text not null, id text, email text, entry text not null, state text not null, code text, reason text,
+    retryable integer not null default 0, ignored text not null default '[]', attempts integer not null default 0, sent_at real,
+    done_at text, primary key (run, key)
+);
+create index if not exists entries_open on entries (connection, state);
+create table if not exists base (
+    connection text not null, object text not null, id text not null, field text not null, to_field text not null, value text,
+    run text not null, written_at text not null, primary key (connection, object, id, field)
+);
+create table if not exists calls (
+    call text primary key, run text not null, connection text not null, what text not null, request text not null, state text not null,
+    reason text, made_at text not null
+);
+"""
+_ENTRY = "run, key, entry, state, id, code, reason, retryable, ignored, attempts, sent_at"
+
+
+def there_is_one(settings: Settings) -> bool:
+    """Whether anything was ever planned or written here."""
+    return _path(settings).exists()
+
+
+def _path(settings: Settings) -> Path:
+    return settings.writeback_dir / "outbox.sqlite"
+
+
+class Outbox:
+    """The file, opened. Use it in a `with` block, in one thread."""
+
+    def __init__(self, settings: Settings):
+        settings.writeback_dir.mkdir(parents=True, exist_ok=True)
+        path = _path(settings)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # it holds people's data
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=30)
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("pragma journal_mode = wal")
+        self._db.execute("pragma synchronous = full")
+        self._db.executescript(_TABLES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection]:
+        self._db.execute("begin immediate")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("rollback")
+            raise
+        self._db.execute("commit")
+
+    def note_plan(self, plan: Plan, path: os.PathLike[str]) -> None:
+        """Remember that this plan was made here, so that no other passes for one."""
+        with self._transaction() as db:
+            db.execute("insert or ignore into plans values (?, ?, ?)", (plan.hash, plan.made_at, os.fspath(path)))
+
+    def check_plan(self, plan: Plan) -> None:
+        """Raise PlanError for a plan that was not made here."""
+        if not self._db.execute("select 1 from plans where hash = ?", (plan.hash,)).fetchone():
+            raise PlanError("The plan was not made here (or with another data directory). Make a new one: `cdp writeback plan`.")
+
+    def plan_path(self, hash_: str) -> str | None:
+        """The file of the plan with this hash."""
+        row = self._db.execute("select path from plans where hash = ?", (hash_,)).fetchone()
+        return row["path"] if row else None
+
+    def begin(self, plan: Plan, run: str) -> str:
+        """Write down a plan's entries, all or none, and give the run's name; that of the earlier run when the plan was begun before."""
+        with self._transaction() as db:
+            if plan.kind != "contact" and (known := db.execute("select run from runs where plan_hash = ?", (plan.hash,)).fetchone()):
+                return known["run"]
+            hash_ = None if plan.kind == "contact" else plan.hash
+            db.execute("insert or ignore into runs values (?, ?, ?, ?, ?, null)", (run, hash_, plan.kind, plan.undo_of, _now()))
+            self._add(db, run, plan.entries)
+        return run
+
+    def add(self, run: str, entries: Iterable[Entry]) -> None:
+        """More entries of a run, each once."""
+        with self._transaction() as db:
+            self._add(db, run, entries)
+
+    def _add(self, db: sqlite3.Connection, run: str, entries: Iterable[Entry]) -> None:
+        first = db.execute("select coalesce(max(seq), 0) + 1 from entries where run = ?", (run,)).fetchone()[0]
+        rows = [
+            (run, first + i, e.key, e.connection, e.object, e.action, e.id, e.email, orjson.dumps(asdict(e)).decode(),
+             "pending" if e.action in WRITES else e.action, e.code or None, e.reason or None)
+            for i, e in enumerate(entries)
+        ]  # fmt: skip
+        db.executemany(
+            "insert or ignore into entries (run, seq, key, connection, object, action, id, email, entry, state, code, reason) "
+            "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+
+    def entries(self, run: str, *, states: Iterable[State] | None = None, connection: str | None = None) -> list[Outgoing]:
+        """The entries of a run, in its order."""
+        chosen = tuple(states) if states else None
+        sql = f"select {_ENTRY} from entries where run = ?"
+        sql += f" and state in ({', '.join('?' * len(chosen))})" if chosen else ""
+        sql += " and connection = ?" if connection else ""
+        rows = self._db.execute(f"{sql} order by seq", (run, *(chosen or ()), *([connection] if connection else [])))
+        return [_outgoing(row) for row in rows]
+
+    def states(self, run: str) -> dict[str, dict[str, int]]:
+        """How many entries of a run are in each state, by connection."""
+        found: dict[str, dict[str, int]] = {}
+        sql = "select connection, state, count(*) from entries where run = ? group by connection, state"
+        for connection, state, number in self._db.execute(sql, (run,)):
+            found.setdefault(connection, {})[state] = number
+        return found
+
+    def with_state(self, states: Iterable[State]) -> list[Outgoing]:
+        """The entries of all runs that are in one of these states, oldest first."""
+        chosen = tuple(states)
+        sql = f"select {_ENTRY} from entries where state in ({', '.join('?' * len(chosen))}) order by rowid"
+        return [_outgoing(row) for row in self._db.execute(sql, chosen)]
+
+    def newest(self) -> list[Outgoing]:
+        """The newest entry of each record, and all those that are not done yet, oldest first."""
+        sql = (
+            f"select {_ENTRY} from entries where state in ('pending', 'sent') "
+            "or rowid in (select max(rowid) from entries group by connection, key) order by rowid"
+        )
+        return [_outgoing(row) for row in self._db.execute(sql)]
+
+    def sending(self, run: str, keys: Iterable[str]) -> None:
+        """These are about to be sent: on disk before the call is made."""
+        moment = time.time()
+        with self._transaction() as db:
+            db.executemany(
+                "update entries set state = 'sent', sent_at = ?, attempts = attempts + 1 where run = ? and key = ?",
+                [(moment, run, key) for key in keys],
+            )
+
+    def record(self, run: str, results: Iterable[Result], *, restore: bool = False) -> None:
+        """How these entries ended; what was written becomes the base. `restore` is for an undo: the base of before comes back."""
+        with self._transaction() as db:
+            for r in results:
+                db.execute(
+                    "update entries set state = ?, id = coalesce(?, id), code = ?, reason = ?, retryable = ?, ignored = ?, done_at = ? "
+                    "where run = ? and key = ?",
+                    (r.state, r.id, r.code, r.reason, r.retryable, orjson.dumps(r.ignored).decode(), _now(), run, r.key),
+                )
+                if r.state in DONE:
+                    row = db.execute(f"select {_ENTRY} from entries where run = ? and key = ?", (run, r.key)).fetchone()
+                    self._move_base(db, _outgoing(row), restore)
+
+    def _move_base(self, db: sqlite3.Connection, done: Outgoing, restore: bool) -> None:
+        e, id_ = done.entry, done.id
+        if done.entry.action == "delete" or not id_:
+            db.execute("delete from base where connection = ? and object = ? and id = ?", (e.connection, e.object, id_))
+            return
+        for c in done.changes:
+            if restore and not c.had_base:
+                db.execute(
+                    "delete from base where connection = ? and object = ? and id = ? and field = ?", (e.connection, e.object, id_, c.field)
+                )
+            else:
+                value = c.base if restore else None if c.new is None else str(c.new)
+                row = (e.connection, e.object, id_, c.field, c.to, value, done.run, _now())
+                db.execute("insert or replace into base values (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def end(self, run: str) -> None:
+        """Note that nothing of a run is open any more, if that is so."""
+        with self._transaction() as db:
+            db.execute(
+                "update runs set ended_at = ? where run = ? and ended_at is null "
+                "and not exists (select 1 from entries where entries.run = runs.run and state in ('pending', 'sent'))",
+                (_now(), run),
+            )
+
+    def reopen(self, keys: Iterable[tuple[str, str]]) -> int:
+        """Send these rejected or conflicting entries (run, key) once more; gives how many there are."""
+        with self._transaction() as db:
+            done = 0
+            for run, key in keys:
+                done += db.execute(
+                    "update entries set state = 'pending', retryable = 0, code = null, reason = null, done_at = null "
+                    "where run = ? and key = ? and state in ('rejected', 'conflict') and action in ('create', 'update', 'delete')",
+                    (run, key),
+                ).rowcount
+                db.execute("update runs set ended_at = null where run = ?", (run,))
+        return done
+
+    def run(self, run: str) -> sqlite3.Row | None:
+        """One run's row: run, plan_hash, kind, undo_of, started_at, ended_at."""
+        return self._db.execute("select * from runs where run = ?", (run,)).fetchone()
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All runs, newest first, each with how many entries are in each state."""
+        counts: dict[str, dict[str, int]] = {}
+        for run, state, number in self._db.execute("select run, state, count(*) from entries group by run, state order by state"):
+            counts.setdefault(run, {})[state] = number
+        rows = self._db.execute("select * from runs order by started_at desc, run desc").fetchall()
+        return [{**dict(row), "states": counts.get(row["run"], {})} for row in rows]
+
+    def open_creates(self, connection: str) -> dict[str, str]:
+        """E-mail address, lower case -> run, of the contacts that are still to be made in a connection."""
+        rows = self._db.execute(
+            "select lower(email), run from entries where connection = ? and action = 'create' and state in ('pending', 'sent') and email is not null",
+            (connection,),
+        )
+        return dict(rows.fetchall())
+
+    def bases(self, connection: str) -> dict[tuple[str, str], dict[str, Known]]:
+        """(object, id) -> our field -> what we last wrote there, in one connection."""
+        found: dict[tuple[str, str], dict[str, Known]] = {}
+        for row in self._db.execute("select object, id, field, value from base where connection = ?", (connection,)):
+            found.setdefault((row["object"], row["id"]), {})[row["field"]] = Known(row["value"])
+        return found
+
+    def base_rows(self) -> list[dict[str, Any]]:
+        """Everything that we last wrote: connection, object, id, field, to_field, value, run, written_at."""
+        return [dict(row) for row in self._db.execute("select * from base order by connection, object, id, field")]
+
+    def call(self, call: str, run: str, connection: str, what: str, request: Mapping[str, Any]) -> None:
+        """Note a call for a single contact, before anything is asked of the CRM."""
+        with self._transaction() as db:
+            db.execute(
+                "insert or ignore into calls values (?, ?, ?, ?, ?, 'pending', null, ?)",
+                (call, run, connection, what, orjson.dumps(dict(request)).decode(), _now()),
+            )
+
+    def call_ended(self, call: str, *, reason: str | None = None, pending: bool = False) -> None:
+        """The call is done, or is still to be done, and why. What was asked is kept only as long as it is needed."""
+        with self._transaction() as db:
+            if pending:
+                db.execute("update calls set reason = ? where call = ?", (reason, call))
+            else:
+                db.execute("update calls set state = 'done', request = '{}', reason = ? where call = ?", (reason, call))
+
+    def pending_calls(self) -> list[dict[str, Any]]:
+        """The calls that are not done, oldest first: call, run, connection, what, request, reason, made_at."""
+        rows = self._db.execute("select * from calls where state = 'pending' order by made_at, call")
+        return [{**dict(row), "request": orjson.loads(row["request"])} for row in rows]
+
+
+def _outgoing(row: sqlite3.Row) -> Outgoing:
+    return Outgoing(
+        row["run"], row["key"], Entry.of(orjson.loads(row["entry"])), row["state"], row["id"], row["code"], row["reason"],
+        bool(row["retryable"]), tuple(orjson.loads(row["ignored"])), row["attempts"], row["sent_at"],
+    )  # fmt: skip
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
