@@ -7,7 +7,7 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-all test-endurance test-timing test-clients check generate bench bench-identity clean
+.PHONY: help setup demo dev test test-all test-endurance test-timing test-clients check generate bench bench-calls bench-identity clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,8 +39,10 @@ test: setup ## the tests (not the slow ones)
 test-all: setup ## the tests, slow ones too
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not timing and not endurance"
 
-test-endurance: setup ## kills of reading and of writing, and two hundred histories, other ones each time; an hour or two
-	@$(BIN)/python -m pytest -q -s -n 2 --dist loadfile -m endurance
+ENDURANCE ?= tests
+
+test-endurance: setup ## kills of reading and of writing, and two hundred histories, other ones each time; ENDURANCE=tests/sources: reading only
+	@$(BIN)/python -m pytest -q -rP -n 2 --dist worksteal -m endurance $(ENDURANCE)
 
 test-timing: setup ## how quickly the sandbox answers at 100,000 and 1,000,000 people; leave the machine alone meanwhile
 	@$(BIN)/python -m pytest -q -m timing
@@ -61,6 +63,9 @@ generate: setup ## dbt files, docs and the dbt manifest from the mapping
 bench: setup ## processor time, calls and peak memory of reading each CRM; calls and records a second of writing
 	@$(BIN)/python -m cdp_pipelines.bench
 	@$(BIN)/python -m cdp_pipelines.bench_writes
+
+bench-calls: setup ## API calls of a full and an incremental read of each CRM, beside the least possible
+	@$(BIN)/python -m cdp_pipelines.bench_calls
 
 bench-identity: setup ## who is who, by our resolver and by public tools, against the truth: an hour or two, see docs/identity-benchmark.md
 	@BENCH_IDENTITY_DIR=$(VENV)-identity $(BIN)/python -m tests.identity.benchmark $(BENCH)

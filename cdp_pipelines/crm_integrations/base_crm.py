@@ -146,3 +146,12 @@ class BaseCRM(ABC):
     @abstractmethod
     def calls(self) -> Counter[str]:
         """HTTP calls made so far by this client, retries and sign-ins included, by what they were for (`http.purpose`)."""
+
+    def onward(self, what: str, here: str | None, following: str | None) -> str | None:
+        """The place of the next page, None at the end.
+
+        Raises IncompleteRead where it is the place of this page: the same page would come for ever (jepcastelein/marketo-rest-python#55).
+        """
+        if following is not None and following == here:
+            raise IncompleteRead(self.connection.name, f"pages of {what} lead to themselves.", "Run it again.")
+        return following

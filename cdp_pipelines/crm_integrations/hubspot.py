@@ -191,7 +191,7 @@ class HubSpot(BaseCRM):
             if len(inside := window.inside(page)):
                 yield inside
             # Short and even empty pages can have a next one (airbytehq/airbyte PR 80744).
-            following, received = _after(body), received + len(page)
+            following, received = self.onward(f"a search of {object_name}", after, _after(body)), received + len(page)
             if following is None:
                 if received < body.get("total", 0):
                     problem = f"a search of {object_name} gave {received} of {body['total']} records."
@@ -243,7 +243,9 @@ class HubSpot(BaseCRM):
                     raise IncompleteRead(self.connection.name, problem, "Run it again.")
                 for result in body["results"]:
                     found[str(result["from"]["id"])] += result["to"]
-                inputs = [{"id": r["from"]["id"], "after": after} for r in body["results"] if (after := _after(r)) is not None]
+                here = {i["id"]: i.get("after") for i in inputs}
+                more = [(str(r["from"]["id"]), after) for r in body["results"] if (after := _after(r)) is not None]
+                inputs = [{"id": i, "after": self.onward(f"{start}' {end}", here.get(i), after)} for i, after in more]
             return links_of(found)
 
         async for links in together(ids, ASSOCIATION_BATCH, self._settings.concurrent_calls, read):
@@ -272,7 +274,7 @@ class HubSpot(BaseCRM):
         while True:
             body = await self._json("GET", path, params=params | ({"after": after} if after else {}))
             yield body["results"]
-            if (after := _after(body)) is None:
+            if (after := self.onward(path.rpartition("/")[2], after, _after(body))) is None:
                 return
 
     async def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:

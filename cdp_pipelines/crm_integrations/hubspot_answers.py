@@ -40,7 +40,7 @@ def quick_body(response: httpx2.Response) -> dict[str, Any]:
 
 def _exact(response: httpx2.Response) -> Any:
     try:
-        return json.loads(response.content, parse_float=str)
+        return json.loads(response.content, parse_float=str, parse_constant=str)
     except ValueError:
         return None
 

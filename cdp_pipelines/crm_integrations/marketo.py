@@ -160,16 +160,20 @@ class Marketo(BaseCRM):
             body = await self._body(
                 "GET", "/rest/v1/activities.json", {"nextPageToken": token, "activityTypeIds": wanted, "batchSize": 300}
             )
-            token, more = body.get("nextPageToken", token), body.get("moreResult") is True
+            here, token, more = token, body.get("nextPageToken", token), body.get("moreResult") is True
             yield ActivityPage(body.get("result") or [], token, more)
+            if more:
+                self.onward("activities", here, token)
 
     async def deleted_leads(self, token: str) -> AsyncGenerator[ActivityPage]:
         """Delete Lead activities from a token on."""
         more = True
         while more:
             body = await self._body("GET", "/rest/v1/activities/deletedleads.json", {"nextPageToken": token, "batchSize": 300})
-            token, more = body.get("nextPageToken", token), body.get("moreResult") is True
+            here, token, more = token, body.get("nextPageToken", token), body.get("moreResult") is True
             yield ActivityPage(body.get("result") or [], token, more)
+            if more:
+                self.onward("deleted leads", here, token)
 
     def export_leads(
         self, filter_field: Literal["createdAt", "updatedAt"], windows: Iterable[Window], fields: Iterable[str]
@@ -224,7 +228,7 @@ class Marketo(BaseCRM):
             body = await self._body("GET", path, {**params, **({"nextPageToken": token} if token else {})})
             if rows := body.get("result"):
                 yield rows
-            token = body.get("nextPageToken")
+            token = self.onward(path.rpartition("/")[2].removesuffix(".json"), token, body.get("nextPageToken"))
             if not token:
                 return
 

@@ -48,7 +48,7 @@ def read_body(response: httpx2.Response) -> dict[str, Any]:
     """The JSON body, numbers with a fraction kept as text; read once for each answer. Raises ValueError."""
     kept = response.extensions
     if "body" not in kept:
-        body = json.loads(response.content, parse_float=str)
+        body = json.loads(response.content, parse_float=str, parse_constant=str)
         if not isinstance(body, dict):
             raise ValueError("not an object")
         kept["body"] = body

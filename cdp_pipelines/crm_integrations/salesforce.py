@@ -114,7 +114,7 @@ class Salesforce(BaseCRM):
         Raises IncompleteRead when their number is not the `totalSize` of the first page.
         """
         page = await self._get("queryAll" if include_deleted else "query", {"q": soql})
-        total, seen = page["totalSize"], 0
+        total, seen, here = page["totalSize"], 0, None
         while True:
             rows = page["records"]
             seen += len(rows)
@@ -124,6 +124,7 @@ class Salesforce(BaseCRM):
             # A page may be shorter than asked for; an empty one that says there is more would go on for ever.
             if page["done"] or not rows:
                 break
+            here = self.onward("a query", here, page["nextRecordsUrl"])
             page = await self._get(page["nextRecordsUrl"])
         if seen != total:
             object_name = soql.partition(" FROM ")[2].partition(" ")[0]

@@ -36,10 +36,10 @@ _QUOTA_REMEDY = "Salesforce frees calls over 24 hours; run the same command agai
 
 
 def read_json(response: httpx2.Response) -> Any:
-    """The body, numbers with a fraction as text: they must reach the tables as they were given. Read once for each answer."""
+    """The body, numbers with a fraction as text, and NaN too: they must reach the tables as they were given. Read once for each answer."""
     kept = response.extensions
     if "body" not in kept:
-        kept["body"] = json.loads(response.content, parse_float=str)
+        kept["body"] = json.loads(response.content, parse_float=str, parse_constant=str)
     return kept["body"]
 
 

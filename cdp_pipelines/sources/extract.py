@@ -92,6 +92,7 @@ def extract(
             raise NotLoaded(f"{problem} {remedy}") from error
         finally:
             report.tables = [r.outcome for r in readings]
+            report.warnings += [note for table in report.tables for note in table.notes]
             report.calls = reader.client.calls.total()
             report.unreadable = going.hopeless is not None
             thread.run(reader.client.close())

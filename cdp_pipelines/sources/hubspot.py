@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ import pyarrow as pa
 
 from cdp_pipelines import mapping
 from cdp_pipelines.config import HubSpotConnection
+from cdp_pipelines.crm_integrations.base_crm import FieldInfo
 from cdp_pipelines.crm_integrations.hubspot import HubSpot
 from cdp_pipelines.crm_integrations.hubspot_pages import TOP_LEVEL, Ranges, RecordPage, field_of
 from cdp_pipelines.sources.hubspot_rows import (
@@ -87,7 +89,7 @@ class HubSpotReader(Reader):
         self.client = self._hubspot = HubSpot(connection)
         self.known = known
         self._seen: dict[str, Seen] = {}
-        self._properties: dict[str, list[str]] = {}
+        self._properties: dict[str, list[FieldInfo]] = {}
         self._empty: dict[str, set[str]] = {}
         self._stages: StageFile | None = None
         self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -97,6 +99,12 @@ class HubSpotReader(Reader):
         if table.name in RECORDS:
             return [*TOP_LEVEL, *map(field_of, await self._property_names(table.name))]
         return list(table.fields)
+
+    async def described(self, table: RawTable) -> list[FieldInfo]:
+        """See Reader."""
+        if table.name not in RECORDS:
+            return []
+        return [replace(info, name=field_of(info.name)) for info in await self._described(table.name)]
 
     async def read(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
         """See Reader."""
@@ -122,7 +130,7 @@ class HubSpotReader(Reader):
         for kind, entity, _, feed in mapping.load().feeds():
             if kind != "hubspot" or feed.table not in self._properties:
                 continue
-            there = {*TOP_LEVEL, *map(field_of, self._properties[feed.table])}
+            there = {*TOP_LEVEL, *(field_of(info.name) for info in self._properties[feed.table])}
             for name, source in feed.fields.items():
                 fields = {r for r in source.references if "." not in r and r not in mapping.BOOKKEEPING}
                 absent, empty = fields - there, fields <= self._empty.get(feed.table, set())
@@ -132,8 +140,11 @@ class HubSpotReader(Reader):
         return found
 
     async def _property_names(self, name: str) -> list[str]:
+        return [info.name for info in await self._described(name)]
+
+    async def _described(self, name: str) -> list[FieldInfo]:
         if name not in self._properties:
-            self._properties[name] = [f.name for f in await self._hubspot.describe_fields(name)]
+            self._properties[name] = await self._hubspot.describe_fields(name)
         return self._properties[name]
 
     async def _records(self, name: str, span: Span) -> AsyncIterator[Batch]:

@@ -52,7 +52,8 @@ class HubSpotReconciler(HubSpotReader, Reconciler):
 
     async def _glanced(self, name: str, span: Span) -> AsyncIterator[Batch]:
         described = await self._hubspot.properties(name)
-        moving = [p["name"] for p in described if p.get("calculated") or p["name"].startswith(_FROM_LINKS)]
+        unread = self.unread.get(name, frozenset())
+        moving = [p["name"] for p in described if p.get("calculated") or p["name"].startswith(_FROM_LINKS) or field_of(p["name"]) in unread]
         wanted = list(dict.fromkeys([*moving, MERGED_IDS]))
         async for page, _ in self._changed(name, span, wanted):
             yield Batch(_only(page.records, [f for f in TOP_LEVEL if f not in _CONSTANT], map(field_of, wanted)))

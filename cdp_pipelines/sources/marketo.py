@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from cdp_pipelines import mapping
 from cdp_pipelines.config import MarketoConnection
-from cdp_pipelines.crm_integrations.base_crm import PermissionDenied, RequestRejected
+from cdp_pipelines.crm_integrations.base_crm import FieldInfo, PermissionDenied, RequestRejected
 from cdp_pipelines.crm_integrations.marketo import Marketo
 from cdp_pipelines.crm_integrations.marketo_export import LONGEST_WINDOW, split_windows
 from cdp_pipelines.sources import marketo_activities as log
@@ -41,6 +41,8 @@ TABLES = (
     RawTable("programs", "programs", ("id",)),
     RawTable("activities", "activities", ("marketoGUID",), events=True),
 )  # fmt: skip
+# Marketo's own syncs with a CRM fill these, where there is such a sync.
+_NEED_NOT_BE_FILLED = {"sfdcContactId", "sfdcLeadId", "externalCompanyId", "externalSalesPersonId", "contactCompany"}
 _UNDESCRIBED = {
     "campaigns": ("id", "name", "description", "type", "programName", "programId", "workspaceName", "createdAt", "updatedAt", "active"),
     "programs": (
@@ -63,14 +65,23 @@ class MarketoReader(Reader):
         self._leads = LeadReader(self._marketo, self._log, known)
         self._deals = DealReader(self._marketo, self._log, known, self._leads.seen)
         self._described: dict[str, list[str]] = {}
+        self._infos: dict[str, list[FieldInfo]] = {}
+        # Mapped fields in which no lead of a full read has a value.
+        self._empty: set[str] = set()
 
     async def fields(self, table: RawTable) -> list[str]:
         """See Reader."""
         if table.name not in self._described:
             fixed = _UNDESCRIBED.get(table.name)
-            described = list(fixed) if fixed else [f.name for f in await self._marketo.describe_fields(table.object)]
+            self._infos[table.name] = [] if fixed else await self._marketo.describe_fields(table.object)
+            described = fixed or [f.name for f in self._infos[table.name]]
             self._described[table.name] = list(dict.fromkeys([*table.key, *described]))
         return self._described[table.name]
+
+    async def described(self, table: RawTable) -> list[FieldInfo]:
+        """See Reader."""
+        await self.fields(table)
+        return self._infos[table.name]
 
     def read(self, table: RawTable, span: Span) -> AsyncGenerator[Batch]:
         """See Reader."""
@@ -84,11 +95,22 @@ class MarketoReader(Reader):
             lacking = [f for f in spec.raw_fields("marketo", table.name) if fields and f not in fields]
             if lacking:
                 found.append(f"Marketo has no field {', '.join(lacking)} in {table.name}; what is mapped to it stays empty.")
+        unfilled = [info.name for info in self._infos.get("leads", ()) if info.read_only and info.name in self._empty]
+        if unfilled:
+            found.append(
+                f"Marketo gives no lead a value in {', '.join(unfilled)}, so what is mapped to it stays empty; its API never computes formula "
+                "fields. Map the fields that the formula is made of."
+            )
         return found
 
     async def _read_leads(self, table: RawTable, span: Span) -> AsyncGenerator[Batch]:
+        empty = set(mapping.load().raw_fields("marketo", "leads"))
         async for batch in self._leads.read(await self.fields(table), span):
+            if isinstance(batch.rows, pa.Table):
+                empty -= {name for name in empty & set(batch.rows.column_names) if batch.rows[name].null_count < len(batch)}
             yield batch
+        if span.mode == "full" and not span.resume:
+            self._empty = empty - _NEED_NOT_BE_FILLED
 
     async def _read_opportunity_roles(self, table: RawTable, span: Span) -> AsyncGenerator[Batch]:
         async for batch in self._deals.roles(await self.fields(table), span):

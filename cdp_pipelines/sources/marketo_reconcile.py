@@ -61,6 +61,7 @@ class MarketoReconciler(MarketoReader, Reconciler):
         yield Batch([{"marketoGUID": guid, DELETED: True} for guid in gone])
 
     async def _glanced_leads(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
-        fields = [f for f in _LEAD_FIELDS if f in await self.fields(table)]
+        unread = self.unread.get(table.name, frozenset())
+        fields = [f for f in await self.fields(table) if f in _LEAD_FIELDS or f in unread]
         async for batch in self._leads.read(fields, span):
             yield batch

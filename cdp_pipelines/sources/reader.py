@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
-from cdp_pipelines.crm_integrations.base_crm import BaseCRM
+from cdp_pipelines.crm_integrations.base_crm import BaseCRM, FieldInfo
 
 Mode = Literal["full", "incremental", "reconcile", "named"]
 
@@ -42,7 +42,8 @@ class Span:
 
     `state` is the table's own memory (JSON values); what `read` leaves in it is kept if, and only if, the load commits.
     `resume` is where an earlier run of the same full read came to: the `resume` of the last batch that it committed. The records up to
-    there are in the warehouse. `columns` is the raw column of each field.
+    there are in the warehouse. `columns` is the raw column of each field, `unread` the fields that came since the table
+    was last read whole.
     """
 
     mode: Mode
@@ -51,6 +52,7 @@ class Span:
     state: dict[str, Any] = field(default_factory=dict)
     resume: dict[str, Any] | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -119,13 +121,22 @@ class Reader(ABC):
     def read(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
         """The table's records within the span. Raises CRMError; whatever was given before is then kept, but the cursor does not move."""
 
+    async def described(self, table: RawTable) -> list[FieldInfo]:
+        """What the CRM says of the fields of this table; nothing where it describes none. Takes no calls beyond those of `fields`."""
+        return []
+
     async def warnings(self) -> list[str]:
         """What a person should know of this CRM after reading (a mapped field that it lacks, say)."""
         return []
 
 
 class Reconciler(Reader):
-    """A reader that can also look at a table at little cost, and read some of its records again."""
+    """A reader that can also look at a table at little cost, and read some of its records again.
+
+    `unread` are fields, by table, that came since it was last read whole: a glance shows them too.
+    """
+
+    unread: Mapping[str, frozenset[str]] = {}
 
     @abstractmethod
     def glance(self, table: RawTable) -> Glance | None:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 import pyarrow as pa
 
 from cdp_pipelines.config import Connection, Settings
+from cdp_pipelines.crm_integrations.base_crm import FieldInfo
 from cdp_pipelines.sources.comparison import Comparison
 from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Batch, RawTable, Reader, Reconciler, Span
@@ -47,9 +48,14 @@ class Differences(Reader):
         """See Reader."""
         return await self._reader.fields(table)
 
+    async def described(self, table: RawTable) -> list[FieldInfo]:
+        """See Reader."""
+        return await self._reader.described(table)
+
     async def read(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
         """See Reader."""
         glance = self._glances[table.name]
+        self._reader.unread = {**self._reader.unread, table.name: span.unread}
         with Comparison(self._settings.warehouse, self._connection, table, span.columns) as comparison:
             async for batch in glance.pages:
                 comparison.add(batch.rows)

@@ -14,7 +14,8 @@ Progress = Callable[[str, str, int, int | None], None]
 
 @dataclass
 class TableReport:
-    """What happened to one raw table of one connection. `state` is `ok` or `incomplete`; then `problem` and `remedy` say why."""
+    """What happened to one raw table of one connection. `state` is `ok` or `incomplete`; then `problem` and `remedy` say why. `notes` is what
+    else a person should know."""
 
     connection: str
     kind: str
@@ -31,6 +32,7 @@ class TableReport:
     rows_inserted: int = 0
     rows_total: int = 0
     calls: int = 0
+    notes: list[str] = field(default_factory=list)
 
     @property
     def rows_updated(self) -> int:

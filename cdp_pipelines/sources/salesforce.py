@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from cdp_pipelines import mapping
 from cdp_pipelines.config import SalesforceConnection
-from cdp_pipelines.crm_integrations.base_crm import RequestRejected
+from cdp_pipelines.crm_integrations.base_crm import FieldInfo, RequestRejected
 from cdp_pipelines.crm_integrations.salesforce import Salesforce
 from cdp_pipelines.mapping_check import compare
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Batch, KnownRecords, RawTable, Reader, Span
@@ -53,7 +53,11 @@ class SalesforceReader(Reader):
 
     async def fields(self, table: RawTable) -> list[str]:
         """See Reader: every field that describe shows to the API user, compound fields and files left out."""
-        return [f.name for f in await self._salesforce.describe_fields(table.object) if f.type not in UNREAD_TYPES]
+        return [f.name for f in await self.described(table)]
+
+    async def described(self, table: RawTable) -> list[FieldInfo]:
+        """See Reader."""
+        return [f for f in await self._salesforce.describe_fields(table.object) if f.type not in UNREAD_TYPES]
 
     async def read(self, table: RawTable, span: Span) -> AsyncGenerator[Batch]:
         """See Reader. A full read has no upper bound either: a record changed meanwhile would be in neither this read nor the last."""

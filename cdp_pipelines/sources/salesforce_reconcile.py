@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cdp_pipelines.sources.reader import DELETED, Batch, Glance, RawTable, Reconciler
-from cdp_pipelines.sources.salesforce import UNREAD_TYPES, SalesforceReader, marked
+from cdp_pipelines.sources.salesforce import SalesforceReader, marked
 from cdp_pipelines.sources.salesforce_soql import Selection
 
 _STAMPS = ("SystemModstamp", "IsDeleted", "MasterRecordId")
@@ -35,7 +35,7 @@ class SalesforceReconciler(SalesforceReader, Reconciler):
         yield Batch([{"Id": record_id, DELETED: True} for record_id in ids if record_id in missing])
 
     async def _glanced(self, table: RawTable) -> AsyncIterator[Batch]:
-        described = [f for f in await self._salesforce.describe_fields(table.object) if f.type not in UNREAD_TYPES]
-        fields = ("Id", *(f.name for f in described if f.calculated or f.name in _STAMPS))
+        unread = self.unread.get(table.name, frozenset())
+        fields = ("Id", *(f.name for f in await self.described(table) if f.calculated or f.name in _STAMPS or f.name in unread))
         async for batch in self._records.read(Selection(table.object, fields)):
             yield Batch(marked(batch.rows))

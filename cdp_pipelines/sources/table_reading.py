@@ -16,6 +16,7 @@ from cdp_pipelines.config import Connection
 from cdp_pipelines.crm_integrations.base_crm import AuthenticationError, CRMError, QuotaExhausted, Unreachable
 from cdp_pipelines.crm_integrations.http import purpose
 from cdp_pipelines.sources.columns import assign_columns
+from cdp_pipelines.sources.drift import Fields, drift, fields_of
 from cdp_pipelines.sources.raw_rows import gather, raw_rows, size_of
 from cdp_pipelines.sources.raw_tables import declared_columns, stamp
 from cdp_pipelines.sources.reader import DELETED, Batch, Mode, RawTable, Reader, Span
@@ -67,8 +68,8 @@ class TableReading:
     """One table of a run.
 
     `kept` is the table's memory of this connection in the warehouse, which a load commits together with its rows: `cursor` (the end of
-    what was read), `reader` (the reader's own state), `columns`, `full_since` (the start of the last whole full read), and `reading`, how
-    far a full read came that is not whole yet.
+    what was read), `reader` (the reader's own state), `columns`, `fields` as they were last described and which of them are `unread` (see
+    drift.py), `full_since` (the start of the last whole full read), and `reading`, how far a full read came that is not whole yet.
     """
 
     def __init__(self, table: RawTable, run: Run):
@@ -91,10 +92,15 @@ class TableReading:
         self._since = stamp(run.started)
         self._columns: dict[str, str] = {**declared_columns(run.connection.kind, self.table), **kept.get("columns", {})}
         self.full_since = kept.get("full_since")
+        self._fields_before: Fields | None = kept.get("fields")
+        self._fields: Fields = {}
+        self._unread = frozenset(kept.get("unread", ()))
         before = kept.get("reading")
         if self._span.mode == "full" and before and run.started - datetime.fromisoformat(before["end"]) < RESUMABLE:
             self._span.end, self._span.resume, self._since = datetime.fromisoformat(before["end"]), before["resume"], before["since"]
             self.resumed = True
+            # Records that were read by then have no values of fields that came since.
+            self._fields_before, self._unread = before.get("fields"), frozenset()
         self.outcome.mode, self.outcome.cursor = self._span.mode, reached
         # One iterator for all loads of the run: what it took from the stream must not go with the load that ends.
         self._batches = gather(run.thread.stream(lambda: self._read(first), size_of))
@@ -116,6 +122,7 @@ class TableReading:
             if run.reader.client.calls.total():
                 run.signed_in.set()
             self._span.columns = self._columns
+            await self._compare_fields()
             async for batch in run.reader.read(self.table, self._span):
                 run.signed_in.set()
                 yield batch
@@ -131,6 +138,15 @@ class TableReading:
             run.signed_in.set()
             if not self.resumed:
                 run.ended[self.table.name].set()
+
+    async def _compare_fields(self) -> None:
+        """Note what became of the fields since the table was last read."""
+        run, table = self._run, self.table
+        self._fields = fields_of(await run.reader.described(table))
+        found = drift(self._fields_before, self._fields)
+        self.outcome.notes = list(found.told(run.connection.name, table.name, self._columns))
+        self._unread = (self._unread & self._fields.keys()) | set(found.new)
+        self._span.unread = self._unread
 
     def release(self) -> None:
         """Let the tables begin that build on this one. One that was resumed must be in the warehouse first, with its earlier part."""
@@ -150,7 +166,9 @@ class TableReading:
                 expected = batch.expected or self._run.known_rows.get(self.table.name) if self._span.mode == "full" else batch.expected
                 self._run.on_progress(outcome.connection, outcome.table, outcome.rows_read, expected)
                 if batch.resume is not None and self._span.mode == "full":
-                    kept["reading"] = {"since": self._since, "end": self._span.end.isoformat(), "resume": batch.resume}
+                    begun_with = self._fields_before if self.resumed else self._fields
+                    place = {"since": self._since, "end": self._span.end.isoformat(), "resume": batch.resume}
+                    kept["reading"] = place | {"fields": begun_with}
                     kept["columns"] = self._columns
                 yield arrow
         except CRMError as error:
@@ -167,6 +185,9 @@ class TableReading:
         span, outcome = self._span, self.outcome
         outcome.state, outcome.problem, outcome.remedy = "ok", None, None
         kept["columns"] = self._columns
+        if self._fields:
+            kept["fields"] = self._fields
+        kept["unread"] = [] if span.mode != "incremental" else sorted(self._unread)
         if span.mode == "reconcile":
             return
         outcome.cursor = span.end

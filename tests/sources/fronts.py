@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import unquote_plus
 
+from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Front:
@@ -25,3 +28,27 @@ class Front:
     def count(self, *parts: str) -> int:
         """How many calls hold all of these texts."""
         return sum(all(part in call for part in parts) for call in self.calls)
+
+
+class Altered:
+    """An app whose JSON answers may be altered: `alter(call, body)` gives the body to send; a call is `METHOD path`."""
+
+    def __init__(self, inner: ASGIApp, alter: Callable[[str, Any], Any]):
+        self.inner, self.alter = inner, alter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        messages: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            messages.append(message)
+
+        plain = [header for header in scope["headers"] if header[0] != b"accept-encoding"]
+        await self.inner({**scope, "headers": plain}, receive, keep)
+        start, body = messages[0], b"".join(message.get("body", b"") for message in messages[1:])
+        headers = MutableHeaders(raw=list(start["headers"]))
+        if "json" in headers.get("content-type", "") and body:
+            altered = self.alter(f"{scope['method']} {scope['path']}", json.loads(body))
+            body = json.dumps(altered).encode()
+            headers["content-length"] = str(len(body))
+        await send({**start, "headers": headers.raw})
+        await send({"type": "http.response.body", "body": body})

@@ -126,8 +126,8 @@ def test_a_full_disk_is_named_and_the_next_run_has_everything(tmp_path: Path) ->
 
 @pytest.mark.endurance
 def test_after_fifty_kills_one_run_gives_the_tables_of_a_reader_who_was_never_stopped(tmp_path: Path) -> None:
-    chosen = int(os.environ.get("CDP_KILL_SEED") or random.randrange(10**9))
-    print(f"\nCDP_KILL_SEED={chosen}")
+    chosen = int(os.environ.get("KILL_SEED") or random.randrange(10**9))
+    print(f"\nKILL_SEED={chosen}")
     dice, kills = random.Random(chosen), 0
     with crms(tmp_path, 7_000) as (sandbox, of):
         usual, total = {}, 0

@@ -112,6 +112,7 @@ def test_what_stays_is_named_and_the_next_run_has_every_record(
     "jsforce/jsforce#1278",
     "dlt-hub/verified-sources#593",
     "jepcastelein/marketo-rest-python#42",
+    "dlt-hub/verified-sources#594",
 )
 def test_odd_pages_and_missing_ways_cost_no_record(
     sandbox: Faulty, whole: dict[str, Any], tmp_path: Path, crm: str, options: dict[str, Any]

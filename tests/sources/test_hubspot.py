@@ -41,7 +41,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-@known_failure("singer-io/tap-hubspot#224", "airbytehq/airbyte#27799")
+@known_failure("singer-io/tap-hubspot#224", "airbytehq/airbyte#27799", "airbytehq/airbyte#18991")
 def test_a_full_read_holds_every_record_and_link(synced: Synced) -> None:
     store, counts = synced.store, synced.store.counts()
     for table in ("contacts", "companies", "deals"):
@@ -78,7 +78,7 @@ def test_the_history_of_stages_comes_with_the_contacts_list_and_costs_no_call(se
     assert [v for v, _ in versions] == [v.value for v in reversed(kept)]
 
 
-@known_failure("singer-io/tap-hubspot#34", "dlt-hub/verified-sources#662")
+@known_failure("singer-io/tap-hubspot#34", "dlt-hub/verified-sources#662", "bruin-data/ingestr#322")
 def test_a_second_sync_costs_only_the_fixed_calls(synced: Synced) -> None:
     report = synced.sync()
     assert report.complete
@@ -96,6 +96,7 @@ def test_a_second_sync_costs_only_the_fixed_calls(synced: Synced) -> None:
     "fivetran/dbt_hubspot#46",
     "airbytehq/airbyte#14390",
     "airbytehq/airbyte#14639",
+    "airbytehq/airbyte#69203",
 )
 def test_everything_that_happens_in_a_portal_reaches_the_tables(synced: Synced) -> None:
     store = synced.store

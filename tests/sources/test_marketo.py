@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -20,6 +21,7 @@ from cdp_pipelines.sources.marketo import TABLES, MarketoReader
 from cdp_pipelines.sources.report import ExtractReport
 from cdp_pipelines.sources.warehouse import Warehouse
 from tests.conftest import served
+from tests.sources.fronts import Altered
 from tests.sources.known_failures import known_failure
 
 NAMES = [table.name for table in TABLES]
@@ -81,6 +83,7 @@ def problems(report: ExtractReport) -> dict[str, str | None]:
     return {table.table: table.problem for table in report.tables if table.state != "ok"}
 
 
+@known_failure("airbytehq/airbyte#19648", "airbytehq/airbyte#17548")
 def test_a_first_read_brings_every_record(read_once: Instance):
     counts = read_once.store.counts()
     alive = {table: read_once.query(f'select count(*) from raw_marketo."{table}" where _deleted is null')[0][0] for table in NAMES}
@@ -99,6 +102,7 @@ def test_values_are_the_apis_own_text(read_once: Instance):
     ]  # fmt: skip
 
 
+@known_failure("fivetran/dbt_marketo#17")
 def test_deleted_and_merged_leads_are_rows_with_only_their_key(read_once: Instance, world: World):
     expected = sorted(
         (read_once.store.person_id(p.number), "true", (p.merged_into is not None and read_once.store.person_id(p.merged_into)) or None)
@@ -222,3 +226,19 @@ def test_the_daily_limit_stops_a_table_and_the_next_run_goes_on(world: World, se
     report = instance.read(tables=["leads"])
     assert problems(report) == {}
     assert instance.query("select count(*) from raw_marketo.leads where _deleted is null")[0][0] == store.counts()["leads"]
+
+
+def test_a_formula_field_which_the_api_never_computes_is_named(world: World, serve: Callable, tmp_path: Path):
+    def alter(call: str, body: Any) -> Any:
+        for entry in body["result"] if call.endswith("/leads/describe.json") else ():
+            if (entry.get("rest") or {}).get("name") == "title":
+                entry["rest"]["readOnly"] = True
+        return body
+
+    store = MarketoStore(world.marketo, world.owners, world.salesforce.people)
+    instance = Instance(store, serve(Altered(app(store), alter)), tmp_path)
+    assert instance.read(tables=["leads"]).warnings == []
+    for person in store.live_people():
+        store.edit_person(person, {"title": None}, instance.now())
+    (told,) = instance.read(tables=["leads"], full=True).warnings
+    assert "no lead a value in title" in told and "never computes formula fields" in told

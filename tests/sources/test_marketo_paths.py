@@ -70,6 +70,7 @@ def texts(batches: list[Batch], field: str = "id") -> list[str]:
     return [v for b in batches if not isinstance(b.rows, list) and field in b.rows.column_names for v in b.rows[field].to_pylist()]
 
 
+@known_failure("airbytehq/airbyte (R4)")
 @pytest.mark.parametrize("refused", [refusal(603, "Access denied"), refusal(1035, "Unsupported filter type for target subscription")])
 def test_without_bulk_access_every_table_is_read_over_rest(
     serve: Callable, tmp_path: Path, store: MarketoStore, refused: Response, monkeypatch: pytest.MonkeyPatch
@@ -220,7 +221,7 @@ def test_a_part_of_the_days_calls_is_left_to_others(serve: Callable, tmp_path: P
     assert problems(denied.read("denied", tables=["campaigns"])) == {}, "who may not see the usage reads without a reserve"
 
 
-@known_failure("airbytehq/airbyte#12732")
+@known_failure("airbytehq/airbyte#12732", "HGData/mk-node-marketo#61")
 def test_one_export_brings_all_kinds_of_activities_of_a_window(serve: Callable, tmp_path: Path, store: MarketoStore):
     front = Front(app(store))
     found, _ = read(Instance(store, serve(front), tmp_path), "activities")

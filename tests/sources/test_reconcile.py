@@ -94,6 +94,7 @@ def test_cursors_stay_where_they_were(follow: Any) -> None:
     assert {t.mode for t in followed.sync().tables} <= {"incremental", "full"}
 
 
+@known_failure("heroku/roadmap#319")
 @pytest.mark.parametrize("bulk_above", [10_000, 0])
 def test_a_formula_whose_input_is_elsewhere_is_read_again(follow: Any, bulk_above: int) -> None:
     store, followed = follow("salesforce", bulk_above=bulk_above)
@@ -144,6 +145,7 @@ def test_an_erased_contact_is_a_tombstone_and_its_links_and_history_go(follow: A
     assert followed.differences() == {}
 
 
+@known_failure("airbytehq/airbyte#27199")
 def test_a_link_that_changes_nothing_else_is_read_again(follow: Any) -> None:
     store, followed = follow("hubspot")
     store.association_changes_bump = lambda: False
@@ -240,7 +242,7 @@ def test_a_full_read_makes_tombstones_of_what_it_does_not_see(follow: Any, kind:
     assert followed.row(table, person) == {"id": person, "_deleted": "true"}
 
 
-@known_failure("airbytehq/airbyte#25991", "airbytehq/airbyte#40591")
+@known_failure("airbytehq/airbyte#25991", "airbytehq/airbyte#40591", "airbytehq/airbyte#32652")
 @pytest.mark.parametrize("kind", KINDS)
 def test_syncs_and_a_reconcile_give_what_a_full_sync_gives(follow: Any, kind: Kind) -> None:
     store, followed = follow(kind)

@@ -211,6 +211,7 @@ def test_a_table_that_fails_does_not_lose_the_others(serve: Serve, tmp_path: Pat
     assert rows(tmp_path, "user")
 
 
+@known_failure("singer-io/tap-salesforce#221", "airbytehq/airbyte#26520")
 def test_the_days_calls_running_out_stops_in_a_state_that_goes_on(serve: Serve, tmp_path: Path) -> None:
     store = new_store()
     made_app = app(store, SalesforceOptions(daily_calls=40))

@@ -6,6 +6,7 @@ Everything else is the product's own: the readers over HTTP, the spans and curso
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from cdp_pipelines.sources import registry, warehouse
 from cdp_pipelines.sources.raw_tables import declared_columns, schema_of
 from cdp_pipelines.sources.reader import Mode, RawTable
 from cdp_pipelines.sources.reconcile import Differences
+from cdp_pipelines.sources.report import TableReport
 from cdp_pipelines.sources.streaming import EventLoopThread
 from cdp_pipelines.sources.table_reading import Run, TableReading
 
@@ -35,26 +37,40 @@ class QuickWarehouse:
             shutil.copy(like.settings.warehouse, self.settings.warehouse)
         # As long as this is open, opening the file again costs nothing and closing it writes nothing.
         self._held = duckdb.connect(str(self.settings.warehouse))
+        self._held.execute("set threads = 1")  # for so few rows, threads cost more than they do
+        self._columns: dict[str, set[str]] = deepcopy(like._columns) if like else {}
         if like:
             return
         with self._held.cursor() as db:
+            db.begin()
             for kind, tables in registry.TABLES.items():
                 db.execute(f"create schema raw_{kind}")
                 for table in tables:
                     self._append(db, kind, table, schema_of(table, declared_columns(kind, table)).empty_table())
+            db.commit()
 
     def close(self) -> None:
         """Let go of the file."""
         self._held.close()
 
-    def sync(self, connection: Connection, at: datetime, mode: Mode = "incremental") -> dict[str, str]:
-        """One sync at the moment `at`; what was incomplete, by table."""
+    def sync(
+        self, connection: Connection, at: datetime, mode: Mode = "incremental", tables: Collection[str] | None = None
+    ) -> dict[str, str]:
+        """One sync of all tables, or of some, at the moment `at`; what was incomplete, by table."""
+        reports = self.read(connection, at, mode, tables)
+        return {report.table: report.problem or report.state for report in reports if report.state != "ok"}
+
+    def read(
+        self, connection: Connection, at: datetime, mode: Mode = "incremental", tables: Collection[str] | None = None
+    ) -> list[TableReport]:
+        """As `sync`; what each table says of itself."""
         reader = registry.reader(connection, self.settings)
         if mode == "reconcile":
             reader = Differences(connection, reader, self.settings)
+        reader.chosen = frozenset(tables) if tables else None
         with EventLoopThread() as thread:
             going = Run(connection, reader, thread, mode, lambda *_: None, {}, started=at)
-            readings = [TableReading(table, going) for table in reader.tables]
+            readings = [TableReading(table, going) for table in reader.tables if tables is None or table.name in tables]
             try:
                 for number, reading in enumerate(readings):
                     reading.begin(self._memory(connection, reading.table), first=number == 0)
@@ -66,7 +82,7 @@ class QuickWarehouse:
         warehouse.keep_newest(self.settings.warehouse, connection, reader.tables)
         full_since = {r.table.name: r.full_since for r in readings if r.full_since}
         warehouse.retire_rows_of_older_full_reads(self.settings.warehouse, connection, reader.tables, full_since)
-        return {r.table.name: r.outcome.problem or r.outcome.state for r in readings if r.outcome.state != "ok"}
+        return [reading.outcome for reading in readings]
 
     def _memory(self, connection: Connection, table: RawTable) -> dict[str, Any]:
         return self._kept.setdefault((connection.name, table.name), {})
@@ -74,16 +90,23 @@ class QuickWarehouse:
     def _load(self, connection: Connection, reading: TableReading) -> None:
         for rows in reading.rows(self._memory(connection, reading.table)):
             with self._held.cursor() as db:
+                db.begin()
                 self._append(db, connection.kind, reading.table, rows)
+                db.commit()
 
     def _append(self, db: duckdb.DuckDBPyConnection, kind: str, table: RawTable, rows: pa.Table) -> None:
         relation = f'raw_{kind}."{table.name}"'
         rows = rows.append_column("_dlt_load_id", pa.repeat("1", rows.num_rows).cast(pa.string()))
+        there = self._columns.setdefault(relation, set())
+        new = [name for name in rows.column_names if name not in there]
         db.register("given", rows)
-        db.execute(f"create table if not exists {relation} as select * from given limit 0")
-        there = {name for name, *_ in db.execute(f"describe {relation}").fetchall()}
-        for name in rows.column_names:
-            if name not in there:
+        if not there or (new and db.execute(f"select 1 from {relation} limit 1").fetchone() is None):
+            # Anew, rather than a hundred columns one after the other.
+            db.execute(f"create or replace table {relation} as select * from given")
+            there.clear()
+        else:
+            for name in new:
                 db.execute(f'alter table {relation} add column "{name}" varchar')
-        db.execute(f"insert into {relation} by name select * from given")
+            db.execute(f"insert into {relation} by name select * from given")
+        there.update(rows.column_names)
         db.unregister("given")

@@ -3,35 +3,60 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Collection
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from cdp_pipelines import transform
+from cdp_pipelines.config import KINDS, Kind
+from cdp_pipelines.sources import registry
 from tests.sources.histories.quick import QuickWarehouse
 
-LAYERS = ("staging", "standardized")
+
+class Layers:
+    """The raw and the standardized tables of whichever warehouse is looked at; the models are made once, as views."""
+
+    def __init__(self, folder: Path):
+        warehouse = QuickWarehouse(folder)
+        warehouse.close()
+        assert all(result.ok for result in transform.build(transform.LAYERS["standardized"], warehouse.settings))
+        models = _in_order(json.loads((warehouse.settings.data_dir / "dbt" / "target" / "manifest.json").read_bytes())["nodes"])
+        self.standardized = [model["name"] for model in models if model["schema"] == "standardized"]
+        self._db = duckdb.connect(config={"threads": 1})
+        # Called as dbt calls it.
+        self._db.execute(f"attach '{warehouse.settings.warehouse}' as nothing (read_only); attach ':memory:' as warehouse")
+        for schema in (*(f"raw_{kind}" for kind in KINDS), "staging", "standardized"):
+            self._db.execute(f"create schema warehouse.{schema}")
+        self._see("nothing", KINDS)
+        for model in models:
+            self._db.execute(f'create view warehouse.{model["schema"]}."{model["name"]}" as {model["compiled_code"]}')
+
+    def tables(self, warehouse: Path, kinds: Collection[Kind]) -> dict[str, pa.Table]:
+        """The raw tables of some kinds in a file, and the standardized tables that follow from them; all others count as empty."""
+        self._db.execute(f"attach '{warehouse}' as file (read_only)")
+        try:
+            self._see("file", kinds)
+            names = [f'raw_{kind}."{table.name}"' for kind in kinds for table in registry.TABLES[kind]]
+            names += [f'standardized."{name}"' for name in self.standardized]
+            return {name: self._db.execute(f"select * from warehouse.{name}").to_arrow_table() for name in names}
+        finally:
+            self._see("nothing", kinds)
+            self._db.execute("detach file")
+
+    def _see(self, file: str, kinds: Collection[Kind]) -> None:
+        """Let the raw tables be those of an attached file."""
+        for kind in kinds:
+            for table in registry.TABLES[kind]:
+                name = f'raw_{kind}."{table.name}"'
+                self._db.execute(f"create or replace view warehouse.{name} as select * from {file}.{name}")
 
 
-@dataclass(frozen=True)
-class Model:
-    """A view or table and the query behind it."""
-
-    schema: str
-    name: str
-    materialized: str
-    query: str
-
-
-def compiled(folder: Path) -> list[Model]:
-    """The models of the two layers in an order in which they can be made."""
-    warehouse = QuickWarehouse(folder)
-    warehouse.close()
-    assert all(result.ok for result in transform.build(transform.LAYERS["standardized"], warehouse.settings))
-    nodes: dict[str, Any] = json.loads((warehouse.settings.data_dir / "dbt" / "target" / "manifest.json").read_bytes())["nodes"]
+def _in_order(nodes: dict[str, Any]) -> list[dict[str, Any]]:
+    """The standardized models and what they are made from, each after what it reads."""
     wanted = [i for i, n in nodes.items() if n["resource_type"] == "model" and n["schema"] == "standardized"]
     models: dict[str, Any] = {}
     while wanted:
@@ -39,21 +64,4 @@ def compiled(folder: Path) -> list[Model]:
         models[name] = nodes[name]
         wanted += [d for d in nodes[name]["depends_on"]["nodes"] if d in nodes and d not in models]
     order = TopologicalSorter({i: [d for d in n["depends_on"]["nodes"] if d in models] for i, n in models.items()}).static_order()
-    return [_model(models[i]) for i in order]
-
-
-def _model(node: dict[str, Any]) -> Model:
-    return Model(node["schema"], node["name"], node["config"]["materialized"], node["compiled_code"])
-
-
-def build(db: duckdb.DuckDBPyConnection, warehouse: Path, models: list[Model]) -> None:
-    """Make the models in memory, in a database that is called as dbt calls it, from the raw tables of a warehouse file."""
-    db.execute(f"attach '{warehouse}' as file (read_only); attach ':memory:' as warehouse")
-    for schema, table in db.execute("select schema_name, table_name from duckdb_tables() where database_name = 'file'").fetchall():
-        db.execute(f"create schema if not exists warehouse.{schema}")
-        db.execute(f'create view warehouse.{schema}."{table}" as select * from file.{schema}."{table}"')
-    for schema in LAYERS:
-        db.execute(f"create schema warehouse.{schema}")
-    for model in models:
-        kind = "view" if model.materialized == "view" else "table"
-        db.execute(f'create {kind} warehouse.{model.schema}."{model.name}" as {model.query}')
+    return [models[i] for i in order]

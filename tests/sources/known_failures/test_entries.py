@@ -17,7 +17,7 @@ def test_every_report_has_a_test() -> None:
 def test_every_report_can_be_looked_up() -> None:
     for of_crm in entries().values():
         for issue, kind in of_crm.items():
-            assert re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", issue)
+            assert re.fullmatch(r"[\w.-]+/[\w.-]+(#\d+|@[\d.]+| \(R\d+\))", issue)
             assert kind.endswith(".")
 
 

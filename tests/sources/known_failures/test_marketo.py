@@ -16,7 +16,7 @@ def leads(sandbox: Faulty, folder: Path) -> Kept:
     return Kept(sandbox, "marketo", folder, ("leads",))
 
 
-@known_failure("airbytehq/airbyte#9322", "airbytehq/airbyte#14149")
+@known_failure("airbytehq/airbyte#9322", "airbytehq/airbyte#14149", "airbytehq/airbyte#15683")
 @pytest.mark.parametrize("code", ["1003", "609"])
 def test_an_export_that_cannot_be_created_is_a_problem_and_the_cursor_stays(sandbox: Faulty, tmp_path: Path, code: str) -> None:
     kept = leads(sandbox, tmp_path)

@@ -112,7 +112,14 @@ def test_a_merged_record_names_the_one_that_it_went_into(sandbox: Faulty, tmp_pa
     assert names(kept, lose) == [("Lose", "true", keep)]
 
 
-@known_failure("airbytehq/airbyte#12372", "simple-salesforce/simple-salesforce#687")
+@known_failure(
+    "airbytehq/airbyte#12372",
+    "simple-salesforce/simple-salesforce#687",
+    "airbytehq/airbyte#12552",
+    "simple-salesforce/simple-salesforce#688",
+    "simple-salesforce/simple-salesforce#706",
+    "simple-salesforce/simple-salesforce#710",
+)
 def test_text_is_utf_8_whatever_a_bulk_results_header_says(sandbox: Faulty, tmp_path: Path) -> None:
     record = made(sandbox, LastName="Søren Ünlü 李")
     sandbox.set("salesforce", "wrong_charset")
@@ -134,7 +141,7 @@ def test_a_query_that_is_refused_is_no_empty_table(sandbox: Faulty, tmp_path: Pa
     assert kept.query("select count(*) > 10 from raw_salesforce.contact") == [(True,)]
 
 
-@known_failure("singer-io/tap-salesforce#222")
+@known_failure("singer-io/tap-salesforce#222", "apache/camel#826")
 def test_a_session_that_ends_between_the_parts_of_a_download_loses_nothing(sandbox: Faulty, tmp_path: Path) -> None:
     whole = contacts(sandbox, tmp_path / "whole")
     whole.sync(bulk_above=0)
@@ -146,7 +153,7 @@ def test_a_session_that_ends_between_the_parts_of_a_download_loses_nothing(sandb
     assert kept.rows() == whole.rows()
 
 
-@known_failure("heroku/roadmap#319")
+@known_failure("heroku/roadmap#319", "estuary/connectors#3414")
 def test_what_changes_without_a_stamp_comes_with_the_weekly_full_read(sandbox: Faulty, tmp_path: Path) -> None:
     company = made(sandbox, "Account", Name="Acme", Region__c="EMEA")
     record = made(sandbox, LastName="Lee", AccountId=company)
