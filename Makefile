@@ -34,10 +34,10 @@ dev: setup ## Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/python -m cdp_pipelines.dev
 
 test: setup ## the tests (not the slow ones)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not timing and not endurance"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not timing and not endurance"
 
 test-all: setup ## the tests, slow ones too
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not timing and not endurance"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not timing and not endurance"
 
 ENDURANCE ?= tests
 

@@ -53,7 +53,7 @@ def serve() -> Iterator[Callable[[ASGIApp], str]]:
 
 
 # Files whose tests take minutes, wherever they stand: begun last, they would keep one processor busy while the other has nothing left.
-LONGEST = ("test_histories.py", "test_sync.py", "test_jobs.py", "test_reconcile.py")
+LONGEST = ("test_sync.py", "test_histories.py", "test_jobs.py", "test_catch_up.py", "test_reconcile.py", "test_drift.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
