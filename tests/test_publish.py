@@ -50,7 +50,7 @@ def report(state: str, hours: int, **more) -> TableReport:
 
 def test_standardized_and_unified_tables_are_published_and_raw_ones_are_not(settings):
     written = publish.publish(settings)
-    assert written.rows == {"contacts": 10, "customers": 10, "data_quality": 0, "sync_status": 0}
+    assert written.rows == {"contacts": 10, "customers": 10, "data_quality": 0, "event_lags": 0, "sync_status": 0}
     assert read(settings, "select distinct schema_name from duckdb_tables()") == [("main",)]
 
 
