@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
+from types import FunctionType
 from typing import Any
 
 import pyarrow as pa
@@ -127,7 +128,24 @@ def lived(start: list[Row], history: list[list[tuple[int, str, Any]]]) -> list[R
     return answers
 
 
-@given(data=st.data(), some=rows())
+STRATEGIES: dict[str, dict[str, Any]] = {}
+
+
+def holding_for(**strategies: Any) -> Callable[[FunctionType], FunctionType]:
+    """What a property is tried with; few examples or many is for the tests below to say."""
+
+    def remember(body: FunctionType) -> FunctionType:
+        STRATEGIES[body.__name__] = strategies
+        return body
+
+    return remember
+
+
+def tried(holds: FunctionType, **chosen: Any) -> None:
+    settings(deadline=None, suppress_health_check=list(HealthCheck), **chosen)(given(**STRATEGIES[holds.__name__])(holds))()
+
+
+@holding_for(data=st.data(), some=rows())
 def the_order_of_rows_does_not_matter(data: st.DataObject, some: list[Row]) -> None:
     one, other = (checked(resolve(contacts(order))) for order in (some, data.draw(st.permutations(some))))
     assert keys(one.customer_contacts) == keys(other.customer_contacts)
@@ -135,7 +153,7 @@ def the_order_of_rows_does_not_matter(data: st.DataObject, some: list[Row]) -> N
     assert one.vetoes.sort_by(_ends(one.vetoes)).equals(other.vetoes.sort_by(_ends(other.vetoes)))
 
 
-@given(some=rows())
+@holding_for(some=rows())
 def people_who_have_nothing_to_do_with_it_do_not_matter(some: list[Row]) -> None:
     members = [f"{row['connection']}:{row['customer_id']}" for row in some]
     alone, among = checked(resolve(contacts(some))), checked(resolve(contacts([*some, *strangers(60)])))
@@ -144,7 +162,7 @@ def people_who_have_nothing_to_do_with_it_do_not_matter(some: list[Row]) -> None
     assert keys(alone.customer_contacts) == {member: found[member] for member in members}
 
 
-@given(some=rows(), cuts=st.lists(PLACES, max_size=4))
+@holding_for(some=rows(), cuts=st.lists(PLACES, max_size=4))
 def the_number_of_steps_does_not_matter(some: list[Row], cuts: list[int]) -> None:
     previous: pa.Table | None = None
     for end in sorted({*(cut % len(some) + 1 for cut in cuts), len(some)}):
@@ -153,7 +171,7 @@ def the_number_of_steps_does_not_matter(some: list[Row], cuts: list[int]) -> Non
     assert groups(answer.customer_contacts) == groups(resolve(contacts(some)).customer_contacts)
 
 
-@given(some=rows(), history=HISTORIES)
+@holding_for(some=rows(), history=HISTORIES)
 def keys_survive_any_history(some: list[Row], history: list[list[tuple[int, str, Any]]]) -> None:
     answers = lived(some, history)
     for before, after in pairwise(answers):
@@ -170,7 +188,7 @@ def keys_survive_any_history(some: list[Row], history: list[list[tuple[int, str,
         assert all(key in new or key in told for key, new in carried.items() if new), "a key left its records"
 
 
-@given(some=rows(), history=HISTORIES)
+@holding_for(some=rows(), history=HISTORIES)
 def the_same_history_gives_the_same_keys(some: list[Row], history: list[list[tuple[int, str, Any]]]) -> None:
     one, other = lived(some, history), lived(some, history)
     assert [keys(a.customer_contacts) for a in one] == [keys(a.customer_contacts) for a in other]
@@ -178,7 +196,7 @@ def the_same_history_gives_the_same_keys(some: list[Row], history: list[list[tup
     assert (keys(again.customer_contacts), again.churn, again.aliases.num_rows) == (keys(one[-1].customer_contacts), 0.0, 0)
 
 
-@given(some=rows(least=2), one=PLACES, other=PLACES)
+@holding_for(some=rows(least=2), one=PLACES, other=PLACES)
 def a_merge_that_is_taken_back_leaves_no_trace(some: list[Row], one: int, other: int) -> None:
     connection = some[one % len(some)]["connection"]
     loser = some[one % len(some)]
@@ -195,7 +213,7 @@ def a_merge_that_is_taken_back_leaves_no_trace(some: list[Row], one: int, other:
     assert keys(after.customer_contacts) == keys(before.customer_contacts)
 
 
-@given(some=rows(least=2), decided=DECISIONS)
+@holding_for(some=rows(least=2), decided=DECISIONS)
 def decisions_hold_and_their_outcome_is_told(some: list[Row], decided: list[tuple[str, int, int]]) -> None:
     made = decisions(some, decided)
     answer = checked(resolve(contacts(some), overrides=made))
@@ -212,7 +230,7 @@ def decisions_hold_and_their_outcome_is_told(some: list[Row], decided: list[tupl
     assert groups(after.customer_contacts) == groups(resolve(contacts(some)).customer_contacts)
 
 
-@given(some=rows(least=2), one=PLACES, other=PLACES)
+@holding_for(some=rows(least=2), one=PLACES, other=PLACES)
 def a_merge_and_then_a_split_restore_what_was(some: list[Row], one: int, other: int) -> None:
     before = checked(resolve(contacts(some)))
     was = keys(before.customer_contacts)
@@ -239,11 +257,11 @@ PROPERTIES = (
 
 
 @pytest.mark.parametrize("holds", PROPERTIES, ids=lambda held: held.__name__)
-def test_for_the_same_few_contacts_each_time(holds: Callable[[], None]) -> None:
-    settings(max_examples=3, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))(holds)()
+def test_for_the_same_few_contacts_each_time(holds: FunctionType) -> None:
+    tried(holds, max_examples=3, derandomize=True)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("holds", PROPERTIES, ids=lambda held: held.__name__)
-def test_for_many_contacts_by_chance(holds: Callable[[], None]) -> None:
-    settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))(holds)()
+def test_for_many_contacts_by_chance(holds: FunctionType) -> None:
+    tried(holds, max_examples=60)

@@ -108,6 +108,7 @@ def told(first_sync: tuple[Faulty, Settings], serve: Callable[[ASGIApp], str]) -
         hosting.notify(sandbox.addresses, None)
 
 
+@pytest.mark.slow
 def test_changes_of_three_crms_are_told_read_again_and_are_what_a_full_sync_gives(told: Told, tmp_path: Path):
     told.change(seed=1)
     assert set(told.status()) == set(KINDS)
