@@ -158,6 +158,7 @@ def _reconcile(settings: Settings, connection: Connection, outcome: ConnectionOu
     outcome.complete = outcome.complete and found.complete
     outcome.tables += found.tables
     outcome.calls += found.calls
+    outcome.warnings += [warning for warning in found.warnings if warning not in outcome.warnings]
 
 
 def _failed(settings: Settings, name: str, kind: Kind, problem: str, remedy: str) -> ConnectionOutcome:

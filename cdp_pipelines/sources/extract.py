@@ -58,13 +58,14 @@ def extract(
     *,
     full: bool = False,
     reconcile: bool = False,
+    named: bool = False,
     tables: Iterable[str] | None = None,
     on_progress: Progress | None = None,
 ) -> ExtractReport:
     """Read a connection's tables and load them into the warehouse. The caller holds the warehouse lock.
 
     `full` reads everything anew; otherwise each table goes on from its cursor, and one without a cursor is read in full. With `reconcile`
-    the reader itself finds what to read, and cursors stay (see reconcile.py).
+    the reader itself finds what to read, and cursors stay (see reconcile.py); with `named` it reads some records alone (see named.py).
     Never raises a CRMError: the report says what is incomplete. Raises NotLoaded when the warehouse cannot be written.
     """
     chosen = [t for t in reader.tables if tables is None or t.name in set(tables)]
@@ -72,7 +73,7 @@ def extract(
     report = ExtractReport(connection.name, connection.kind)
     before = warehouse.count_rows(settings.warehouse, connection, chosen)
     with EventLoopThread() as thread:
-        mode = "reconcile" if reconcile else "full" if full else "incremental"
+        mode = "named" if named else "reconcile" if reconcile else "full" if full else "incremental"
         going = Run(connection, reader, thread, mode, on_progress or (lambda connection, table, rows, expected: None), before)
         readings = [TableReading(table, going) for table in chosen]
         try:

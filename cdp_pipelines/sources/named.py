@@ -46,10 +46,7 @@ def read_named(
     connection: Connection, reader: Reconciler, settings: Settings, named: Named, *, on_progress: Progress | None = None
 ) -> ExtractReport:
     """Read what is named. The caller holds the warehouse lock; reports and fails as `extract` does, each table's mode being `named`."""
-    report = extract(connection, _NamedReader(reader, named), settings, reconcile=True, tables=named.tables, on_progress=on_progress)
-    for table in report.tables:
-        table.mode = "named"
-    return report
+    return extract(connection, _NamedReader(reader, named), settings, named=True, tables=named.tables, on_progress=on_progress)
 
 
 class _NamedReader(Reader):

@@ -185,6 +185,8 @@ class TableReading:
         span, outcome = self._span, self.outcome
         outcome.state, outcome.problem, outcome.remedy = "ok", None, None
         kept["columns"] = self._columns
+        if span.mode == "named":
+            return  # some records say nothing of the table as a whole
         if self._fields:
             kept["fields"] = self._fields
         kept["unread"] = [] if span.mode != "incremental" else sorted(self._unread)

@@ -24,6 +24,7 @@ from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.named import read_named
 from cdp_pipelines.sources.reconcile import reconcile
 from cdp_pipelines.sources.report import ExtractReport
+from cdp_pipelines.sources.warehouse import Warehouse
 from cdp_pipelines.sync import ConnectionOutcome, SyncReport, build
 from cdp_pipelines.webhooks.inbox import Inbox, Waiting
 from cdp_pipelines.webhooks.wanted import wanted_of
@@ -132,7 +133,7 @@ def _read(settings: Settings, connection: Connection, events: Sequence[Waiting],
 
 
 def _read_together(settings: Settings, connection: Connection, events: Sequence[Waiting], outcome: ConnectionOutcome) -> Dealt:
-    known = registry.reader(connection, settings).known
+    known = Warehouse(settings.warehouse, connection.kind, connection.name)
     wanted = wanted_of(connection.kind, (waiting.event for waiting in events), known)
     found: list[ExtractReport] = []
     if wanted.whole:

@@ -15,32 +15,25 @@ MOST = 1_000
 _DELETED, _MERGED, _ROLES = 37, 32, frozenset({34, 35, 36})
 
 
-def called_webhook(connection: str, body: bytes, form: bool) -> list[Event]:
-    """The lead of a Call Webhook step, whose template must have `id` or `leadId` (`{"id": "{{lead.Id}}"}`). Raises Malformed.
+def events(connection: str, body: bytes, form: bool) -> list[Event]:
+    """The leads of one call. Raises Malformed.
 
-    Such a call has nothing that tells it from the next one with the same body, and each counts.
+    Data Streams send CloudEvents, one or several, or in an older form `activities`. Anything else is a Call Webhook step, as JSON or (`form`)
+    as a form, whose template must have `id` or `leadId` (`{"id": "{{lead.Id}}"}`): such a call has nothing that tells it from the next one with
+    the same body, and each counts.
     """
-    found = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=200)) if form else json_of(body)
-    if not isinstance(found, dict):
-        raise Malformed("the body is not an object")
-    return [Event(connection, "leads", number_of(found, "leadId" if "leadId" in found else "id"), "changed")]
-
-
-def activities(connection: str, body: bytes) -> list[Event]:
-    """The leads of a Data Streams call: CloudEvents, one or several, or the older form with `activities`. Raises Malformed."""
-    found = json_of(body)
+    try:
+        found = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=200)) if form else json_of(body)
+    except ValueError:
+        raise Malformed("the form has too many fields") from None
     if isinstance(found, dict) and "activities" in found:
         found = found["activities"]
-    return [event for item in items_of(found, MOST) for event in _events(connection, item)]
+    elif isinstance(found, dict) and "specversion" not in found:
+        return [Event(connection, "leads", number_of(found, "leadId" if "leadId" in found else "id"), "changed")]
+    return [event for item in items_of(found, MOST) for event in _activities(connection, item)]
 
 
-def is_stream(body: Any) -> bool:
-    """Whether a JSON value is what Data Streams send."""
-    first = body[0] if isinstance(body, list) and body else body
-    return isinstance(first, dict) and ("specversion" in first or "activities" in first)
-
-
-def _events(connection: str, item: dict[str, Any]) -> Iterator[Event]:
+def _activities(connection: str, item: dict[str, Any]) -> Iterator[Event]:
     data = item.get("data", item)
     if not isinstance(data, dict):
         raise Malformed("data is not an object")

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from cdp_pipelines.config import Connection, Kind
 from cdp_pipelines.webhooks import hubspot, marketo, salesforce
-from cdp_pipelines.webhooks.event import Event, Malformed, json_of
+from cdp_pipelines.webhooks.event import Event, Malformed
 from cdp_pipelines.webhooks.inbox import InboxFull, InboxUnavailable
 from cdp_pipelines.webhooks.keeper import Keeper
 from cdp_pipelines.webhooks.signatures import Refused, check_hubspot, check_shared_secret
@@ -102,10 +102,8 @@ class Receiver:
                     return salesforce.outbound_message(connection.name, body), True
                 case "salesforce":
                     return salesforce.change_events(connection.name, body), False
-                case "marketo" if form not in _FORM and marketo.is_stream(json_of(body)):
-                    return marketo.activities(connection.name, body), False
-                case _:
-                    return marketo.called_webhook(connection.name, body, form in _FORM), False
+                case "marketo":
+                    return marketo.events(connection.name, body, form in _FORM), False
         except Malformed as error:
             raise _Unanswerable(400, "malformed", f"Not understood: {error}.") from None
 
