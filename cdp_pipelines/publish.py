@@ -10,6 +10,8 @@ from pathlib import Path
 import duckdb
 
 from cdp_pipelines import history, mapping
+from cdp_pipelines.audit.entry import Operation
+from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Settings
 
 SCHEMAS = ("standardized", "unified")
@@ -67,7 +69,7 @@ def publish(settings: Settings) -> Published:
             _name_twice(db, {table for schema, table, _ in tables if schema == "unified"})
             _write_status(db)
             rows = _count(db)
-    return Published(settings.published, rows)
+    return _written_down(settings, rows, "all tables")
 
 
 def publish_status(settings: Settings) -> Published:
@@ -80,6 +82,11 @@ def publish_status(settings: Settings) -> Published:
         with _warehouse_and(settings, new) as db:
             _write_status(db)
             rows = _count(db)
+    return _written_down(settings, rows, "status only")
+
+
+def _written_down(settings: Settings, rows: dict[str, int], what: str) -> Published:
+    record(settings, Operation("publish", settings.published.name, "ok", sum(rows.values()), {"what": what, "tables": len(rows)}))
     return Published(settings.published, rows)
 
 

@@ -13,6 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cdp_pipelines import checks, history, transform
+from cdp_pipelines.audit.entry import Operation
+from cdp_pipelines.audit.recording import record
+from cdp_pipelines.audit.settings_seen import note_settings
 from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings, connection_from_config, connection_from_env
 from cdp_pipelines.history import CheckResult
 from cdp_pipelines.identity.step import identify
@@ -68,7 +71,9 @@ def configured(settings: Settings) -> Generator[list[Connection | ConfigError]]:
     """
     kinds = settings.connection_kinds()
     if kinds:
-        yield [_from_env(name, kind) for name, kind in kinds.items()]
+        connections = [_from_env(name, kind) for name, kind in kinds.items()]
+        note_settings(settings, [c for c in connections if isinstance(c, Connection)])
+        yield connections
         return
     with hosting.hosted(settings) as sandbox:
         yield [connection_from_config(name, config) for name, config in sandbox.connections().items()]
@@ -166,6 +171,7 @@ def _failed(settings: Settings, name: str, kind: Kind, problem: str, remedy: str
     now = datetime.now(UTC)
     tables = [TableReport(name, kind, t.name, "incremental", now, now, "incomplete", problem, remedy) for t in registry.TABLES[kind]]
     history.record_syncs(settings, tables)
+    record(settings, Operation("sync", name, "failed", 0, {"kind": kind}))
     return ConnectionOutcome(name, kind, False, problem, remedy, tables)
 
 

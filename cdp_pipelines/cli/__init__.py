@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cdp_pipelines.cli import contacts, crms, customers, reading, sandbox, syncing, webhooks, writeback
+from cdp_pipelines.cli import audit, contacts, crms, customers, reading, sandbox, syncing, webhooks, writeback
 
 
 class _Commands(TyperGroup):
@@ -39,6 +39,7 @@ app.add_typer(crms.mapping, name="mapping")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(writeback.app, name="writeback")
+app.add_typer(audit.app, name="audit")
 
 
 def main() -> None:
@@ -47,6 +48,7 @@ def main() -> None:
 
 
 def _expected() -> tuple[type[Exception], ...]:
+    from cdp_pipelines.audit.log import AuditBroken
     from cdp_pipelines.config import ConfigError
     from cdp_pipelines.crm_integrations.base_crm import CRMError
     from cdp_pipelines.filters import FilterError
@@ -64,4 +66,4 @@ def _expected() -> tuple[type[Exception], ...]:
     from cdp_pipelines.writeback.service import WritebackBusy
 
     reading = ConfigError, CRMError, FilterError, WarehouseBusy, MappingError, NotPublished, QueryError, NotLoaded
-    return *reading, ContactError, PlanError, RulesError, WritebackBusy, InboxUnavailable, NotFound, StoreBroken, BadOverrides
+    return *reading, AuditBroken, ContactError, PlanError, RulesError, WritebackBusy, InboxUnavailable, NotFound, StoreBroken, BadOverrides

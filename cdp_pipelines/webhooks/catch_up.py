@@ -14,8 +14,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from cdp_pipelines import history
+from cdp_pipelines.audit.entry import Operation
+from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import ConfigError, Connection, Settings
 from cdp_pipelines.history import EventLag
 from cdp_pipelines.lock import warehouse_lock
@@ -84,7 +87,13 @@ def catch_up(
         report.ended_at = datetime.now(UTC)
         lags = _lags(dealt, report)
         history.record_event_lags(settings, report.ended_at, lags)
-        return CaughtUp(report, *_settle(inbox, dealt, report), lags)
+        done = CaughtUp(report, *_settle(inbox, dealt, report), lags)
+        record(settings, Operation("webhooks", "inbox", "ok" if done.left == done.failed == 0 else "incomplete", done.done, _about(done)))
+        return done
+
+
+def _about(done: CaughtUp) -> dict[str, Any]:
+    return {"failed": done.failed, "left": done.left, "connections": [c.connection for c in done.report.connections]}
 
 
 def _lags(dealt: Iterable[Dealt], report: SyncReport) -> list[EventLag]:
