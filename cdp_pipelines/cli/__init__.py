@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cdp_pipelines.cli import audit, contacts, crms, customers, reading, sandbox, syncing, webhooks, writeback
+from cdp_pipelines.cli import audit, contacts, crms, customers, privacy, reading, sandbox, syncing, webhooks, writeback
 
 
 class _Commands(TyperGroup):
@@ -40,6 +40,7 @@ app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(writeback.app, name="writeback")
 app.add_typer(audit.app, name="audit")
+app.add_typer(privacy.app, name="privacy")
 
 
 def main() -> None:
@@ -57,6 +58,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from cdp_pipelines.identity.store import StoreBroken
     from cdp_pipelines.lock import WarehouseBusy
     from cdp_pipelines.mapping import MappingError
+    from cdp_pipelines.privacy.stores import StillOpen
     from cdp_pipelines.query import NotPublished, QueryError
     from cdp_pipelines.sources.extract import NotLoaded
     from cdp_pipelines.webhooks.inbox import InboxUnavailable
@@ -66,4 +68,16 @@ def _expected() -> tuple[type[Exception], ...]:
     from cdp_pipelines.writeback.service import WritebackBusy
 
     reading = ConfigError, CRMError, FilterError, WarehouseBusy, MappingError, NotPublished, QueryError, NotLoaded
-    return *reading, AuditBroken, ContactError, PlanError, RulesError, WritebackBusy, InboxUnavailable, NotFound, StoreBroken, BadOverrides
+    return (
+        *reading,
+        AuditBroken,
+        StillOpen,
+        ContactError,
+        PlanError,
+        RulesError,
+        WritebackBusy,
+        InboxUnavailable,
+        NotFound,
+        StoreBroken,
+        BadOverrides,
+    )

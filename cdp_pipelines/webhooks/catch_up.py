@@ -22,6 +22,7 @@ from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import ConfigError, Connection, Settings
 from cdp_pipelines.history import EventLag
 from cdp_pipelines.lock import warehouse_lock
+from cdp_pipelines.privacy.told import erase_told
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.named import read_named
@@ -81,6 +82,7 @@ def catch_up(
             return None
         started = datetime.now(UTC)
         report = SyncReport(started, started, [])
+        erase_told(settings, (waiting.event for events in by_connection.values() for waiting in events))
         say("reading what changed")
         dealt = [part for name, events in by_connection.items() for part in _read(settings, usable[name], events, report)]
         build(settings, report, say)
