@@ -70,6 +70,12 @@ def chosen(log: AuditLog, wanted: Wanted) -> Iterator[dict[str, Any]]:
             yield entry
 
 
+def entries_about(log: AuditLog, names: Iterable[str]) -> list[dict[str, Any]]:
+    """All entries about one of these pseudonyms, opened."""
+    wanted = set(names)
+    return list(_opened(log, [entry for entry in log.entries() if not wanted.isdisjoint(entry.get("subjects", ()))]))
+
+
 def _opened(log: AuditLog, found: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     entries = iter(found)
     while some := list(islice(entries, AT_ONCE)):

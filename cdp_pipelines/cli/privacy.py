@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from cdp_pipelines.config import Settings
     from cdp_pipelines.privacy.certificate import Certificate
 
-app = typer.Typer(no_args_is_help=True, help="The rights of a person: erase, and keep from coming back.")
+app = typer.Typer(no_args_is_help=True, help="The rights of a person: erase, keep from coming back, hand out what is held.")
 
 Email = Annotated[str | None, typer.Option(help="The person's e-mail address, in any spelling.")]
 Id = Annotated[str | None, typer.Option("--id", help="A record of the person as connection:id.")]
@@ -53,6 +54,39 @@ def erase(
         )
     _print(settings, certificate, json)
     if certificate.found:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: cdp privacy export --email ann@acme.com --to /secure/ann")
+def export(
+    email: Email = None,
+    id: Id = None,
+    customer: Customer = None,
+    to: Annotated[
+        Path | None, typer.Option(help="A folder that is not there yet (default: one under exports/ in the data directory).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write everything that is held on a person: person.json, and a CSV file for each table, with where each row comes from.
+
+    Raw and unified rows, whose value won, write-backs, notifications and audit entries, opened. Exits with 1 when nothing is held.
+    """
+    from cdp_pipelines.cli import output
+    from cdp_pipelines.config import load_settings
+    from cdp_pipelines.lock import warehouse_lock
+    from cdp_pipelines.privacy.exporting import export as write
+    from cdp_pipelines.privacy.person import look_up
+
+    _one(email, id, customer)
+    settings = load_settings()
+    with warehouse_lock(settings, "cdp privacy export", output.console(stderr=True).print):
+        found = write(settings, look_up(settings, email=email, record=id, customer=customer), to)
+    if json:
+        output.print_json({"folder": str(found.folder), "rows": found.rows})
+    else:
+        _print_counts({"": found.rows} if found.rows else {}, json)
+        output.console().print(output.cell(f"Written to {found.folder}."))
+    if not found.rows:
         raise typer.Exit(1)
 
 

@@ -132,7 +132,7 @@ def _carry_out(settings: Settings, made: Erasure, say: Say) -> Certificate:
     needles, shared = _without_shared(settings, Needles(target.needles(hasher), people_of.ids_by_connection(target.ids)))
     found = proof.search(settings, needles, leave_out=made.path(settings))
     log = AuditLog(settings)
-    about = _pseudonyms(log, target, hasher)
+    about = pseudonyms(log, target, hasher)
     destroyed = log.vault.destroy(about)
     certificate = Certificate(
         made.id, made.source, made.asked_at, made.asked_by, made.reference, datetime.now(UTC).isoformat(timespec="seconds"), about,
@@ -195,7 +195,8 @@ def _without_shared(settings: Settings, needles: Needles) -> tuple[Needles, dict
     return Needles(left, needles.records), dict(Counter(shared.values()))
 
 
-def _pseudonyms(log: AuditLog, target: Person, hasher: Hasher) -> list[str]:
+def pseudonyms(log: AuditLog, target: Person, hasher: Hasher) -> list[str]:
+    """The names under which the audit log has a person; those of mailboxes that others use too are left out."""
     own = [a for a in target.emails if (m := hasher.mailbox(a)) and m.kind != "role" and m.address not in target.shared]
     return sorted(
         {subjects.of_record(log.key, *one) for one in target.ids}

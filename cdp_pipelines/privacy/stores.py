@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -116,6 +117,20 @@ def outbox(settings: Settings, person: Person, needles: Needles, *, apply: bool)
     return +counts
 
 
+def outbox_entries(settings: Settings, person: Person, needles: Needles) -> list[dict[str, Any]]:
+    """What was written back about the person, or was to be."""
+    path = settings.writeback_dir / "outbox.sqlite"
+    if not path.exists():
+        return []
+    with opened(path) as db:
+        rows = db.execute("select connection, id, entry, run, state, done_at from entries order by rowid").fetchall()
+    return [
+        {"connection": connection, "id": one, "run": run, "state": state, "done_at": done_at, "changes": json.loads(entry)["changes"]}
+        for connection, one, entry, run, state, done_at in rows
+        if (connection, one) in person.ids or _names(connection, entry, person, needles)
+    ]
+
+
 def _plan_names(path: Path, person: Person, needles: Needles) -> bool:
     text = path.read_text(errors="replace")
     try:
@@ -172,22 +187,26 @@ def _replace_texts(db: sqlite3.Connection, needles: Needles, *, apply: bool) -> 
 
 
 def text_files(settings: Settings, needles: Needles, *, apply: bool) -> Counter[str]:
-    """Values in logs and other texts that our programs write, replaced; exports of a person, removed."""
+    """Values in logs and other texts that our programs write, replaced; and every export that names the person, removed as a whole."""
     counts: Counter[str] = Counter()
     exports = settings.data_dir / "exports"
     for path in files_of(settings):
-        ours = path.relative_to(settings.data_dir).parts[0] in _WRITTEN_BY_US and (path.suffix in _LOGS or not path.suffix)
+        parts = path.relative_to(settings.data_dir).parts
         exported = exports in path.parents
-        if not (ours or exported):
+        if not exported and not (parts[0] in _WRITTEN_BY_US and (path.suffix in _LOGS or not path.suffix)):
             continue
+        if not path.exists():
+            continue  # went with its export
         text = path.read_text(errors="surrogateescape")
-        if needles.found_in(text):
-            counts[str(path.relative_to(settings.data_dir))] = 1
-            if apply and exported:
-                path.unlink()
-            elif apply:
-                with replaced(path) as new:
-                    new.write_text(needles.without(text), errors="surrogateescape")
+        if not needles.found_in(text):
+            continue
+        counts["/".join(parts[:2] if exported else parts)] = 1
+        if apply and exported:
+            whole = exports / parts[1]
+            shutil.rmtree(whole) if whole.is_dir() else whole.unlink()
+        elif apply:
+            with replaced(path) as new:
+                new.write_text(needles.without(text), errors="surrogateescape")
     return counts
 
 

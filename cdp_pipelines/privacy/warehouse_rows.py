@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -28,21 +29,28 @@ _KEYS = ("customer_key", "old_key", "new_key", "left_customer_key", "right_custo
 
 
 def sweep_raw(db: duckdb.DuckDBPyConnection, listed: Suppression, *, apply: bool) -> Counter[str]:
-    """Take what is listed out of the raw tables; gives rows by table, removed and changed ones together. `apply` false only counts.
+    """Take what is listed out of the raw tables; gives rows by table, removed and changed ones together. `apply` false only counts."""
+    return +Counter({f"raw_{kind}.{table}": len(rows) for (kind, table), rows in _sweep(db, listed, apply=apply).items()})
 
-    People come first, and again for as long as they teach the list more ids; then what names them.
-    """
-    counts: Counter[str] = Counter()
+
+def raw_rows(db: duckdb.DuckDBPyConnection, listed: Suppression) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The raw rows that are of listed people or name one, by table."""
+    for (kind, table), numbers in _sweep(db, listed, apply=False).items():
+        if numbers:
+            relation = f'raw_{kind}."{table}"'
+            yield f"raw_{kind}.{table}", _dicts(db, f"select * from {relation} where list_contains(?, rowid)", [sorted(numbers)])
+
+
+def _sweep(db: duckdb.DuckDBPyConnection, listed: Suppression, *, apply: bool) -> dict[tuple[str, str], set[int]]:
+    """The row ids by table. People come first, and again for as long as they teach the list more ids; then what names them."""
     tables = [(kind, table) for kind in KINDS for table in _tables(db, f"raw_{kind}")]
     seen: dict[tuple[str, str], set[int]] = {}
     while True:
         known = len(listed.learnt)
         for kind, table in sorted(tables, key=lambda place: place not in PEOPLE):
-            rows = seen.setdefault((kind, table), set())
-            rows |= _sweep_table(db, listed, kind, table, apply=apply)
-            counts[f"raw_{kind}.{table}"] = len(rows)
+            seen.setdefault((kind, table), set()).update(_sweep_table(db, listed, kind, table, apply=apply))
         if len(listed.learnt) == known:
-            return +counts
+            return seen
 
 
 def _sweep_table(db: duckdb.DuckDBPyConnection, listed: Suppression, kind: str, table: str, *, apply: bool) -> set[int]:
@@ -90,29 +98,59 @@ def _apply(db: duckdb.DuckDBPyConnection, relation: str, gone: list[int], change
 def purge_tables(db: duckdb.DuckDBPyConnection, catalog: str, person: Person, needles: Needles, *, apply: bool) -> Counter[str]:
     """Take a person out of all tables of a file but the raw ones; gives rows by table. The file is attached as `catalog`."""
     counts: Counter[str] = Counter()
+    for schema, table in _told_of(db, catalog, person):
+        if count := _purge_table(db, f'"{catalog}"."{schema}"."{table}"', table, needles, apply=apply):
+            counts[f"{schema}.{table}"] = count
+    return counts
+
+
+def other_rows(db: duckdb.DuckDBPyConnection, catalog: str, person: Person) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The rows of all tables but the raw ones that are about a person, by table."""
+    for schema, table in _told_of(db, catalog, person):
+        relation = f'"{catalog}"."{schema}"."{table}"'
+        types = _types(db, relation)
+        if (conditions := _conditions(types, _places(types, table))) and (
+            found := _dicts(db, f"select * from {relation} where {' or '.join(conditions)}", [])
+        ):
+            yield f"{schema}.{table}", found
+
+
+def _told_of(db: duckdb.DuckDBPyConnection, catalog: str, person: Person) -> list[tuple[str, str]]:
+    """Let SQL know of the person's records and keys; gives schema and name of the tables of a file but the raw ones."""
     db.execute("create or replace temp table erased_ids (connection varchar, id varchar)")
     db.execute("create or replace temp table erased_keys (key varchar)")
     if person.ids:
         db.executemany("insert into erased_ids values (?, ?)", sorted(person.ids))
     if person.keys:
         db.executemany("insert into erased_keys values (?)", [(key,) for key in sorted(person.keys)])
-    tables = db.execute("select schema_name, table_name from duckdb_tables() where database_name = ? order by all", [catalog]).fetchall()
-    for schema, table in tables:
-        if schema.startswith("raw_") or (catalog == "temp"):
-            continue
-        if count := _purge_table(db, f'"{catalog}"."{schema}"."{table}"', table, needles, apply=apply):
-            counts[f"{schema}.{table}"] = count
-    return counts
+    tables = (
+        "select schema_name, table_name from duckdb_tables() where database_name = ? and not starts_with(schema_name, 'raw_') order by all"
+    )
+    return db.execute(tables, [catalog]).fetchall()
 
 
-def _purge_table(db: duckdb.DuckDBPyConnection, relation: str, table: str, needles: Needles, *, apply: bool) -> int:
-    types = dict(db.execute(f"select column_name, column_type from (describe {relation})").fetchall())
-    conditions = [f'"{key}" in (select key from erased_keys)' for key in _KEYS if key in types]
+def _types(db: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    return dict(db.execute(f"select column_name, column_type from (describe {relation})").fetchall())
+
+
+def _places(types: dict[str, str], table: str) -> dict[str, str]:
+    """The columns of a table that hold ids of people, and the columns of their connections."""
     places = {c: of for c, of in _PLACES.items() if c in types and of in types}
     if table in _COMPANIES and _COMPANIES[table] in types:
         places[_COMPANIES[table]] = "connection"
-    emptied = _EMPTIED.get(table, ())
-    conditions += [f'("{of}", "{c}") in (select (connection, id) from erased_ids)' for c, of in places.items() if c not in emptied]
+    return places
+
+
+def _conditions(types: dict[str, str], places: dict[str, str]) -> list[str]:
+    """What makes a row the person's, as SQL."""
+    by_key = [f'"{key}" in (select key from erased_keys)' for key in _KEYS if key in types]
+    return by_key + [f'("{of}", "{c}") in (select (connection, id) from erased_ids)' for c, of in places.items()]
+
+
+def _purge_table(db: duckdb.DuckDBPyConnection, relation: str, table: str, needles: Needles, *, apply: bool) -> int:
+    types = _types(db, relation)
+    places, emptied = _places(types, table), _EMPTIED.get(table, ())
+    conditions = _conditions(types, {c: of for c, of in places.items() if c not in emptied})
     count, stays = 0, "true"
     if conditions:
         where = " or ".join(conditions)
@@ -193,6 +231,12 @@ def still_there(db: duckdb.DuckDBPyConnection, catalog: str, needles: Needles) -
             query = f"select distinct lower(unnest(regexp_extract_all(\"{column}\"::varchar, ?, 0, 'i'))) from {relation}"
             for (value,) in db.execute(query, [pattern]).fetchall():
                 yield f"{schema}.{table}.{column}", value
+
+
+def _dicts(db: duckdb.DuckDBPyConnection, query: str, values: list[Any]) -> list[dict[str, Any]]:
+    result = db.execute(query, values)
+    columns = [name for name, *_ in result.description or []]
+    return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
 
 
 def quoted(path: Path) -> str:
