@@ -235,6 +235,11 @@ class Settings(BaseSettings):
         default=None, description="Address that the CRMs call, when a proxy is before the receiver; HubSpot signs it."
     )
     inbox_most: int = Field(default=1_000_000, ge=1, description="Events that may wait in the inbox; more are refused until there is room.")
+    published_mode: str = Field(
+        default="600",
+        pattern=r"^6[04][04]$",
+        description="Who may read the published file: its owner (600), also its group (640), or all (644).",
+    )
     privacy_key: SecretStr | None = Field(
         default=None, description="Behind pseudonyms, the audit log and the suppression list; unset: a file that is made once. Keep it."
     )
@@ -259,6 +264,11 @@ class Settings(BaseSettings):
     def published(self) -> Path:
         """The DuckDB file that analysts open."""
         return self.data_dir / "cdp.duckdb"
+
+    @property
+    def published_permissions(self) -> int:
+        """The published file's permission bits."""
+        return int(self.published_mode, 8)
 
     @property
     def inbox(self) -> Path:

@@ -94,7 +94,7 @@ class _beside:
     """A file beside the published one that takes its place when the block ends well."""
 
     def __init__(self, settings: Settings):
-        self._target = settings.published
+        self._target, self._mode = settings.published, settings.published_permissions
         self._new = self._target.with_name(f".{self._target.name}.{os.getpid()}.new")
 
     def __enter__(self) -> Path:
@@ -102,6 +102,7 @@ class _beside:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
+            os.chmod(self._new, self._mode)
             with self._new.open("rb+") as file:
                 os.fsync(file.fileno())
             os.replace(self._new, self._target)

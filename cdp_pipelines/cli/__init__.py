@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from cdp_pipelines.cli import audit, contacts, crms, customers, privacy, reading, sandbox, syncing, webhooks, writeback
+from cdp_pipelines.private_files import keep_new_files_private
 
 
 class _Commands(TyperGroup):
@@ -45,6 +46,7 @@ app.add_typer(privacy.app, name="privacy")
 
 def main() -> None:
     """Run the command line."""
+    keep_new_files_private()
     app()
 
 

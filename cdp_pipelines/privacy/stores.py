@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from cdp_pipelines.privacy.person import Person, ids_by_connection
 
 # Texts that programs write beside the data, in which values are replaced. A file of any other kind is named, and left to its owner.
 _LOGS = {".log", ".out", ".err", ".json", ".yaml", ".txt", ".sql"}
+WAIT_SECONDS = 20
 _WRITTEN_BY_US = ("dbt", "dagster", "logs")
 
 
@@ -245,9 +247,11 @@ def compact(db: sqlite3.Connection, path: Path) -> None:
     """Write the file anew, so that nothing of what was deleted is left in it or beside it."""
     db.commit()
     db.execute("vacuum")
-    (busy, *_) = db.execute("pragma wal_checkpoint(truncate)").fetchone()
-    if busy:
-        raise StillOpen(f"{path} is in use, so that its log cannot be emptied. Stop the program that has it open, and run this again.")
+    until = time.monotonic() + WAIT_SECONDS
+    while db.execute("pragma wal_checkpoint(truncate)").fetchone()[0]:  # somebody reads
+        if time.monotonic() > until:
+            raise StillOpen(f"{path} is in use, so that its log cannot be emptied. Stop the program that has it open, and run this again.")
+        time.sleep(0.1)
 
 
 @contextmanager
