@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,20 @@ def build(select: str, settings: Settings, *, full_refresh: bool = False) -> lis
     arguments = ["build", "--select", *select.split(), "--exclude-resource-type", "unit_test", "--no-write-json"]
     done = _invoke([*arguments, "--full-refresh"] if full_refresh else arguments, settings, settings.data_dir / "dbt" / "target")
     return [_result(result) for result in done.results]
+
+
+def downstream(layer: str, raw_tables: Iterable[tuple[str, str]]) -> str:
+    """What dbt selects for the models of a layer that are made, directly or not, from some raw tables (CRM and table)."""
+    return " ".join(f"source:raw_{kind}.{table}+,{part}" for kind, table in sorted(raw_tables) for part in LAYERS[layer].split())
+
+
+def version() -> str:
+    """Which models these are: a digest of the dbt project's own files."""
+    digest = hashlib.sha256()
+    for folder in ("models", "macros", "tests"):
+        for path in sorted(file for file in (PROJECT_DIR / folder).rglob("*") if file.is_file()):
+            digest.update(f"{path.relative_to(PROJECT_DIR)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def parse(settings: Settings) -> Path:

@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cdp_pipelines import history
+from cdp_pipelines import history, transform
 from cdp_pipelines.config import ConfigError, Connection, Settings
 from cdp_pipelines.history import EventLag
 from cdp_pipelines.lock import warehouse_lock
@@ -78,9 +78,11 @@ def catch_up(
             return None
         started = datetime.now(UTC)
         report = SyncReport(started, started, [])
+        built = history.raw_tables_change(settings)
         say("reading what changed")
         dealt = [part for name, events in by_connection.items() for part in _read(settings, usable[name], events, report)]
-        build(settings, report, say)
+        changed = {(o.kind, t.table) for o in report.connections for t in o.tables}
+        build(settings, report, say, changed if built == transform.version() else None)
         report.ended_at = datetime.now(UTC)
         lags = _lags(dealt, report)
         history.record_event_lags(settings, report.ended_at, lags)
