@@ -123,6 +123,7 @@ def _carry_out(settings: Settings, made: Erasure, say: Say) -> Certificate:
     for number, person in enumerate(made.people):
         listing.add(f"{made.id}/{number}", person.hashes(hasher))
     say("erasing")
+    history.raw_tables_change(settings)
     listed = Suppression(hasher, listing.rows(), listing)
     with history.opened(settings) as db:
         removed = {"raw tables": warehouse_rows.sweep_raw(db, listed, apply=True)}

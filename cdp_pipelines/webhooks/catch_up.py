@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from cdp_pipelines import history
+from cdp_pipelines import history, transform
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import ConfigError, Connection, Settings
@@ -83,9 +83,11 @@ def catch_up(
         started = datetime.now(UTC)
         report = SyncReport(started, started, [])
         erase_told(settings, (waiting.event for events in by_connection.values() for waiting in events))
+        built = history.raw_tables_change(settings)
         say("reading what changed")
         dealt = [part for name, events in by_connection.items() for part in _read(settings, usable[name], events, report)]
-        build(settings, report, say)
+        changed = {(o.kind, t.table) for o in report.connections for t in o.tables}
+        build(settings, report, say, changed if built == transform.version() else None)
         report.ended_at = datetime.now(UTC)
         lags = _lags(dealt, report)
         history.record_event_lags(settings, report.ended_at, lags)
