@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-from pathlib import Path
 
 import pytest
 
 from cdp_pipelines.audit.log import AuditLog
-from cdp_pipelines.config import ConfigError
+from cdp_pipelines.config import ConfigError, Settings
 from cdp_pipelines.privacy.erasing import erase
 from cdp_pipelines.privacy.exporting import export
 from cdp_pipelines.privacy.person import look_up
-from tests.privacy import held
 from tests.privacy.held import EMAIL, SALESFORCE_ID, values_left
 
 
-def test_all_that_is_held_is_written_with_where_it_comes_from_and_goes_with_an_erasure(tmp_path: Path):
-    settings = held.make(tmp_path / "data")
+def test_all_that_is_held_is_written_with_where_it_comes_from_and_goes_with_an_erasure(holding: Settings):
+    settings = holding
     found = export(settings, look_up(settings, record="hubspot:101"))
     told = json.loads((found.folder / "person.json").read_bytes())
     assert told["records"] == ["hubspot:101", "marketo:7", f"salesforce:{SALESFORCE_ID}"]
