@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from cdp_pipelines.config import Kind
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.hubspot import RECORDS
-from cdp_pipelines.sources.named import Named
-from cdp_pipelines.sources.reader import KnownRecords
+from cdp_pipelines.sources.reader import KnownRecords, Named
 from cdp_pipelines.webhooks.event import Event
 
 
@@ -88,4 +87,6 @@ def _marketo(found: Wanted, event: Event, known: KnownRecords) -> None:
     for loser in event.related:
         found.named.add("leads", [loser], event.record_id)
     if event.what != "changed":
-        found.named.deals_of.update([event.record_id, *event.related])
+        everyone = [event.record_id, *event.related]
+        found.named.add("opportunity_roles", everyone)
+        found.named.ends["opportunities"].update(everyone)
