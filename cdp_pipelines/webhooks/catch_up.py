@@ -7,8 +7,6 @@ with alone, so that it takes no other with it when it is given up.
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
@@ -80,21 +78,18 @@ def catch_up(
         report = SyncReport(started, started, [])
         say("reading what changed")
         dealt = [part for name, events in by_connection.items() for part in _read(settings, usable[name], events, report)]
-        build(settings, report, say)
+        build(settings, report, say, _told(dealt))
         report.ended_at = datetime.now(UTC)
-        lags = _lags(dealt, report)
-        history.record_event_lags(settings, report.ended_at, lags)
-        return CaughtUp(report, *_settle(inbox, dealt, report), lags)
+        return CaughtUp(report, *_settle(inbox, dealt, report), report.lags)
 
 
-def _lags(dealt: Iterable[Dealt], report: SyncReport) -> list[EventLag]:
-    """Of the events that came through, where the CRM says when its change was."""
-    found: defaultdict[str, list[float]] = defaultdict(list)
-    for part in dealt:
-        for event in (waiting.event for waiting in part.events if not part.problem and report.published):
-            if event.occurred_at:
-                found[event.connection].append((report.ended_at - event.occurred_at).total_seconds())
-    return [EventLag(name, len(s), statistics.median(s), sorted(s)[max(math.ceil(len(s) * 0.95) - 1, 0)]) for name, s in found.items()]
+def _told(dealt: Iterable[Dealt]) -> dict[str, list[datetime]]:
+    """When the changes were, by connection, of which events came through; where the CRM says it."""
+    found: defaultdict[str, list[datetime]] = defaultdict(list)
+    for event in (waiting.event for part in dealt if not part.problem for waiting in part.events):
+        if event.occurred_at:
+            found[event.connection].append(event.occurred_at)
+    return found
 
 
 def _settle(inbox: Inbox, dealt: Iterable[Dealt], report: SyncReport) -> tuple[int, int, int]:

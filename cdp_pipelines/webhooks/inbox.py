@@ -145,7 +145,10 @@ class Inbox:
     def replay(
         self, *, since: datetime | None = None, connection: str | None = None, record_id: str | None = None, dead: bool = False
     ) -> int:
-        """Let events wait again that are done or dead (only those, with `dead`); gives how many. At least one condition must be given."""
+        """Let events wait again that are done or dead (only those, with `dead`); gives how many. At least one condition must be given.
+
+        When they happened is forgotten: how long ago that was says nothing any more of how fast events are followed.
+        """
         if since is None and connection is None and record_id is None and not dead:
             raise ValueError("replay needs a time, a connection, a record or `dead`")
         conditions, values = [f"state in ({repr('dead') if dead else repr('done') + ', ' + repr('dead')})"], []
@@ -155,7 +158,8 @@ class Inbox:
                 values.append(value)
         with self._writing():
             return self._db.execute(
-                f"update events set state = 'waiting', tries = 0, ended_at = null where {' and '.join(conditions)}", values
+                f"update events set state = 'waiting', tries = 0, ended_at = null, occurred_at = null where {' and '.join(conditions)}",
+                values,
             ).rowcount
 
     def refuse(self, calls: Iterable[tuple[str, str, int]], day: str | None = None) -> None:
