@@ -103,6 +103,15 @@ class Named:
         for key in keys:
             self.keys[table][key] = merged_into or self.keys[table].get(key)
 
+    def without(self, other: Named) -> Named:
+        """What is named here and not in the other one."""
+        found = Named()
+        for table, keys in self.keys.items():
+            found.keys[table] = {key: into for key, into in keys.items() if key not in other.keys.get(table, {})}
+        for table, ends in self.ends.items():
+            found.ends[table] = ends - other.ends.get(table, set())
+        return found
+
     @property
     def tables(self) -> set[str]:
         """The tables of which something is named."""

@@ -129,13 +129,18 @@ def _read(settings: Settings, connection: Connection, events: Sequence[Waiting],
 
 def _read_together(settings: Settings, connection: Connection, events: Sequence[Waiting], outcome: ConnectionOutcome) -> Dealt:
     known = Warehouse(settings.warehouse, connection.kind, connection.name)
-    wanted = wanted_of(connection.kind, (waiting.event for waiting in events), known)
+    wanted = wanted_of(connection.kind, [waiting.event for waiting in events], known)
     found: list[ExtractReport] = []
     if wanted.whole:
         found.append(extract(connection, registry.reader(connection, settings), settings, tables=wanted.whole))
         found.append(reconcile(connection, registry.reader(connection, settings), settings, tables=wanted.whole))
     if wanted.named.tables:
         found.append(read_named(connection, registry.reader(connection, settings), settings, wanted.named))
+    if back := [waiting.event for waiting in events if waiting.event.what == "restored"]:
+        # Only now the warehouse knows what they are linked with again: their deletion took the links away.
+        others = wanted_of(connection.kind, back, known).named.without(wanted.named)
+        if others.tables:
+            found.append(read_named(connection, registry.reader(connection, settings), settings, others))
     for one in found:
         history.record_syncs(settings, one.tables)
         outcome.tables += one.tables
