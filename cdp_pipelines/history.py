@@ -23,6 +23,7 @@ create table if not exists ops.table_syncs (
 create table if not exists ops.event_lags (
     published_at timestamp not null, connection varchar not null, events bigint not null, median_seconds double not null, p95_seconds double not null
 );
+create table if not exists ops.whole_build (models varchar not null);
 create table if not exists ops.connections (connection varchar primary key, kind varchar not null, host varchar not null);
 create table if not exists ops.check_results (
     checked_at timestamp not null, name varchar not null, table_name varchar not null, passed boolean not null, blocking boolean not null,
@@ -84,6 +85,20 @@ def record_syncs(settings: Settings, reports: Iterable[TableReport]) -> None:
     with opened(settings) as db:
         if rows:
             db.executemany(f"insert into ops.table_syncs values ({', '.join('?' * 16)})", rows)
+
+
+def raw_tables_change(settings: Settings) -> str | None:
+    """Note that raw tables are about to change. Gives the version of the models that were all built from the raw tables as they were until
+    now (see `all_built`); None where some were not. The caller holds the warehouse lock."""
+    with opened(settings) as db:
+        return next((version for (version,) in db.execute("delete from ops.whole_build returning models").fetchall()), None)
+
+
+def all_built(settings: Settings, models: str) -> None:
+    """Note that all models, in this version, are built from the raw tables as they are. The caller holds the warehouse lock."""
+    with opened(settings) as db:
+        db.execute("delete from ops.whole_build")
+        db.execute("insert into ops.whole_build values (?)", [models])
 
 
 def record_event_lags(settings: Settings, published_at: datetime, lags: Iterable[EventLag]) -> None:

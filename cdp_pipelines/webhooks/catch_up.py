@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cdp_pipelines import history
+from cdp_pipelines import history, transform
 from cdp_pipelines.config import ConfigError, Connection, Settings
 from cdp_pipelines.history import EventLag
 from cdp_pipelines.lock import warehouse_lock
@@ -76,9 +76,11 @@ def catch_up(
             return None
         started = datetime.now(UTC)
         report = SyncReport(started, started, [])
+        built = history.raw_tables_change(settings)
         say("reading what changed")
         dealt = [part for name, events in by_connection.items() for part in _read(settings, usable[name], events, report)]
-        build(settings, report, say, _told(dealt))
+        changed = {(o.kind, t.table) for o in report.connections for t in o.tables}
+        build(settings, report, say, changed=changed if built == transform.version() else None, told=_told(dealt))
         report.ended_at = datetime.now(UTC)
         return CaughtUp(report, *_settle(inbox, dealt, report), report.lags)
 

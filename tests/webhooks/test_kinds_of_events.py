@@ -83,7 +83,7 @@ def told(
     request: pytest.FixtureRequest, sandbox: Faulty, synced: Callable[[Kind], Followed], serve: Callable[[ASGIApp], str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[Kind], Told]]:  # fmt: skip
     """`told(kind)` begins to tell. The models are not built: what is looked at are the raw tables."""
-    monkeypatch.setattr(following, "build", lambda settings, report, say, told: None)
+    monkeypatch.setattr(following, "build", lambda settings, report, say, **more: None)
     connections = {name: connection_from_config(name, config) for name, config in sandbox.addresses.connections().items()}
     keepers: list[Keeper] = []
 
