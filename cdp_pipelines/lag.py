@@ -9,7 +9,7 @@ from typing import Any
 from cdp_pipelines import query, status
 from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.history import CheckResult
-from cdp_pipelines.webhooks.inbox import read_status
+from cdp_pipelines.webhooks.inbox import read_place, read_status
 
 CHECK = "real_time_lag"
 
@@ -30,7 +30,7 @@ def check(settings: Settings, connections: Iterable[Connection], now: datetime) 
     slow = [
         *((name, words, _EVENTS) for name, one in told.items() if (words := _slow_events(one, limit))),
         *((name, words, _WAITING) for name, words in _waiting(settings, now, limit)),
-        *((c.name, words, _POLLS) for c in connections if (words := _slow_polls(c, read.get(c.name), now, limit))),
+        *((c.name, words, _POLLS) for c in connections if (words := _slow_polls(settings, c, read.get(c.name), now, limit))),
     ]
     if slow:
         description = " ".join(f"{name}: {words}; the limit is {_length(limit)}." for name, words, _ in slow)
@@ -66,15 +66,18 @@ def _waiting(settings: Settings, now: datetime, limit: timedelta) -> Iterator[tu
             yield name, f"{one['waiting']:,} notifications wait, the first of them for {_length(now - oldest)}"
 
 
-def _slow_polls(connection: Connection, read: Mapping[str, Any] | None, now: datetime, limit: timedelta) -> str | None:
+def _slow_polls(settings: Settings, connection: Connection, read: Mapping[str, Any] | None, now: datetime, limit: timedelta) -> str | None:
     """`read` is what `status.read` says of the connection; None when it was never synced, which is for the first sync to mend."""
     if connection.poll_minutes is None or read is None:
+        return None
+    longest = timedelta(minutes=connection.poll_minutes) + limit
+    if (log := read_place(settings.inbox, connection.name)) and now - log.read_at <= longest:
         return None
     seen = [one["seen_until"] for one in read["objects"].values()]
     if None in seen:
         return "what was polled has never been published"
     age = now - min(seen).astimezone(UTC)
-    if age <= timedelta(minutes=connection.poll_minutes) + limit:
+    if age <= longest:
         return None
     return f"it is polled every {connection.poll_minutes} min, but what changed in the last {_length(age)} is not in the published file"
 

@@ -14,7 +14,7 @@ from cdp_pipelines import history, lag, publish, status
 from cdp_pipelines.config import Connection, Settings, connection_from_config
 from cdp_pipelines.sources.report import TableReport
 from cdp_pipelines.webhooks.event import Event
-from cdp_pipelines.webhooks.inbox import Inbox
+from cdp_pipelines.webhooks.inbox import Inbox, Place
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -151,6 +151,17 @@ def test_the_check_sees_polls_that_do_not_keep_up(settings: Settings):
         "hubspot: it is polled every 10 min, but what changed in the last 22 min is not in the published file"
     )
     assert "`poll_connections`" in found.remedy
+
+
+def test_a_log_that_is_read_in_time_is_no_poll_that_is_late(settings: Settings):
+    synced(settings, "contacts", 40)
+    publish.publish(settings)
+    assert not lag.check(settings, [hubspot(poll_minutes=10)], NOW).passed
+    with closing(Inbox(settings.inbox)) as inbox:
+        inbox.add([], log=("hubspot", Place("token", NOW - timedelta(minutes=9))))
+        assert lag.check(settings, [hubspot(poll_minutes=10)], NOW).passed
+        inbox.add([], log=("hubspot", Place("token", NOW - timedelta(minutes=16))))
+    assert not lag.check(settings, [hubspot(poll_minutes=10)], NOW).passed
 
 
 def test_events_that_are_taken_again_do_not_count_as_late(settings: Settings):

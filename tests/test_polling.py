@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from cdp_pipelines import history, polling, publish
 from cdp_pipelines.config import ConfigError, Connection, Kind, Settings, connection_from_config, connection_from_env
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.report import TableReport
+from cdp_pipelines.webhooks.inbox import Inbox, Place
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -59,6 +61,19 @@ def test_a_sync_that_failed_counts_so_that_a_crm_that_is_down_is_not_asked_all_t
 
 def test_a_connection_whose_settings_are_wrong_is_left_to_the_sync_of_all(tmp_path: Path):
     assert due(Settings(data_dir=tmp_path), ConfigError("HUBSPOT_ACCESS_TOKEN", "is missing", "Set it.", "hubspot")) == []
+
+
+def test_marketo_is_due_when_its_log_was_last_read_an_interval_ago(tmp_path: Path):
+    settings = Settings(data_dir=tmp_path)
+    config = {"endpoint": "https://1-a-2.mktorest.com", "client_id": "c", "client_secret": "s", "poll_minutes": 5}
+    instance = connection_from_config("marketo", config)
+    synced(settings, 30, "marketo", kind="marketo")
+    assert due(settings, instance) == ["marketo"]
+    with closing(Inbox(settings.inbox)) as inbox:
+        inbox.add([], log=("marketo", Place("token", NOW - timedelta(minutes=4))))
+        assert due(settings, instance) == []
+        inbox.add([], log=("marketo", Place("token", NOW - timedelta(minutes=6))))
+    assert due(settings, instance) == ["marketo"]
 
 
 def test_nothing_is_read_where_nothing_is_due(tmp_path: Path):

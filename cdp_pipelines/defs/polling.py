@@ -20,14 +20,19 @@ def sync_what_is_due(context: dg.OpExecutionContext) -> None:
     """What changed in the connections whose poll interval is over; models, checks and the published file. Fails when it is incomplete."""
     settings = Settings()
     with sync.configured(settings) as connections:
-        report = polling.poll(settings, connections, on_stage=context.log.info)
-    if report is None:
+        done = polling.poll(settings, connections, on_stage=context.log.info)
+    if done is None:
         context.log.info("Nothing is due any more.")
         return
-    metadata = materialized(context, report)
-    if not report.complete:
-        problems = [f"{o.connection} {t.table}: {t.problem}" for o in report.connections for t in o.tables if t.state != "ok"]
-        raise dg.Failure("; ".join([*([report.problem] if report.problem else []), *problems]), metadata=metadata)
+    for name, events in done.told.items():
+        context.log.info(f"{name}: {events:,} changes in its log, which `catch_up_with_events` follows.")
+    problems, metadata = list(done.problems), {}
+    if report := done.report:
+        metadata = materialized(context, report)
+        problems += [report.problem] if report.problem else []
+        problems += [f"{o.connection} {t.table}: {t.problem}" for o in report.connections for t in o.tables if t.state != "ok"]
+    if problems:
+        raise dg.Failure("; ".join(problems), metadata=metadata)
 
 
 @dg.job(description="Connections with a poll interval, synced when it is over. The sensor `polls_due` starts it.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import dagster as dg
 import duckdb
 import httpx2
 import pytest
+from starlette.types import ASGIApp
 
 from cdp_pipelines import lag, publish
 from cdp_pipelines.config import KINDS, Settings, connection_from_config
@@ -18,8 +21,12 @@ from cdp_pipelines.defs.lag import real_time_lag
 from cdp_pipelines.defs.polling import poll_connections, polls_due
 from cdp_pipelines.defs.publish import PUBLISHED
 from cdp_pipelines.history import EventLag, opened, record_event_lags
-from cdp_pipelines.sandbox import hosting
+from cdp_pipelines.sandbox import credentials, hosting
+from cdp_pipelines.sandbox.marketo.store import MarketoStore
+from cdp_pipelines.sandbox.people import build_world
 from cdp_pipelines.sync import sync
+from cdp_pipelines.webhooks.inbox import Inbox, Place
+from tests.sources.reconciled import app_of
 from tests.test_polling import synced
 
 
@@ -76,6 +83,31 @@ def test_the_check_of_lag_warns_and_says_what_to_do(settings: Settings):
     assert found().severity == dg.AssetCheckSeverity.WARN
     assert str(found().description).startswith("hubspot: of 4 changes that it told in the last day, half were published within 7 min")
     assert "CDP_REAL_TIME_LAG_MINUTES" in str(found().description)
+
+
+def test_a_poll_of_marketo_reads_its_log_and_leaves_what_it_names_to_the_run_that_follows_events(
+    settings: Settings, serve: Callable[[ASGIApp], str], monkeypatch: pytest.MonkeyPatch
+):
+    world = build_world(people=20)
+    store = MarketoStore(world.marketo, world.owners, world.salesforce.people)
+    given = {**credentials.MARKETO, "endpoint": serve(app_of("marketo", store)), "poll_minutes": 5, "max_attempts": 1}
+    monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
+    for name, value in given.items():
+        monkeypatch.setenv(f"MARKETO_{name}".upper(), str(value))
+    synced(settings, 30, "marketo", kind="marketo")
+    store.edit_person(next(iter(store.live_people())), {"title": "New"}, datetime.now(UTC))
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert isinstance(asked(instance), dg.RunRequest)
+        assert poll_connections.execute_in_process(instance=instance).success
+        assert "The next connection is due" in str(asked(instance).skip_message)
+        monkeypatch.setenv("MARKETO_CLIENT_ID", "wrong")
+        with closing(Inbox(settings.inbox)) as inbox:
+            assert [waiting.event.object for waiting in inbox.waiting()] == ["leads"]
+            inbox.add([], log=("marketo", Place("token", datetime.now(UTC) - timedelta(minutes=6))))
+        failed = poll_connections.execute_in_process(instance=instance, raise_on_error=False)
+        assert not failed.success
+        (failure,) = [event for event in failed.all_events if event.is_step_failure]
+        assert "MARKETO_CLIENT_ID" in str(failure.step_failure_data.error_display_string)
 
 
 @pytest.mark.slow
