@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -47,12 +49,21 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class EventLag:
-    """How long the events of a connection took in one run, from the change in the CRM to the published file, in seconds."""
+    """How long the changes of a connection that one run followed took, from the CRM to the published file, in seconds."""
 
     connection: str
     events: int
     median: float
     p95: float
+
+
+def lags_of(told: Mapping[str, Sequence[datetime]], published_at: datetime) -> list[EventLag]:
+    """From when the changes of each connection were, how long they took to be published."""
+    return [_lag(name, [(published_at - moment).total_seconds() for moment in moments]) for name, moments in told.items() if moments]
+
+
+def _lag(connection: str, seconds: list[float]) -> EventLag:
+    return EventLag(connection, len(seconds), statistics.median(seconds), sorted(seconds)[max(math.ceil(len(seconds) * 0.95) - 1, 0)])
 
 
 def claim(settings: Settings, connection: Connection) -> str | None:

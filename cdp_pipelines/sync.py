@@ -6,7 +6,7 @@ The steps are functions of their own; Dagster's assets (`defs/`) call the same o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.audit.settings_seen import note_settings
 from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings, connection_from_config, connection_from_env
-from cdp_pipelines.history import CheckResult
+from cdp_pipelines.history import CheckResult, EventLag
 from cdp_pipelines.identity.step import identify
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish, publish_status
@@ -48,7 +48,10 @@ class ConnectionOutcome:
 
 @dataclass
 class SyncReport:
-    """What a sync did. `problem` says why it stopped before publishing; `published` is the file it wrote otherwise."""
+    """What a sync did. `problem` says why it stopped before publishing; `published` is the file it wrote otherwise.
+
+    `lags` is, by connection, how long the changes took that notifications told of, where the sync followed any.
+    """
 
     started_at: datetime
     ended_at: datetime
@@ -56,6 +59,7 @@ class SyncReport:
     checks: list[CheckResult] = field(default_factory=list)
     published: Path | None = None
     problem: str | None = None
+    lags: list[EventLag] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -105,11 +109,19 @@ def sync(
     return report
 
 
-def build(settings: Settings, report: SyncReport, say: Callable[[str], None], changed: set[tuple[Kind, str]] | None = None) -> None:
+def build(
+    settings: Settings,
+    report: SyncReport,
+    say: Callable[[str], None],
+    *,
+    changed: set[tuple[Kind, str]] | None = None,
+    told: Mapping[str, Sequence[datetime]] | None = None,
+) -> None:
     """From the raw tables to the published file, as far as the blocking checks let it come. The caller holds the warehouse lock.
 
     `changed` are the raw tables (CRM and table) from which standardized tables are made anew, where all others are as they should be. Who is
-    who may be another answer after any change, so the unified tables are built as a whole.
+    who may be another answer after any change, so the unified tables are built as a whole. `told` is when the changes were, by connection,
+    that notifications told of and that are published now.
     """
     create_missing_raw_tables(settings)
     say("standardizing")
@@ -125,7 +137,9 @@ def build(settings: Settings, report: SyncReport, say: Callable[[str], None], ch
         _stopped_by(report.checks, report)
     say("publishing")
     if report.problem is None:
-        report.published = publish(settings).path
+        written = publish(settings, told)
+        report.published, report.lags = written.path, written.lags
+        history.record_event_lags(settings, written.at, written.lags)
         history.all_built(settings, transform.version())
     else:
         publish_status(settings)
