@@ -130,8 +130,8 @@ def _carry_out(settings: Settings, made: Erasure, say: Say) -> Certificate:
     target.ids |= listed.learnt
     removed |= _elsewhere(settings, target, hasher, apply=True, rewrite_anyway=made.again or bool(removed["raw tables"]))
     say("looking for what is left")
-    needles, shared = _without_shared(settings, Needles(target.needles(hasher), people_of.ids_by_connection(target.ids)))
-    found = proof.search(settings, needles, leave_out=made.path(settings))
+    needles, shared, parts = _without_shared(settings, Needles(target.needles(hasher), people_of.ids_by_connection(target.ids)))
+    found = proof.search(settings, needles, parts, leave_out=made.path(settings))
     log = AuditLog(settings)
     about = pseudonyms(log, target, hasher)
     destroyed = log.vault.destroy(about)
@@ -186,14 +186,15 @@ def _purge(db: duckdb.DuckDBPyConnection, name: str, target: Person, needles: Ne
     warehouse_rows.purge_tables(db, name, target, needles, apply=True)
 
 
-def _without_shared(settings: Settings, needles: Needles) -> tuple[Needles, dict[str, int]]:
-    """Without numbers and names that are in the raw tables still: all rows there are other people's. Gives how many there are of each kind."""
+def _without_shared(settings: Settings, needles: Needles) -> tuple[Needles, dict[str, int], set[str]]:
+    """Without numbers and names that are in the raw tables still: all rows there are other people's. Gives how many there are of each kind,
+    and the values that are a part of a longer one of somebody else, which bytes do not tell apart."""
     with duckdb.connect() as db:
         db.execute(f"attach '{warehouse_rows.quoted(settings.warehouse)}' as looked_at (read_only)")
-        there = {value for place, value in warehouse_rows.still_there(db, "looked_at", needles) if place.startswith("raw_")}
+        there = {value for place, value, _ in warehouse_rows.still_there(db, "looked_at", needles) if place.startswith("raw_")}
     shared = {text: kind for text, kind in needles.values.items() if kind not in _IN_TABLES and text.lower() in there}
     left = {text: kind for text, kind in needles.values.items() if text not in shared}
-    return Needles(left, needles.records), dict(Counter(shared.values()))
+    return Needles(left, needles.records), dict(Counter(shared.values())), there
 
 
 def pseudonyms(log: AuditLog, target: Person, hasher: Hasher) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Literal, Self
 
@@ -72,8 +72,16 @@ def id_bucket(record_id: str) -> str:
 
 def addresses(text: str) -> Iterator[str]:
     """Every e-mail address in a text, as it is written there."""
-    for found in _ADDRESS.findall(text):
-        yield found.removeprefix("mailto:").strip(".!?:*`~")
+    yield from map(_bare, _ADDRESS.findall(text))
+
+
+def without_addresses(text: str, gone: Callable[[str], bool], instead: str) -> str:
+    """A text with something else instead of those addresses that are to go."""
+    return _ADDRESS.sub(lambda found: found[0].replace(_bare(found[0]), instead) if gone(_bare(found[0])) else found[0], text)
+
+
+def _bare(found: str) -> str:
+    return found.removeprefix("mailto:").strip(".!?:*`~")
 
 
 def spelled(text: str) -> str:

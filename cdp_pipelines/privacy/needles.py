@@ -15,7 +15,8 @@ class Needles:
     def __init__(self, values: Mapping[str, str], records: Mapping[str, Iterable[str]]):
         self.values = dict(values)
         self.records = {connection: sorted(ids) for connection, ids in records.items()}
-        parts = [re.escape(text) for text in sorted(self._spellings(), key=len, reverse=True)]
+        spellings = self._spellings()
+        parts = [_bounded(text, spellings[text]) for text in sorted(spellings, key=len, reverse=True)]
         for connection, ids in self.records.items():
             one_of = "|".join(map(re.escape, ids))
             parts.append(rf"(?<!\w){re.escape(connection)}:(?:{one_of})(?!\w)")
@@ -38,7 +39,8 @@ class Needles:
         return {text.encode(): kind for text, kind in self._spellings().items()}
 
     def regex(self, *, with_records: bool = False) -> str:
-        """The values as a regular expression for DuckDB, for use without regard to case; records may be found where a longer id begins so."""
+        """The values as a regular expression for DuckDB, which knows no look-around: a value is found inside a longer one too, so that what is
+        found is to be looked at again (`found_in`)."""
         parts = [_quoted(text) for text in sorted(self.values)]
         if with_records:
             parts += [f"{_quoted(connection)}:({'|'.join(map(_quoted, ids))})" for connection, ids in self.records.items()]
@@ -54,6 +56,16 @@ class Needles:
             for text, kind in self.values.items()
             for spelling in (text, text.lower(), json.dumps(text)[1:-1], json.dumps(text.lower())[1:-1])
         }
+
+
+def _bounded(text: str, kind: str) -> str:
+    """A value that is no part of another one: ann@acme.com is not in joann@acme.com, nor in ann@acme.com.au."""
+    before, after = {
+        "e-mail address": (r"(?<![\w.+%-])", r"(?![\w-]|\.\w)"),
+        "telephone number": (r"(?<!\d)", r"(?!\d)"),
+        "id": (r"(?<!\w)", ""),  # the last three characters of a Salesforce id are left out
+    }.get(kind, (r"(?<!\w)", r"(?!\w)"))
+    return f"{before}{re.escape(text)}{after}"
 
 
 def _quoted(text: str) -> str:

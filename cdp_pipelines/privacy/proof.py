@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import mmap
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.privacy.needles import Needles
 from cdp_pipelines.privacy.stores import files_of
 from cdp_pipelines.privacy.warehouse_rows import quoted, still_there
+
+PIECE = 32 << 20
 
 
 @dataclass
@@ -31,10 +33,13 @@ class Proof:
             kinds.append(kind)
 
 
-def search(settings: Settings, needles: Needles, *, leave_out: Path | None = None) -> Proof:
-    """Look for values in all files under the data directory but the sandbox's and one of our own."""
+def search(settings: Settings, needles: Needles, parts: Collection[str] = (), *, leave_out: Path | None = None) -> Proof:
+    """Look for values in all files under the data directory but the sandbox's and one of our own.
+
+    `parts` are values, in lower case, that are parts of other people's: they are looked for in tables alone, where each stands by itself.
+    """
     proof = Proof(values=len(needles.values))
-    wanted = needles.encoded()
+    wanted = {text.lower(): kind for text, kind in needles.encoded().items() if text.decode().lower() not in parts}
     kinds = {text.lower(): kind for text, kind in needles.values.items()}
     for path in files_of(settings):
         if path == leave_out:
@@ -45,25 +50,30 @@ def search(settings: Settings, needles: Needles, *, leave_out: Path | None = Non
         if path.suffix == ".duckdb":
             _search_tables(path, name, needles, kinds, proof)
         elif path.suffix == ".parquet":
-            text = "\n".join(str(value) for column in pq.read_table(path).columns for value in column.to_pylist())
-            for value, kind in kinds.items():
-                if value in text.lower():
-                    proof.add(name, kind)
+            texts = {str(value) for column in pq.read_table(path).columns for value in column.to_pylist()}
+            for text in filter(needles.found_in, texts):
+                proof.add(name, next((kind for value, kind in kinds.items() if value in text.lower()), "record"))
     return proof
 
 
 def _search_bytes(path: Path, name: str, wanted: dict[bytes, str], proof: Proof) -> int:
-    size = path.stat().st_size
-    if size:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    """Search one file, whatever the case of ASCII letters; a piece at a time, each with the end of the one before."""
+    kept = max(map(len, wanted), default=1) - 1
+    size, end = 0, b""
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            size += len(piece)
+            content = end + piece.lower()
             for value, kind in wanted.items():
-                if content.find(value) >= 0:
+                if value in content:
                     proof.add(name, kind)
+            end = content[-kept:] if kept else b""
     return size
 
 
 def _search_tables(path: Path, name: str, needles: Needles, kinds: dict[str, str], proof: Proof) -> None:
     with duckdb.connect() as db:
         db.execute(f"attach '{quoted(path)}' as looked_at (read_only)")
-        for place, value in still_there(db, "looked_at", needles):
-            proof.add(f"{name}: {place}", kinds.get(value, "value"))
+        for place, value, by_itself in still_there(db, "looked_at", needles):
+            if by_itself:
+                proof.add(f"{name}: {place}", kinds[value])

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cdp_pipelines.config import Settings
-from cdp_pipelines.privacy.hashes import Hasher, Kind, addresses, id_bucket, last_digits, name_looks, spelled
+from cdp_pipelines.privacy.hashes import Hasher, Kind, addresses, id_bucket, last_digits, name_looks, spelled, without_addresses
 from cdp_pipelines.privacy.where import LINKS, PEOPLE, SALESFORCE_PEOPLE, People
 
 ERASED = "[erased]"
@@ -243,12 +243,12 @@ class Suppression:
             judged.changed[column] = pa.array([changes.get(i, old) for i, old in enumerate(base.to_pylist())], pa.string())
 
     def _without_addresses(self, text: str) -> str:
-        plain = spelled(text)
-        for address in set(addresses(plain)):
-            mailbox = self.hasher.mailbox(address)
-            if mailbox is not None and self._listed_as("mailbox", mailbox.address):
-                plain = plain.replace(address, ERASED)
+        plain = without_addresses(spelled(text), self._is_listed_address, ERASED)
         return plain if ERASED in plain else text
+
+    def _is_listed_address(self, address: str) -> bool:
+        mailbox = self.hasher.mailbox(address)
+        return mailbox is not None and self._listed_as("mailbox", mailbox.address) is not None
 
     def _blank(self, judged: Judged, rows: pa.Table, column: str, found: Iterable[int], *, whole_link: bool) -> None:
         """Empty a column in some rows; of a link in a set, all that is said of it. Such a row says that the set is known."""

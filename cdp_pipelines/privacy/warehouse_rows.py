@@ -220,17 +220,22 @@ def _tables(db: duckdb.DuckDBPyConnection, schema: str) -> list[str]:
     return [name for (name,) in found.fetchall()]
 
 
-def still_there(db: duckdb.DuckDBPyConnection, catalog: str, needles: Needles) -> Iterator[tuple[str, str]]:
-    """The places (table and column) of a file where a value still is, and the value in lower case."""
+def still_there(db: duckdb.DuckDBPyConnection, catalog: str, needles: Needles) -> Iterator[tuple[str, str, bool]]:
+    """The places (table and column) of a file where a value still is, the value in lower case, and whether it stands there by itself.
+
+    One that does not is a part of somebody else's: ann@acme.com of joann@acme.com.
+    """
     pattern = needles.regex()
     tables = db.execute("select schema_name, table_name from duckdb_tables() where database_name = ? order by all", [catalog]).fetchall()
     for schema, table in tables:
         relation = f'"{catalog}"."{schema}"."{table}"'
         columns = db.execute(f"select column_name from (describe {relation}) where column_type like 'VARCHAR%'").fetchall()
         for column in _columns_with(db, relation, [name for (name,) in columns], pattern):
-            query = f"select distinct lower(unnest(regexp_extract_all(\"{column}\"::varchar, ?, 0, 'i'))) from {relation}"
-            for (value,) in db.execute(query, [pattern]).fetchall():
-                yield f"{schema}.{table}.{column}", value
+            query = f'select distinct "{column}"::varchar from {relation} where regexp_matches("{column}"::varchar, ?, \'i\')'
+            for (text,) in db.execute(query, [pattern]).fetchall():
+                for value in needles.values:
+                    if value.lower() in text.lower():
+                        yield f"{schema}.{table}.{column}", value.lower(), needles.found_in(text)
 
 
 def _dicts(db: duckdb.DuckDBPyConnection, query: str, values: list[Any]) -> list[dict[str, Any]]:

@@ -29,12 +29,14 @@ from cdp_pipelines.writeback.plan import Change, Entry, Plan, save
 EMAIL, MOBILE, SALESFORCE_ID = "Robert.Tamm@Quarzwerk.example", "+49 171 5550143", "003Kx00000ROBERTAQ"
 # What no byte of the directory may hold afterwards.
 SECRET = ("robert.tamm", "rtamm@gmail.com", "5550143", "49 171", "003Kx00000ROBERT", "Robert Tamm")
+# Somebody else, whose address has the person's other one in it.
+NEIGHBOUR = "mrtamm@gmail.com"
 SWITCHBOARD = "+49 30 901820"
 # Deleted values as they lay in the tables before: (kind, table) -> rows.
 RAW: dict[tuple[str, str], list[dict[str, str | None]]] = {
     ("salesforce", "contact"): [
         {"id": SALESFORCE_ID, "email": EMAIL, "first_name": "Robert", "last_name": "Tamm", "phone": SWITCHBOARD, "mobile_phone": MOBILE},
-        {"id": "003Kx00000ZOEZOEAQ", "email": "zoe@quarzwerk.example", "first_name": "Zoe", "last_name": "Ray", "phone": SWITCHBOARD,
+        {"id": "003Kx00000ZOEZOEAQ", "email": NEIGHBOUR, "first_name": "Zoe", "last_name": "Ray", "phone": SWITCHBOARD,
          "reports_to_id": SALESFORCE_ID},
     ],
     ("salesforce", "opportunity"): [
@@ -171,5 +173,6 @@ def values_left(folder: Path) -> list[str]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             content = path.read_bytes().lower()
+            content = content.replace(NEIGHBOUR.encode(), b"somebody else")
             found += [f"{path.relative_to(folder)}: {value}" for value in SECRET if value.lower().encode() in content]
     return found
