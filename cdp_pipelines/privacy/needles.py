@@ -63,7 +63,7 @@ def _bounded(text: str, kind: str) -> str:
     before, after = {
         "e-mail address": (r"(?<![\w.+%-])", r"(?![\w-]|\.\w)"),
         "telephone number": (r"(?<!\d)", r"(?!\d)"),
-        "id": (r"(?<!\w)", ""),  # the last three characters of a Salesforce id are left out
+        "id": (r"(?<!\w)", r"(?:\w{3})?(?!\w)"),  # a Salesforce id with or without its last three characters
     }.get(kind, (r"(?<!\w)", r"(?!\w)"))
     return f"{before}{re.escape(text)}{after}"
 
