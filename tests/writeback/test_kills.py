@@ -300,7 +300,7 @@ def kill_and_go_on(crms: Crms, kills: int, dice: random.Random) -> None:
         before = crms.counted()
         plan, path = crms.plan(number)
         misbehave(crms, dice)
-        while dice.random() < 0.7 or not killed:
+        while killed < kills and (dice.random() < 0.7 or not killed):
             if crms.apply(path, kill_after=dice.uniform(0.5, 1.3 * usual)) != -9:
                 break
             killed += 1
