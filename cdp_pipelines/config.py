@@ -58,6 +58,9 @@ class Connection(BaseSettings):
     timeout_seconds: float = Field(default=60, gt=0, description="How long to wait for one answer.")
     max_attempts: int = Field(default=6, ge=1, description="Tries for one call before it counts as failed.")
     overlap_seconds: int = Field(default=120, ge=0, description="How far an incremental read goes back behind its cursor.")
+    poll_minutes: int | None = Field(
+        default=None, ge=1, lt=60, description="Minutes between two syncs of this connection alone; unset: with all others, every hour."
+    )
     webhook_secret: SecretStr | None = Field(
         default=None, description="What change notifications are signed with (HubSpot: the app's client secret) or must show (the others)."
     )
@@ -233,6 +236,9 @@ class Settings(BaseSettings):
         default=None, description="Address that the CRMs call, when a proxy is before the receiver; HubSpot signs it."
     )
     inbox_most: int = Field(default=1_000_000, ge=1, description="Events that may wait in the inbox; more are refused until there is room.")
+    real_time_lag_minutes: float = Field(
+        default=5, gt=0, description="How late a change may be in the published file before the check `real_time_lag` warns."
+    )
     identity_region: str = Field(
         default="US",
         pattern=r"^[A-Z]{2}$",

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from cdp_pipelines.defs import automate, checks, extract, identify, publish, real_time, transform, writeback
+from cdp_pipelines.defs import automate, checks, extract, identify, lag, polling, publish, real_time, transform, writeback
 
 defs = dg.Definitions.merge(
     extract.defs,
@@ -10,9 +10,11 @@ defs = dg.Definitions.merge(
     checks.defs,
     identify.defs,
     publish.defs,
+    lag.defs,
     writeback.defs,
     automate.defs,
     real_time.defs,
+    polling.defs,
     # DuckDB has one writer, so steps run in one process, one after the other; waiting for the CRMs overlaps inside a step.
     dg.Definitions(executor=dg.in_process_executor),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -21,6 +23,7 @@ create table if not exists ops.table_syncs (
 create table if not exists ops.event_lags (
     published_at timestamp not null, connection varchar not null, events bigint not null, median_seconds double not null, p95_seconds double not null
 );
+create table if not exists ops.whole_build (models varchar not null);
 create table if not exists ops.connections (connection varchar primary key, kind varchar not null, host varchar not null);
 create table if not exists ops.check_results (
     checked_at timestamp not null, name varchar not null, table_name varchar not null, passed boolean not null, blocking boolean not null,
@@ -45,12 +48,21 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class EventLag:
-    """How long the events of a connection took in one run, from the change in the CRM to the published file, in seconds."""
+    """How long the changes of a connection that one run followed took, from the CRM to the published file, in seconds."""
 
     connection: str
     events: int
     median: float
     p95: float
+
+
+def lags_of(told: Mapping[str, Sequence[datetime]], published_at: datetime) -> list[EventLag]:
+    """From when the changes of each connection were, how long they took to be published."""
+    return [_lag(name, [(published_at - moment).total_seconds() for moment in moments]) for name, moments in told.items() if moments]
+
+
+def _lag(connection: str, seconds: list[float]) -> EventLag:
+    return EventLag(connection, len(seconds), statistics.median(seconds), sorted(seconds)[max(math.ceil(len(seconds) * 0.95) - 1, 0)])
 
 
 def claim(settings: Settings, connection: Connection) -> str | None:
@@ -73,6 +85,20 @@ def record_syncs(settings: Settings, reports: Iterable[TableReport]) -> None:
     with opened(settings) as db:
         if rows:
             db.executemany(f"insert into ops.table_syncs values ({', '.join('?' * 16)})", rows)
+
+
+def raw_tables_change(settings: Settings) -> str | None:
+    """Note that raw tables are about to change. Gives the version of the models that were all built from the raw tables as they were until
+    now (see `all_built`); None where some were not. The caller holds the warehouse lock."""
+    with opened(settings) as db:
+        return next((version for (version,) in db.execute("delete from ops.whole_build returning models").fetchall()), None)
+
+
+def all_built(settings: Settings, models: str) -> None:
+    """Note that all models, in this version, are built from the raw tables as they are. The caller holds the warehouse lock."""
+    with opened(settings) as db:
+        db.execute("delete from ops.whole_build")
+        db.execute("insert into ops.whole_build values (?)", [models])
 
 
 def record_event_lags(settings: Settings, published_at: datetime, lags: Iterable[EventLag]) -> None:

@@ -4,21 +4,50 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
 from cdp_pipelines import history, mapping
 from cdp_pipelines.config import Settings
+from cdp_pipelines.history import EventLag
 
 SCHEMAS = ("standardized", "unified")
 
-_SYNC_STATUS = """
-create or replace table published.sync_status as
+_NEWEST = """
 select * from warehouse.ops.table_syncs
 where mode <> 'named'
 qualify row_number() over (partition by connection, object order by started_at desc, ended_at desc) = 1
+"""
+# The lag of a day's events is that of its runs, each counting as many times as it had events: the tables keep no single event.
+_SYNC_STATUS = f"""
+create or replace table published.sync_status as
+with newest as ({_NEWEST}),
+runs as (
+    select
+        *, sum(events) over (partition by connection) as all_events,
+        sum(events) over (partition by connection order by median_seconds) as up_to_median,
+        sum(events) over (partition by connection order by p95_seconds) as up_to_p95
+    from published.event_lags
+    where published_at > $now - interval 1 day
+),
+events as (
+    select
+        connection, any_value(all_events)::bigint as events_last_day,
+        min(median_seconds) filter (where up_to_median >= 0.5 * all_events) as event_lag_median_seconds,
+        min(p95_seconds) filter (where up_to_p95 >= 0.95 * all_events) as event_lag_p95_seconds
+    from runs
+    group by connection
+)
+select
+    newest.*, seen.until as seen_until, epoch($now - seen.until) as lag_seconds, coalesce(events_last_day, 0) as events_last_day,
+    event_lag_median_seconds, event_lag_p95_seconds
+from newest
+left join seen using (connection, object)
+left join events using (connection)
 order by connection, object
 """
 _DATA_QUALITY = """
@@ -36,20 +65,32 @@ order by published_at, connection
 _STATUS_COMMENTS = {
     "sync_status": "The newest sync of each table of each connection: what was read, until when, and what is incomplete and why.",
     "data_quality": "The newest result of each check.",
-    "event_lags": "Of the last seven days, each run before this one that followed change notifications: seconds from change to published.",
+    "event_lags": "Of the last seven days, each run that followed change notifications: seconds from change to published.",
+}
+_COLUMN_COMMENTS = {
+    "cursor": "Until when the table was read.",
+    "seen_until": "Changes of the CRM until then are in this file for sure. Before `cursor` when a check stopped the publication.",
+    "lag_seconds": "How long before the writing of this table that was.",
+    "events_last_day": "Changes that notifications told of, published in the last day; of the connection as a whole.",
+    "event_lag_median_seconds": "From the change in the CRM to the published file: half of them took no longer.",
+    "event_lag_p95_seconds": "The same for 95 of a hundred.",
 }
 
 
 @dataclass(frozen=True)
 class Published:
-    """The file that was written and the rows of each of its tables."""
+    """The file that was written, the rows of each of its tables, when, and how long the changes took that notifications told of."""
 
     path: Path
     rows: dict[str, int]
+    at: datetime
+    lags: list[EventLag]
 
 
-def publish(settings: Settings) -> Published:
+def publish(settings: Settings, told: Mapping[str, Sequence[datetime]] | None = None) -> Published:
     """Write the standardized and unified tables, sync_status and data_quality to the published file. The caller holds the warehouse lock.
+
+    `told` is, by connection, when the changes were that notifications told of and that this file is the first to have.
 
     Tables are in schema `main`. A unified table's second name would be taken there by a standardized table (`companies`), so it is a view
     in a schema `unified`.
@@ -65,22 +106,28 @@ def publish(settings: Settings) -> Published:
                 db.execute(f'create table published."{table}" as from warehouse.{schema}."{table}"')
                 _copy_comments(db, schema, table, comment)
             _name_twice(db, {table for schema, table, _ in tables if schema == "unified"})
-            _write_status(db)
+            db.execute(f"create temp table seen as select connection, object, cursor as until from ({_NEWEST})")
+            now = datetime.now(UTC)
+            lags = history.lags_of(told or {}, now)
+            _write_status(db, now, lags)
             rows = _count(db)
-    return Published(settings.published, rows)
+    return Published(settings.published, rows, now, lags)
 
 
 def publish_status(settings: Settings) -> Published:
-    """Renew only sync_status and data_quality, for a run that a blocking check stopped: the tables stay those of the last good run."""
+    """Renew only sync_status, data_quality and event_lags, for a run that a blocking check stopped: the tables stay those of the last
+    good run, and so does until when they have the changes."""
     with _beside(settings) as new:
         if settings.published.exists():
             shutil.copyfile(settings.published, new)
         else:
             new.unlink(missing_ok=True)
         with _warehouse_and(settings, new) as db:
-            _write_status(db)
+            _remember_what_is_seen(db)
+            now = datetime.now(UTC)
+            _write_status(db, now, [])
             rows = _count(db)
-    return Published(settings.published, rows)
+    return Published(settings.published, rows, now, [])
 
 
 class _beside:
@@ -116,12 +163,30 @@ def _warehouse_and(settings: Settings, new: Path) -> duckdb.DuckDBPyConnection:
     return db
 
 
-def _write_status(db: duckdb.DuckDBPyConnection) -> None:
-    db.execute(_SYNC_STATUS)
+def _remember_what_is_seen(db: duckdb.DuckDBPyConnection) -> None:
+    """Until when the tables of the file as it is have each object's changes; nothing where there is none yet."""
+    columns = db.execute("select column_name from duckdb_columns() where database_name = 'published' and table_name = 'sync_status'")
+    there = ("seen_until",) in columns.fetchall()
+    before = (
+        "connection, object, seen_until as until from published.sync_status"
+        if there
+        else "'' as connection, '' as object, null::timestamp as until limit 0"
+    )
+    db.execute(f"create temp table seen as select {before}")
+
+
+def _write_status(db: duckdb.DuckDBPyConnection, now: datetime, lags: Sequence[EventLag]) -> None:
+    moment = now.replace(tzinfo=None)
     db.execute(_DATA_QUALITY)
     db.execute(_EVENT_LAGS)
+    for one in lags:
+        values = [moment, one.connection, one.events, one.median, one.p95]
+        db.execute("insert into published.event_lags values (?, ?, ?, ?, ?)", values)
+    db.execute(_SYNC_STATUS, {"now": moment})
     for table, comment in _STATUS_COMMENTS.items():
         db.execute(f"comment on table published.{table} is '{_quoted(comment)}'")
+    for column, comment in _COLUMN_COMMENTS.items():
+        db.execute(f"comment on column published.sync_status.{column} is '{_quoted(comment)}'")
 
 
 def _name_twice(db: duckdb.DuckDBPyConnection, published: set[str]) -> None:

@@ -13,15 +13,19 @@ def read(settings: Settings) -> dict[str, Any]:
     """The newest sync of each connection and object, and every check that fails, as the published file has them.
 
     `state` is `complete` or `incomplete` (an object was not read to its end, or a blocking check failed); `lag_seconds` is the time
-    between an object's cursor and now. Raises NotPublished when nothing was ever published.
+    between now and the moment until which the file surely has an object's changes (`seen_until`). A connection's `events` are the changes
+    of the last day that notifications told of: how many (`last_day`), and how long until they were published (`median_seconds`,
+    `p95_seconds`; None where there were none). Raises NotPublished when nothing was ever published.
     """
     now = datetime.now(UTC)
     connections: dict[str, dict[str, Any]] = {}
     with query.sql(settings, "from sync_status order by connection, object") as synced:
         for row in synced.dicts():
             name, source_system = row.pop("connection"), row.pop("source_system")
-            connection = connections.setdefault(name, {"source_system": source_system, "objects": {}})
-            connection["objects"][row.pop("object")] = row | {"lag_seconds": _lag(row["cursor"], now)}
+            events = {"last_day": row.pop("events_last_day")}
+            events |= {key: row.pop(f"event_lag_{key}") for key in ("median_seconds", "p95_seconds")}
+            connection = connections.setdefault(name, {"source_system": source_system, "objects": {}, "events": events})
+            connection["objects"][row.pop("object")] = row | {"lag_seconds": _lag(row["seen_until"], now)}
     for connection in connections.values():
         connection |= _overall(list(connection["objects"].values()))
     with query.sql(settings, "from data_quality where not passed order by blocking desc, table_name, name") as failed:
@@ -43,5 +47,5 @@ def _overall(parts: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _lag(cursor: datetime | None, now: datetime) -> float | None:
-    return (now - cursor).total_seconds() if cursor else None
+def _lag(seen_until: datetime | None, now: datetime) -> float | None:
+    return (now - seen_until).total_seconds() if seen_until else None

@@ -6,7 +6,7 @@ The steps are functions of their own; Dagster's assets (`defs/`) call the same o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cdp_pipelines import checks, history, transform
 from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings, connection_from_config, connection_from_env
-from cdp_pipelines.history import CheckResult
+from cdp_pipelines.history import CheckResult, EventLag
 from cdp_pipelines.identity.step import identify
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish, publish_status
@@ -34,7 +34,7 @@ class ConnectionOutcome:
     """What a sync did for one connection. `problem` and `remedy` are set when the connection as a whole failed."""
 
     connection: str
-    kind: str
+    kind: Kind
     complete: bool
     problem: str | None = None
     remedy: str | None = None
@@ -45,7 +45,10 @@ class ConnectionOutcome:
 
 @dataclass
 class SyncReport:
-    """What a sync did. `problem` says why it stopped before publishing; `published` is the file it wrote otherwise."""
+    """What a sync did. `problem` says why it stopped before publishing; `published` is the file it wrote otherwise.
+
+    `lags` is, by connection, how long the changes took that notifications told of, where the sync followed any.
+    """
 
     started_at: datetime
     ended_at: datetime
@@ -53,6 +56,7 @@ class SyncReport:
     checks: list[CheckResult] = field(default_factory=list)
     published: Path | None = None
     problem: str | None = None
+    lags: list[EventLag] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -100,11 +104,23 @@ def sync(
     return report
 
 
-def build(settings: Settings, report: SyncReport, say: Callable[[str], None]) -> None:
-    """From the raw tables to the published file, as far as the blocking checks let it come. The caller holds the warehouse lock."""
+def build(
+    settings: Settings,
+    report: SyncReport,
+    say: Callable[[str], None],
+    *,
+    changed: set[tuple[Kind, str]] | None = None,
+    told: Mapping[str, Sequence[datetime]] | None = None,
+) -> None:
+    """From the raw tables to the published file, as far as the blocking checks let it come. The caller holds the warehouse lock.
+
+    `changed` are the raw tables (CRM and table) from which standardized tables are made anew, where all others are as they should be. Who is
+    who may be another answer after any change, so the unified tables are built as a whole. `told` is when the changes were, by connection,
+    that notifications told of and that are published now.
+    """
     create_missing_raw_tables(settings)
     say("standardizing")
-    report.checks += standardize(settings)
+    report.checks += standardize(settings, changed)
     say("checking")
     report.checks += check_standardized(settings)
     if not _stopped_by(report.checks, report):
@@ -116,7 +132,10 @@ def build(settings: Settings, report: SyncReport, say: Callable[[str], None]) ->
         _stopped_by(report.checks, report)
     say("publishing")
     if report.problem is None:
-        report.published = publish(settings).path
+        written = publish(settings, told)
+        report.published, report.lags = written.path, written.lags
+        history.record_event_lags(settings, written.at, written.lags)
+        history.all_built(settings, transform.version())
     else:
         publish_status(settings)
 
@@ -139,6 +158,7 @@ def ingest(
             "Give it another name in CDP_CONNECTIONS, or start anew with an empty data directory (`make clean`, or another CDP_DATA_DIR)."
         )
         return _failed(settings, connection.name, connection.kind, problem, remedy)
+    history.raw_tables_change(settings)
     found = extract(connection, registry.reader(connection, settings), settings, full=full, on_progress=on_progress)
     history.record_syncs(settings, found.tables)
     outcome = ConnectionOutcome(connection.name, connection.kind, found.complete, None, None, found.tables, found.calls, found.warnings)
@@ -191,9 +211,11 @@ def build_models(settings: Settings, select: str) -> list[NodeResult]:
     return results
 
 
-def standardize(settings: Settings) -> list[CheckResult]:
-    """Build staging and the standardized tables, with their tests."""
-    return checks.from_dbt(build_models(settings, transform.LAYERS["standardized"]))
+def standardize(settings: Settings, changed: set[tuple[Kind, str]] | None = None) -> list[CheckResult]:
+    """Build staging and the standardized tables, with their tests; only those made from the `changed` raw tables where these are given."""
+    if changed is None:
+        return checks.from_dbt(build_models(settings, transform.LAYERS["standardized"]))
+    return checks.from_dbt(build_models(settings, transform.downstream("standardized", changed))) if changed else []
 
 
 def check_standardized(settings: Settings) -> list[CheckResult]:

@@ -15,6 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from cdp_pipelines import history
 from cdp_pipelines.cli import app
 from cdp_pipelines.config import ConfigError, connection_from_config
 from cdp_pipelines.lock import WarehouseBusy
@@ -167,6 +168,19 @@ def test_status_shows_every_object_and_the_failed_checks(published: Path) -> Non
     assert found["state"] == "complete"
     assert found["connections"]["salesforce"]["objects"]["contact"]["rows_total"] == 5
     assert [check["name"] for check in found["failed_checks"]] == ["casts"]
+
+
+def test_status_says_how_fast_changes_were_that_a_crm_told(data: Path) -> None:
+    settings = published_file.settings_in(data)
+    history.opened(settings).close()
+    history.record_event_lags(settings, datetime.now(UTC), [history.EventLag("hubspot", 4, 8, 75)])
+    published_file.write(settings)
+    shown = " ".join(cdp("status").stdout.split())
+    assert "hubspot: told 4 changes in the last day; half were published within 8 s, 95 % within 1 min 15 s." in shown
+    assert "salesforce: told" not in shown
+    found = json.loads(cdp("status", "--json").stdout)["connections"]
+    assert found["hubspot"]["events"] == {"last_day": 4, "median_seconds": 8.0, "p95_seconds": 75.0}
+    assert found["salesforce"]["events"] == {"last_day": 0, "median_seconds": None, "p95_seconds": None}
 
 
 @pytest.mark.parametrize(

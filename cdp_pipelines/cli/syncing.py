@@ -121,6 +121,14 @@ def _print_status(found: dict[str, Any]) -> None:
                 *(output.cell(one[key]) for key in ("rows_total", "rows_read", "calls")),
             )  # fmt: skip
     console.print(table)
+    for name, connection in found["connections"].items():
+        if (events := connection["events"])["last_day"]:
+            half, most = output.duration(events["median_seconds"]), output.duration(events["p95_seconds"])
+            console.print(
+                output.cell(
+                    f"{name}: told {events['last_day']:,} changes in the last day; half were published within {half}, 95 % within {most}."
+                )
+            )
     _print_reasons(found["connections"])
     _print_checks([{**check, "table": check["table_name"]} for check in found["failed_checks"]], "the others passed")
     word = output.mark(found["state"] == "complete", "complete", "INCOMPLETE")

@@ -11,7 +11,8 @@ from typing import Any
 from cdp_pipelines.crm_integrations.base_crm import RequestRejected
 from cdp_pipelines.crm_integrations.json_text import as_text
 from cdp_pipelines.crm_integrations.marketo import IDS_IN_A_CALL, Marketo
-from cdp_pipelines.crm_integrations.marketo_merges import DELETE, MERGE, merged_leads, survivors
+from cdp_pipelines.crm_integrations.marketo_merges import DELETE, MERGE, merged_leads
+from cdp_pipelines.crm_integrations.merges import survivors
 from cdp_pipelines.crm_integrations.writes import LiveRecord
 
 # By object, the field that names a record.

@@ -19,15 +19,3 @@ def merged_leads(row: Mapping[str, Any]) -> dict[str, str]:
             losers = value if isinstance(value, list) else str(value or "").strip("[]").split(",")
             return {str(loser).strip(): str(row["leadId"]) for loser in losers if str(loser).strip()}
     return {}
-
-
-def survivors(merges: Mapping[str, str]) -> dict[str, str]:
-    """Loser -> the lead that is left in the end, where a winner was merged away in turn."""
-    found = {}
-    for loser in merges:
-        winner, passed = merges[loser], {loser}
-        while winner in merges and winner not in passed:
-            passed.add(winner)
-            winner = merges[winner]
-        found[loser] = winner
-    return found

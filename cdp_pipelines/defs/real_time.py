@@ -7,8 +7,8 @@ import dagster as dg
 
 from cdp_pipelines import sync
 from cdp_pipelines.config import Settings
+from cdp_pipelines.defs.lag import materialized
 from cdp_pipelines.defs.policy import POOL
-from cdp_pipelines.defs.publish import PUBLISHED
 from cdp_pipelines.webhooks.catch_up import catch_up
 from cdp_pipelines.webhooks.inbox import Inbox
 
@@ -26,24 +26,7 @@ def read_what_changed(context: dg.OpExecutionContext) -> None:
     if found is None:
         context.log.info("Nothing waits.")
         return
-    rows = "".join(
-        f"| {o.connection} | {t.table} | {t.rows_read:,} | {t.rows_deleted:,} | {t.calls:,} | {t.state} |\n"
-        for o in found.report.connections
-        for t in o.tables
-    )
-    lags = "".join(f"| {lag.connection} | {lag.events:,} | {lag.median:.1f} | {lag.p95:.1f} |\n" for lag in found.lags)
-    metadata = {
-        "events": found.done,
-        "read again": dg.MetadataValue.md(f"| connection | object | rows | deleted | calls | state |\n|---|---|---|---|---|---|\n{rows}"),
-        "lag from change to published (s)": dg.MetadataValue.md(f"| connection | events | median | p95 |\n|---|---|---|---|\n{lags}"),
-    }
-    if found.report.published:
-        for outcome in found.report.connections:
-            for table in outcome.tables:
-                context.log_event(
-                    dg.AssetMaterialization([f"raw_{outcome.kind}", table.table], metadata={"rows read again": table.rows_read})
-                )
-        context.log_event(dg.AssetMaterialization(PUBLISHED, metadata=metadata))
+    metadata = materialized(context, found.report, {"events": found.done})
     if found.report.problem or found.failed or found.left:
         problems = "; ".join(f"{o.connection}: {o.problem}" for o in found.report.connections if o.problem)
         raise dg.Failure(f"{found.failed + found.left:,} events wait on. {found.report.problem or problems}", metadata=metadata)

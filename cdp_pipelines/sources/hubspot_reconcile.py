@@ -10,7 +10,7 @@ import pyarrow as pa
 from cdp_pipelines.crm_integrations.hubspot_pages import TOP_LEVEL, RecordPage, field_of
 from cdp_pipelines.sources.hubspot import RECORDS, HubSpotReader
 from cdp_pipelines.sources.hubspot_rows import MERGED_IDS, STAGE, row_table, versions_of
-from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Batch, Glance, RawTable, Reconciler, Span
+from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Batch, Glance, Named, RawTable, Reconciler, Span
 
 # What HubSpot takes from a record's links, whether or not it calls the property calculated.
 _FROM_LINKS = ("num_associated_", "associatedcompanyid")
@@ -41,10 +41,18 @@ class HubSpotReconciler(HubSpotReader, Reconciler):
             return self._links_of(table, keys)
         return self._histories_of(list(keys))
 
-    async def linked_with(self, table: RawTable, ids: Iterable[str]) -> set[str]:
+    async def named(self, table: RawTable, named: Named) -> AsyncIterator[Batch]:
+        """See Reconciler. Of links, also the sets that have one of the `ends` at their other end."""
+        keys = dict.fromkeys(named.keys[table.name])
+        if ends := sorted(named.ends[table.name]):
+            keys |= dict.fromkeys(await self._linked_with(table, ends))
+        if keys:
+            async for batch in self.reread(table, keys):
+                yield batch
+
+    async def _linked_with(self, table: RawTable, ends: list[str]) -> set[str]:
         """Keys of the sets of a table of links that have, or had in the warehouse, one of these records at their other end."""
         start, end = table.object.split("/")
-        ends = list(ids)
         found = {key for record in ends for key in self.known.values(table.name, "from_id", {"to_id": record})}
         async for links in self._hubspot.associations(end, start, ends):
             found.update(links["to_id"].drop_null().to_pylist())

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from cdp_pipelines.crm_integrations.base_crm import PermissionDenied, QuotaExhausted, RequestRejected
 from cdp_pipelines.crm_integrations.marketo import Marketo
 from cdp_pipelines.crm_integrations.marketo_export import LONGEST_WINDOW, split_windows
-from cdp_pipelines.crm_integrations.marketo_merges import survivors
+from cdp_pipelines.crm_integrations.merges import survivors
 from cdp_pipelines.sources import marketo_activities as shapes
 from cdp_pipelines.sources.arrow_rows import text_table
 from cdp_pipelines.sources.marketo_log import EARLIEST, ActivityLog

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from cdp_pipelines.sources.columns import as_text
 from cdp_pipelines.sources.marketo import MarketoReader
-from cdp_pipelines.sources.reader import DELETED, Batch, Glance, RawTable, Reconciler, Span
+from cdp_pipelines.sources.reader import DELETED, Batch, Glance, Named, RawTable, Reconciler, Span
 
 _WHOLE = ("opportunity_roles", "opportunities", "companies")
 # `companies` need the leads' keys.
@@ -46,9 +46,17 @@ class MarketoReconciler(MarketoReader, Reconciler):
             yield Batch([{f: None if v == "null" else v for f, v in row.items()} for row in rows] if table.name == "leads" else rows)
         yield Batch([{by: key, **({} if table.replace_by else {DELETED: True})} for key in missing])
 
-    async def opportunities_of(self, leads: Iterable[str]) -> AsyncIterator[Batch]:
+    async def named(self, table: RawTable, named: Named) -> AsyncIterator[Batch]:
+        """See Reconciler. The `ends` of opportunities are leads that have a part in them."""
+        if table.name == "opportunities" and (leads := sorted(named.ends[table.name])):
+            async for batch in self._opportunities_of(leads):
+                yield batch
+        async for batch in super().named(table, named):
+            yield batch
+
+    async def _opportunities_of(self, ids: list[str]) -> AsyncIterator[Batch]:
         """The opportunities in which these leads have a part now, or had one in the warehouse; those that are gone are tombstones."""
-        ids, by = list(leads), "externalOpportunityId"
+        by = "externalOpportunityId"
         wanted = {key for lead in ids for key in self.known.values("opportunity_roles", by, {"leadId": lead})}
         async for page in self._marketo.roles_by("leadId", ids, [by]):
             wanted.update(row[by] for row in page)

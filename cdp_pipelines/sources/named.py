@@ -5,41 +5,13 @@ What is read is what the CRM says now, whatever the notification said and howeve
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 
 from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.sources.extract import extract
-from cdp_pipelines.sources.hubspot_reconcile import HubSpotReconciler
-from cdp_pipelines.sources.marketo_reconcile import MarketoReconciler
-from cdp_pipelines.sources.reader import Batch, RawTable, Reader, Reconciler, Span
+from cdp_pipelines.sources.reader import Batch, Named, RawTable, Reader, Reconciler, Span
 from cdp_pipelines.sources.reconcile import with_survivors
 from cdp_pipelines.sources.report import ExtractReport, Progress
-
-
-@dataclass
-class Named:
-    """What to read again of a connection, by raw table.
-
-    `keys` are records (or sets of links) with the record that they were merged into, where that was told. `ends` are records at the other
-    end of links. `deals_of` are Marketo leads whose opportunities are read.
-    """
-
-    keys: defaultdict[str, dict[str, str | None]] = field(default_factory=lambda: defaultdict(dict))
-    ends: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    deals_of: set[str] = field(default_factory=set)
-
-    def add(self, table: str, keys: Iterable[str], merged_into: str | None = None) -> None:
-        """Name some records of a table. That one was merged away is not forgotten when it is named again."""
-        for key in keys:
-            self.keys[table][key] = merged_into or self.keys[table].get(key)
-
-    @property
-    def tables(self) -> set[str]:
-        """The tables of which something is read."""
-        named = {name for name, keys in (*self.keys.items(), *self.ends.items()) if keys}
-        return named | ({"opportunity_roles", "opportunities"} if self.deals_of else set())
 
 
 def read_named(
@@ -63,15 +35,6 @@ class _NamedReader(Reader):
 
     async def read(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
         """See Reader."""
-        keys = dict(self._named.keys[table.name])
-        if (ends := self._named.ends[table.name]) and isinstance(self._reader, HubSpotReconciler):
-            keys |= {key: keys.get(key) for key in await self._reader.linked_with(table, sorted(ends))}
-        if isinstance(self._reader, MarketoReconciler) and self._named.deals_of:
-            if table.name == "opportunity_roles":
-                keys |= dict.fromkeys(sorted(self._named.deals_of))
-            elif table.name == "opportunities":
-                async for batch in self._reader.opportunities_of(sorted(self._named.deals_of)):
-                    yield batch
-        if keys:
-            async for batch in self._reader.reread(table, keys):
-                yield with_survivors(batch, table, keys) if len(table.key) == 1 else batch
+        merged_into = self._named.keys[table.name]
+        async for batch in self._reader.named(table, self._named):
+            yield with_survivors(batch, table, merged_into) if len(table.key) == 1 else batch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -86,6 +87,37 @@ class Glance:
     everything: bool = True
 
 
+@dataclass
+class Named:
+    """Records of a connection that somebody names, by raw table: a notification, or a write of our own.
+
+    `keys` are records (or whole sets) with the record that they were merged into, where that was told. `ends` are records of another table
+    that those which are meant are linked with: each CRM's reader finds out which they are.
+    """
+
+    keys: defaultdict[str, dict[str, str | None]] = field(default_factory=lambda: defaultdict(dict))
+    ends: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def add(self, table: str, keys: Iterable[str], merged_into: str | None = None) -> None:
+        """Name some records of a table. That one was merged away is not forgotten when it is named again."""
+        for key in keys:
+            self.keys[table][key] = merged_into or self.keys[table].get(key)
+
+    def without(self, other: Named) -> Named:
+        """What is named here and not in the other one."""
+        found = Named()
+        for table, keys in self.keys.items():
+            found.keys[table] = {key: into for key, into in keys.items() if key not in other.keys.get(table, {})}
+        for table, ends in self.ends.items():
+            found.ends[table] = ends - other.ends.get(table, set())
+        return found
+
+    @property
+    def tables(self) -> set[str]:
+        """The tables of which something is named."""
+        return {name for name, keys in (*self.keys.items(), *self.ends.items()) if keys}
+
+
 class KnownRecords(Protocol):
     """What the warehouse already holds of a connection, for what a CRM can only be asked by id."""
 
@@ -148,3 +180,12 @@ class Reconciler(Reader):
 
         Asked for tables with a glance only. `keys` are values of the only field of `key` (of `replace_by` in a table that has it). Raises CRMError.
         """
+
+    async def named(self, table: RawTable, named: Named) -> AsyncIterator[Batch]:
+        """The newest version of the records of a table that are named, as `reread` gives it. Raises CRMError.
+
+        As it stands here it knows of `keys` alone; a CRM whose records are found by what they are linked with reads these too.
+        """
+        if keys := named.keys[table.name]:
+            async for batch in self.reread(table, keys):
+                yield batch

@@ -7,15 +7,13 @@ with alone, so that it takes no other with it when it is given up.
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cdp_pipelines import history
+from cdp_pipelines import history, transform
 from cdp_pipelines.config import ConfigError, Connection, Settings
 from cdp_pipelines.history import EventLag
 from cdp_pipelines.lock import warehouse_lock
@@ -78,23 +76,22 @@ def catch_up(
             return None
         started = datetime.now(UTC)
         report = SyncReport(started, started, [])
+        built = history.raw_tables_change(settings)
         say("reading what changed")
         dealt = [part for name, events in by_connection.items() for part in _read(settings, usable[name], events, report)]
-        build(settings, report, say)
+        changed = {(o.kind, t.table) for o in report.connections for t in o.tables}
+        build(settings, report, say, changed=changed if built == transform.version() else None, told=_told(dealt))
         report.ended_at = datetime.now(UTC)
-        lags = _lags(dealt, report)
-        history.record_event_lags(settings, report.ended_at, lags)
-        return CaughtUp(report, *_settle(inbox, dealt, report), lags)
+        return CaughtUp(report, *_settle(inbox, dealt, report), report.lags)
 
 
-def _lags(dealt: Iterable[Dealt], report: SyncReport) -> list[EventLag]:
-    """Of the events that came through, where the CRM says when its change was."""
-    found: defaultdict[str, list[float]] = defaultdict(list)
-    for part in dealt:
-        for event in (waiting.event for waiting in part.events if not part.problem and report.published):
-            if event.occurred_at:
-                found[event.connection].append((report.ended_at - event.occurred_at).total_seconds())
-    return [EventLag(name, len(s), statistics.median(s), sorted(s)[max(math.ceil(len(s) * 0.95) - 1, 0)]) for name, s in found.items()]
+def _told(dealt: Iterable[Dealt]) -> dict[str, list[datetime]]:
+    """When the changes were, by connection, of which events came through; where the CRM says it."""
+    found: defaultdict[str, list[datetime]] = defaultdict(list)
+    for event in (waiting.event for part in dealt if not part.problem for waiting in part.events):
+        if event.occurred_at:
+            found[event.connection].append(event.occurred_at)
+    return found
 
 
 def _settle(inbox: Inbox, dealt: Iterable[Dealt], report: SyncReport) -> tuple[int, int, int]:
@@ -134,13 +131,18 @@ def _read(settings: Settings, connection: Connection, events: Sequence[Waiting],
 
 def _read_together(settings: Settings, connection: Connection, events: Sequence[Waiting], outcome: ConnectionOutcome) -> Dealt:
     known = Warehouse(settings.warehouse, connection.kind, connection.name)
-    wanted = wanted_of(connection.kind, (waiting.event for waiting in events), known)
+    wanted = wanted_of(connection.kind, [waiting.event for waiting in events], known)
     found: list[ExtractReport] = []
     if wanted.whole:
         found.append(extract(connection, registry.reader(connection, settings), settings, tables=wanted.whole))
         found.append(reconcile(connection, registry.reader(connection, settings), settings, tables=wanted.whole))
     if wanted.named.tables:
         found.append(read_named(connection, registry.reader(connection, settings), settings, wanted.named))
+    if back := [waiting.event for waiting in events if waiting.event.what == "restored"]:
+        # Only now the warehouse knows what they are linked with again: their deletion took the links away.
+        others = wanted_of(connection.kind, back, known).named.without(wanted.named)
+        if others.tables:
+            found.append(read_named(connection, registry.reader(connection, settings), settings, others))
     for one in found:
         history.record_syncs(settings, one.tables)
         outcome.tables += one.tables

@@ -32,6 +32,7 @@ create table if not exists events (
 create unique index if not exists same_event on events (connection, object, identity, record_id) where identity is not null;
 create index if not exists waiting on events (id) where state = 'waiting';
 create index if not exists ended on events (ended_at) where state = 'done';
+create table if not exists logs (connection text primary key, place text not null, read_at text not null);
 create table if not exists refusals (
     day text not null, connection text not null, reason text not null, calls integer not null, primary key (day, connection, reason)
 );
@@ -56,6 +57,14 @@ class Waiting:
     tries: int
 
 
+@dataclass(frozen=True)
+class Place:
+    """How far a CRM's own log of events was read: the CRM's word for the place, and when that was."""
+
+    token: str
+    read_at: datetime
+
+
 class Inbox:
     """The inbox file, for one thread. `most` is how many events may wait."""
 
@@ -73,9 +82,10 @@ class Inbox:
         """Close the file."""
         self._db.close()
 
-    def add(self, events: Sequence[Event], received_at: datetime | None = None) -> int:
+    def add(self, events: Sequence[Event], received_at: datetime | None = None, *, log: tuple[str, Place] | None = None) -> int:
         """Keep some events, all or none; gives how many were new. On return they are on the disk.
 
+        `log` is the connection from whose own log they were read and the place from which to go on; it is kept with them.
         Raises InboxFull or InboxUnavailable; nothing was kept then.
         """
         now = _text(received_at or datetime.now(UTC))
@@ -95,6 +105,9 @@ class Inbox:
                     rows,
                 )
                 added = self._db.total_changes - before
+                if log:
+                    connection, place = log
+                    self._db.execute("insert or replace into logs values (?, ?, ?)", (connection, place.token, _text(place.read_at)))
                 self._db.execute("commit")
             except BaseException:
                 self._db.execute("rollback")
@@ -102,6 +115,11 @@ class Inbox:
         except sqlite3.Error as error:
             raise InboxUnavailable(f"{self.path} cannot be written: {error}. Make room on the disk, or mend its permissions.") from error
         return added
+
+    def place(self, connection: str) -> Place | None:
+        """How far a CRM's own log was read; None when it never was."""
+        found = self._db.execute("select place, read_at from logs where connection = ?", [connection]).fetchone()
+        return Place(found[0], datetime.fromisoformat(found[1])) if found else None
 
     def waiting_count(self) -> int:
         """How many events wait."""
@@ -145,7 +163,10 @@ class Inbox:
     def replay(
         self, *, since: datetime | None = None, connection: str | None = None, record_id: str | None = None, dead: bool = False
     ) -> int:
-        """Let events wait again that are done or dead (only those, with `dead`); gives how many. At least one condition must be given."""
+        """Let events wait again that are done or dead (only those, with `dead`); gives how many. At least one condition must be given.
+
+        When they happened is forgotten: how long ago that was says nothing any more of how fast events are followed.
+        """
         if since is None and connection is None and record_id is None and not dead:
             raise ValueError("replay needs a time, a connection, a record or `dead`")
         conditions, values = [f"state in ({repr('dead') if dead else repr('done') + ', ' + repr('dead')})"], []
@@ -155,7 +176,8 @@ class Inbox:
                 values.append(value)
         with self._writing():
             return self._db.execute(
-                f"update events set state = 'waiting', tries = 0, ended_at = null where {' and '.join(conditions)}", values
+                f"update events set state = 'waiting', tries = 0, ended_at = null, occurred_at = null where {' and '.join(conditions)}",
+                values,
             ).rowcount
 
     def refuse(self, calls: Iterable[tuple[str, str, int]], day: str | None = None) -> None:
@@ -205,6 +227,14 @@ def read_status(path: Path) -> dict[str, Any] | None:
         return None
     with closing(Inbox(path)) as inbox:
         return inbox.status()
+
+
+def read_place(path: Path, connection: str) -> Place | None:
+    """`Inbox.place` of a file that may not be there."""
+    if not path.exists() or not os.path.getsize(path):
+        return None
+    with closing(Inbox(path)) as inbox:
+        return inbox.place(connection)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

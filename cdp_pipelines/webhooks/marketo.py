@@ -30,10 +30,11 @@ def events(connection: str, body: bytes, form: bool) -> list[Event]:
         found = found["activities"]
     elif isinstance(found, dict) and "specversion" not in found:
         return [Event(connection, "leads", number_of(found, "leadId" if "leadId" in found else "id"), "changed")]
-    return [event for item in items_of(found, MOST) for event in _activities(connection, item)]
+    return [event for item in items_of(found, MOST) for event in activity(connection, item)]
 
 
-def _activities(connection: str, item: dict[str, Any]) -> Iterator[Event]:
+def activity(connection: str, item: dict[str, Any]) -> Iterator[Event]:
+    """What an activity says is to be read again. Raises Malformed."""
     data = item.get("data", item)
     if not isinstance(data, dict):
         raise Malformed("data is not an object")

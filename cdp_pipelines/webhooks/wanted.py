@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cdp_pipelines.config import Kind
+from cdp_pipelines.crm_integrations.merges import survivors
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.hubspot import RECORDS
-from cdp_pipelines.sources.named import Named
-from cdp_pipelines.sources.reader import KnownRecords
+from cdp_pipelines.sources.reader import MERGED_INTO, KnownRecords, Named
 from cdp_pipelines.webhooks.event import Event
 
 
@@ -30,6 +30,11 @@ def wanted_of(kind: Kind, events: Iterable[Event], known: KnownRecords) -> Wante
     add = {"salesforce": _salesforce, "hubspot": _hubspot, "marketo": _marketo}[kind]
     for event in events:
         add(found, event, known)
+    for table, keys in found.named.keys.items():
+        if merges := {loser: winner for loser, winner in keys.items() if winner}:
+            # Who was merged before into a record that is merged away now belongs to the one that is left, and no CRM tells it again.
+            earlier = {loser: winner for winner, loser in known.pairs(table, MERGED_INTO, "id") if winner in merges}
+            keys.update(survivors(earlier | merges))
     return found
 
 
@@ -88,4 +93,6 @@ def _marketo(found: Wanted, event: Event, known: KnownRecords) -> None:
     for loser in event.related:
         found.named.add("leads", [loser], event.record_id)
     if event.what != "changed":
-        found.named.deals_of.update([event.record_id, *event.related])
+        everyone = [event.record_id, *event.related]
+        found.named.add("opportunity_roles", everyone)
+        found.named.ends["opportunities"].update(everyone)

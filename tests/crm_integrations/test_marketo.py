@@ -277,10 +277,9 @@ def test_an_export_that_somebody_cancels_is_an_error_and_one_that_is_left_is_can
 
     async def cancelled(client: Marketo) -> None:
         reading = asyncio.create_task(exported(client))
-        while not any(job.status == "Processing" for job in jobs.values()):
+        while not (begun := [job for job in jobs.values() if job.status == "Processing"]):
             await asyncio.sleep(0.01)
-        first = next(iter(jobs.values()))
-        first.status, first.shown = "Cancelled", None
+        begun[0].status, begun[0].shown = "Cancelled", None
         await reading
 
     with pytest.raises(CRMError, match="cancelled"):

@@ -46,13 +46,13 @@ def test_every_asset_has_a_description_an_owner_a_group_and_kinds():
 
 def test_jobs_schedules_and_sensors_are_there_and_on():
     repository = defs.get_repository_def()
-    assert {"sync", "reconcile", "full_sync", "catch_up_with_events"} <= {job.name for job in repository.get_all_jobs()}
+    assert {"sync", "reconcile", "full_sync", "catch_up_with_events", "poll_connections"} <= {job.name for job in repository.get_all_jobs()}
     schedules = {s.name: s for s in repository.schedule_defs}
     assert {name: s.cron_schedule for name, s in schedules.items()} == {
         "hourly_sync": "0 * * * *", "nightly_reconcile": "30 1 * * 1-6", "weekly_full_sync": "30 3 * * 0",
     }  # fmt: skip
     assert all(s.default_status == dg.DefaultScheduleStatus.RUNNING for s in schedules.values())
-    assert sorted(s.name for s in repository.sensor_defs) == ["inbox_events", "overdue_sync"]
+    assert sorted(s.name for s in repository.sensor_defs) == ["inbox_events", "overdue_sync", "polls_due"]
     assert all(s.default_status == dg.DefaultSensorStatus.RUNNING for s in repository.sensor_defs)
 
 

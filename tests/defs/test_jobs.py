@@ -61,6 +61,9 @@ def test_the_job_ends_in_the_same_tables_as_the_command_line(sandbox, tmp_path):
     counts = {e.materialization.asset_key.to_user_string(): e.materialization.metadata for e in result.get_asset_materialization_events()}
     assert counts["standardized/contacts"]["dagster/row_count"].value == len(by_dagster["contacts"])
     assert counts["raw_hubspot/contacts"]["dagster/row_count"].value not in (0, None)
+    lags = str(counts["published/cdp"]["lag"].value).splitlines()[2:]
+    assert [line.split(" | ")[0] for line in lags] == ["| hubspot", "| marketo", "| salesforce"]
+    assert all(0 < int(line.split(" | ")[2]) < 600 for line in lags)
 
 
 @pytest.mark.slow

@@ -13,7 +13,8 @@ from cdp_pipelines.config import Kind, Settings
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.columns import column_name
 from cdp_pipelines.sources.extract import extract
-from cdp_pipelines.sources.named import Named, read_named
+from cdp_pipelines.sources.named import read_named
+from cdp_pipelines.sources.reader import Named
 from cdp_pipelines.sources.reconcile import reconcile
 from tests.sources.fronts import Altered
 from tests.sources.test_drift import Described, made_app
