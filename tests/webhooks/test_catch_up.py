@@ -82,7 +82,9 @@ def test_events_twice_out_of_order_and_late_change_nothing(told: Told, tmp_path:
 
 @pytest.mark.slow
 def test_a_gap_is_closed_by_a_look_at_the_whole_object(told: Told, tmp_path: Path):
-    told.sandbox.server.world.stores["salesforce"].purge(told.merged)
+    salesforce = told.sandbox.server.world.stores["salesforce"]
+    if told.merged in salesforce.purgeable_people():  # else everyday changes have purged it before
+        salesforce.purge(told.merged)
     told.sandbox.option("salesforce", events_overflow=True)
     told.change(seed=3)
     assert {w.event.what for w in _waiting(told) if w.event.connection == "salesforce"} == {"missed"}
