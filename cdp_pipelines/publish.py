@@ -100,6 +100,8 @@ def publish(settings: Settings, told: Mapping[str, Sequence[datetime]] | None = 
     with _beside(settings) as new:
         new.unlink(missing_ok=True)
         with _warehouse_and(settings, new) as db:
+            # One transaction: each of the hundreds of descriptions would be written to the disk on its own.
+            db.execute("begin")
             tables = db.execute(
                 "select schema_name, table_name, comment from duckdb_tables() where database_name = 'warehouse' and schema_name in (?, ?)",
                 list(SCHEMAS),
@@ -112,6 +114,7 @@ def publish(settings: Settings, told: Mapping[str, Sequence[datetime]] | None = 
             now = datetime.now(UTC)
             lags = history.lags_of(told or {}, now)
             _write_status(db, now, lags)
+            db.execute("commit")
             rows = _count(db)
     return _written_down(settings, Published(settings.published, rows, now, lags), "all tables")
 

@@ -20,6 +20,7 @@ from cdp_pipelines.config import connection_from_config
 from cdp_pipelines.crm_integrations import http
 from cdp_pipelines.crm_integrations.base_crm import AuthenticationError, OutcomeUnknown, RequestRejected, Unreachable
 from cdp_pipelines.crm_integrations.http import HttpClient, SessionExpired, TryAgain, purpose
+from tests.sources.known_failures import known_failure
 
 
 def judge(response: httpx2.Response) -> None:
@@ -162,6 +163,7 @@ def test_a_token_that_is_refused_again_after_renewal_is_an_error(serve):
     assert server.tokens == ["Bearer first", "Bearer second"]
 
 
+@known_failure("drt-hub/drt#769")
 def test_calls_wait_for_the_rate_of_their_class(serve):
     server = Server(ok())
 

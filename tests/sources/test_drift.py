@@ -165,6 +165,7 @@ def test_a_new_field_is_told_and_a_reconcile_brings_what_was_there_before(crm: D
     assert crm.values(kept, other) == crm.fresh(tmp_path, other)
 
 
+@known_failure("bruin-data/ingestr#1011")
 @every_crm
 def test_a_field_that_is_hidden_is_told_once_and_keeps_its_values_till_the_next_full_read(crm: Described, kept: QuickWarehouse) -> None:
     one = crm.place.one

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
 
 import pytest
+from starlette.types import ASGIApp
 from typer.testing import CliRunner, Result
 
 from cdp_pipelines.cli import app
 from cdp_pipelines.config import KINDS
+from cdp_pipelines.sandbox import hosting
+from cdp_pipelines.webhooks.catch_up import catch_up
+from cdp_pipelines.webhooks.inbox import Inbox
+from cdp_pipelines.webhooks.keeper import Keeper
+from cdp_pipelines.webhooks.receiver import Receiver
 from tests.writeback.world import World, unique
 
 
@@ -96,19 +105,41 @@ def test_what_is_wrong_is_said_in_a_line(hubspot: World) -> None:
 
 
 @pytest.mark.slow
-def test_after_a_sync_a_write_and_a_sync_nothing_is_left_to_write(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our own writes come back with the next sync as news; they are none."""
+def test_our_own_writes_that_come_back_by_webhook_and_by_sync_are_not_written_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, serve: Callable[[ASGIApp], str]
+) -> None:
+    """The echo: each CRM tells its webhook of what we wrote, and the next sync reads it as news. It is none."""
     for variable, value in world.sandbox.addresses.environment().items():
         monkeypatch.setenv(variable, value)
     monkeypatch.setenv("CDP_DATA_DIR", str(world.settings.data_dir))
+    connections, apps = world.connections(), world.sandbox.server.apps
+
+    def told() -> set[str]:
+        assert apps["salesforce"].state.events.settle()
+        assert all(apps[kind].state.webhooks.settle() for kind in ("hubspot", "marketo"))
+        with closing(Inbox(world.settings.inbox)) as inbox:
+            return {waiting.event.record_id for waiting in inbox.waiting()}
+
+    def updates() -> list[dict[str, Any]]:
+        return [e for e in json.loads(cdp("writeback", "plan", "--json").stdout)["entries"] if e["action"] == "update"]
+
     cdp("sync")
-    first = json.loads(cdp("writeback", "plan", "--json").stdout)
-    writes = [e for e in first["entries"] if e["action"] == "update"]
-    assert {e["connection"] for e in writes} == set(KINDS)
-    assert {c["policy"] for e in writes for c in e["changes"]} == {"fill_empty"}
-    cdp("writeback", "apply")
+    with Keeper(world.settings.inbox, world.settings.inbox_most) as keeper:
+        hosting.notify(world.sandbox.addresses, serve(Receiver({c.name: c for c in connections}, keeper).app()))
+        try:
+            first = updates()
+            assert {e["connection"] for e in first} == set(KINDS)
+            assert {c["policy"] for e in first for c in e["changes"]} == {"fill_empty"}
+            cdp("writeback", "apply")
+            assert told() >= {e["id"] for e in first}
+            caught_up = catch_up(world.settings, connections)
+            assert caught_up is not None and (caught_up.failed, caught_up.left) == (0, 0)
+            assert updates() == []
+            cdp("writeback", "apply")
+            assert told() == set()
+        finally:
+            hosting.notify(world.sandbox.addresses, None)
     for _ in range(2):
         cdp("sync")
-        again = json.loads(cdp("writeback", "plan", "--json").stdout)
-        assert [e for e in again["entries"] if e["action"] == "update"] == []
+        assert updates() == []
     cdp("writeback", "drift")

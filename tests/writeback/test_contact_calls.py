@@ -13,6 +13,7 @@ from cdp_pipelines.crm_integrations.manager import CRMIntegrationManager
 from cdp_pipelines.crm_integrations.writes import CLEAR
 from cdp_pipelines.writeback import contact_calls, service
 from cdp_pipelines.writeback.contact_calls import ContactError
+from tests.sources.known_failures import known_failure
 from tests.writeback.world import World, every_crm, one_crm, unique
 
 
@@ -104,6 +105,7 @@ def test_a_persons_edit_of_what_we_wrote_is_kept_until_ours_is_to_win(world: Wor
     assert world.see(kind, record)["title"] == "Ours, newer"
 
 
+@known_failure("SalesforceCommerceCloud/b2c-crm-sync#276", "segment-boneyard/segment-docs#7015")
 @every_crm
 def test_none_and_blank_change_nothing_and_clear_empties(world: World, kind: str) -> None:
     world.kinds = [kind]

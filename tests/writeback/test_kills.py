@@ -21,6 +21,7 @@ from cdp_pipelines.writeback import service, sessions
 from cdp_pipelines.writeback.outbox import Outbox
 from cdp_pipelines.writeback.plan import Plan
 from tests.sandbox.faulty import faulty
+from tests.sources.known_failures import known_failure
 from tests.writeback.world import OBJECTS, World, one_crm, unique
 
 APPLY = [sys.executable, "-c", "from cdp_pipelines.cli import main; main()", "writeback", "apply"]
@@ -144,6 +145,7 @@ def test_a_second_apply_of_a_done_plan_sends_nothing(world: World) -> None:
     assert world.sandbox.control("GET", "/sandbox/requests").json() == calls
 
 
+@known_failure("drt-hub/drt#919", "drt-hub/drt#955")
 def test_two_cannot_write_at_once(world: World) -> None:
     settings = world.settings.model_copy(update={"lock_wait_seconds": 0.05})
     with service.writing(settings), pytest.raises(service.WritebackBusy), service.writing(settings):
@@ -239,8 +241,14 @@ class Crms:
         self.said = run.communicate(timeout=60)[0]
         return run.returncode
 
-    def check(self, plan: Plan, number: int) -> None:
-        """Each record is as planned, and each new one is there once."""
+    def counted(self) -> dict[str, int]:
+        """How many live people each CRM has, as the sandbox itself counts them."""
+        counts = self.world.sandbox.control("GET", "/sandbox/counts").json()
+        return {kind: counts[kind][OBJECTS[kind]] for kind in KINDS}
+
+    def check(self, plan: Plan, number: int, before: dict[str, int]) -> None:
+        """Each record is as planned, each new one is there once, and nobody else is there who was not there before."""
+        assert self.counted() == {kind: count + self.made for kind, count in before.items()}
 
         async def look(opened: Mapping[str, sessions.Session]) -> None:
             for kind in KINDS:
@@ -265,29 +273,34 @@ class Crms:
 
 
 def misbehave(crms: Crms, dice: random.Random) -> None:
-    """Limits, errors, answers that are lost after the CRM has done its work, and (Salesforce) locked rows."""
+    """Limits, errors, answers that are lost or break off after the CRM has done its work, locked rows and a locked portal."""
     sandbox = crms.world.sandbox
     sandbox.reset()
+    sandbox.option("salesforce", lock_next_rows=dice.randrange(300))
+    sandbox.set("hubspot", "locked", rate=0.02, seed=dice.randrange(1000))
     for kind in KINDS:
         sandbox.set(kind, "server_error", rate=0.05, seed=dice.randrange(1000), status=503)
         sandbox.set(kind, "rate_limit", rate=0.05, seed=dice.randrange(1000))
         sandbox.set(kind, "drop", rate=0.05, seed=dice.randrange(1000), done=True)
         sandbox.set(kind, "server_error", rate=0.03, seed=dice.randrange(1000), status=502, done=True)
+        sandbox.set(kind, "truncate", rate=0.02, seed=dice.randrange(1000))
 
 
 def kill_and_go_on(crms: Crms, kills: int, dice: random.Random) -> None:
     """So many plans, each killed once or more at random moments of its apply, and then begun again until it is done."""
+    before = crms.counted()
     plan, path = crms.plan(0)
     begun = time.monotonic()
     assert crms.apply(path) == 0, crms.said
     usual = time.monotonic() - begun
-    crms.check(plan, 0)
+    crms.check(plan, 0, before)
     killed = number = 0
     while killed < kills:
         number += 1
+        before = crms.counted()
         plan, path = crms.plan(number)
         misbehave(crms, dice)
-        while dice.random() < 0.7 or not killed:
+        while killed < kills and (dice.random() < 0.7 or not killed):
             if crms.apply(path, kill_after=dice.uniform(0.5, 1.3 * usual)) != -9:
                 break
             killed += 1
@@ -297,7 +310,7 @@ def kill_and_go_on(crms: Crms, kills: int, dice: random.Random) -> None:
         else:
             pytest.fail(crms.said)
         crms.world.sandbox.reset()
-        crms.check(plan, number)
+        crms.check(plan, number, before)
     print(f"{killed} kills in {number} applies of {len(plan.writes)} records; undisturbed, one takes {usual:.1f} s")
 
 
@@ -312,8 +325,10 @@ def test_killed_at_random_moments_under_faults_the_crms_equal_the_plan(tmp_path:
 
 
 @pytest.mark.endurance
-def test_a_hundred_kills_of_an_apply_of_five_thousand_rows(tmp_path: Path) -> None:
-    chosen = int(os.environ.get("CDP_KILL_SEED") or random.randrange(10**9))
+@pytest.mark.parametrize("part", [1, 2, 3, 4])
+def test_a_hundred_kills_of_applies_of_five_thousand_rows(tmp_path: Path, part: int) -> None:
+    """A quarter of them each time: an apply that goes on after a kill mostly waits, so that several sandboxes cost no more time than one."""
+    chosen = os.environ.get("CDP_KILL_SEED") or str(random.randrange(10**9))
     print(f"\nCDP_KILL_SEED={chosen}")
     with faulty(tmp_path / "state", people=3_000) as running:
-        kill_and_go_on(crms_of(tmp_path, running, 5_000), 100, random.Random(chosen))
+        kill_and_go_on(crms_of(tmp_path, running, 5_000), 25, random.Random(f"{chosen} {part}"))

@@ -15,6 +15,7 @@ from cdp_pipelines.config import KINDS
 from cdp_pipelines.writeback import service
 from cdp_pipelines.writeback.outbox import Outbox
 from cdp_pipelines.writeback.plan import Plan, PlanError, as_markdown
+from tests.sources.known_failures import known_failure
 from tests.writeback.world import World, every_crm, one_crm, unique
 
 PHONE = "+1 555 0100"
@@ -73,6 +74,7 @@ def test_what_changed_in_the_crm_since_the_last_sync_is_not_overwritten_by_what_
     assert (only(plan).action, only(plan).kept[0].why) == ("conflict", "somebody changed it in the CRM since we last read it")
 
 
+@known_failure("segment-boneyard/segment-docs#7015")
 @every_crm
 def test_nothing_of_ours_never_overwrites_something_of_theirs_unless_the_field_says_so(world: World, kind: str) -> None:
     record = world.make(kind, email=unique(), last_name="Lee", title="Theirs", phone=PHONE)
@@ -103,6 +105,7 @@ def test_a_record_that_moved_between_plan_and_apply_is_left_alone_and_its_neighb
     assert [world.see(kind, records[i])["title"] for i in (0, 1, 3)] == ["Moved", "New", "New"]
 
 
+@known_failure("SalesforceFoundation/NPSP#2371", "Atlas-Authority/marketing-automation#174", "airbytehq/airbyte#76340")
 @every_crm
 def test_one_row_that_the_crm_refuses_does_not_fail_its_neighbours_and_is_kept_with_its_reason(world: World, kind: str) -> None:
     records = [world.make(kind, email=unique(), last_name=f"Lee{i}") for i in range(3)]
@@ -175,6 +178,7 @@ def test_what_cannot_be_undone_is_listed_first(world: World, kind: str) -> None:
     assert world.see(kind, world.ids(kind, made)[0])["title"] == "By a person"
 
 
+@known_failure("mautic/mautic#5149", "mautic/mautic#5309")
 @every_crm
 def test_the_same_email_twice_in_one_plan_makes_one_contact_whatever_its_case(world: World, kind: str) -> None:
     email = unique("Twice")
@@ -225,6 +229,7 @@ def test_a_plan_that_was_changed_or_made_elsewhere_is_refused(world: World, tmp_
     assert path.stat().st_mode & 0o077 == 0
 
 
+@known_failure("bruin-data/ingestr#1203")
 def test_a_plan_beyond_a_guard_is_made_to_be_looked_at_and_not_applied(world: World) -> None:
     records = [world.make("hubspot", email=unique(), last_name="Lee", title="Old") for _ in range(3)]
     world.publish(
@@ -240,6 +245,7 @@ def test_a_plan_beyond_a_guard_is_made_to_be_looked_at_and_not_applied(world: Wo
     assert [world.see("hubspot", r)["title"] for r in records] == ["Old"] * 3
 
 
+@known_failure("drt-hub/drt#978")
 def test_a_dry_run_writes_nothing_down_and_a_plan_moves_no_cursor(world: World) -> None:
     record = world.make("hubspot", email=unique(), last_name="Lee")
     world.publish({"customer_key": "k1", "title": "New", "records": {"hubspot": record}})
@@ -261,6 +267,7 @@ def test_the_plan_reads_as_a_table(world: World) -> None:
     assert f"| hubspot | contacts {record} | update | jobtitle | a\\|b | &lt;New> | source_wins |" in as_markdown(world.plan()[0])
 
 
+@known_failure("dotmailer/dotmailer-magento2-extension#565")
 def test_suppressed_people_are_refused_and_an_opt_out_is_never_taken_back(world: World) -> None:
     out, other = (world.make("marketo", email=unique(), last_name="Lee", unsubscribed=True) for _ in range(2))
     world.publish(

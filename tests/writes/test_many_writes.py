@@ -9,6 +9,7 @@ import pytest
 from cdp_pipelines.config import Kind
 from cdp_pipelines.crm_integrations.writes import Value
 from tests.sandbox.faulty import Faulty
+from tests.sources.known_failures import known_failure
 from tests.writes.writing import creates, requests, update, writing
 
 NAMES: dict[Kind, tuple[str, str, str, int]] = {
@@ -16,6 +17,7 @@ NAMES: dict[Kind, tuple[str, str, str, int]] = {
 }  # fmt: skip
 
 
+@known_failure("grouparoo/grouparoo#655")
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", NAMES)
 def test_ten_thousand_updates_take_hardly_more_calls_than_full_batches(sandbox: Faulty, kind: Kind) -> None:

@@ -76,7 +76,7 @@ def test_a_unique_value_that_another_record_has_names_that_record(salesforce: Wr
     assert (refused.outcome, refused.code, refused.id, refused.candidates) == ("rejected", "DUPLICATE_VALUE", first, (first,))
 
 
-@known_failure("jsforce/jsforce#1018")
+@known_failure("jsforce/jsforce#1018", "forcedotcom/SFDX-Data-Move-Utility#814", "roblesterjr04/EloquentSalesForce#59")
 def test_only_rows_that_were_locked_are_sent_again(sandbox: Faulty, salesforce: Writing) -> None:
     ids = salesforce.made("Contact", *names(30))
     sandbox.option("salesforce", lock_next_rows=5)
@@ -93,6 +93,7 @@ def test_a_row_that_stays_locked_is_rejected_and_may_be_tried_later(sandbox: Fau
     assert (result.outcome, result.code, result.retryable) == ("rejected", "UNABLE_TO_LOCK_ROW", True)
 
 
+@known_failure("jsforce/jsforce#1018")
 def test_writes_are_in_order_of_the_account_that_they_lock(sandbox: Faulty, salesforce: Writing) -> None:
     accounts = salesforce.made("Account", *({"Name": f"Parent {n}"} for n in range(3)))
     mixed = [{"LastName": f"Child {n}", "AccountId": accounts[n % 3]} for n in range(9)]
@@ -140,7 +141,13 @@ def test_a_reference_to_a_deleted_record_is_no_deletion_of_the_record_itself(sal
     assert (result.outcome, result.code, result.id) == ("rejected", "ENTITY_IS_DELETED", contact)
 
 
-@known_failure("SalesforceCommerceCloud/b2c-crm-sync#267")
+@known_failure(
+    "SalesforceCommerceCloud/b2c-crm-sync#267",
+    "SalesforceCommerceCloud/b2c-crm-sync#247",
+    "SalesforceCommerceCloud/b2c-crm-sync#107",
+    "codeulike/SandboxBerry#12",
+    "texei/texei-sfdx-plugin#51",
+)
 def test_the_name_of_a_person_account_is_refused_and_the_field_is_named(sandbox: Faulty, salesforce: Writing) -> None:
     sandbox.option("salesforce", person_accounts=True)
     soql = "SELECT Id FROM Account WHERE IsPersonAccount = true LIMIT 1"
@@ -252,7 +259,9 @@ def bulk(sandbox: Faulty) -> Writing:
     return writing(sandbox, "salesforce", lambda client: SalesforceWriter(client, bulk_from=1))
 
 
-@known_failure("rudderlabs/rudder-server#7151", "StevenMMortimer/salesforcer#29")
+@known_failure(
+    "rudderlabs/rudder-server#7151", "StevenMMortimer/salesforcer#29", "ForceCLI/force#428", "forcedotcom/SFDX-Data-Move-Utility#857"
+)
 def test_a_file_clears_what_is_cleared_and_leaves_the_rest(bulk: Writing) -> None:
     one, two, three = bulk.made("Contact", *({"LastName": f"File {n}", "Title": "CEO", "Department": "D"} for n in range(3)))
     results = bulk.write(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cdp_pipelines.crm_integrations.base_crm import AuthenticationError, CRMError, OutcomeUnknown, RequestRejected
 from cdp_pipelines.crm_integrations.write_batches import Limits, write_in_batches
 from cdp_pipelines.crm_integrations.writes import RecordWrite, WriteResult
+from tests.sources.known_failures import known_failure
 
 
 def updates(n: int, **fields: str) -> list[RecordWrite]:
@@ -73,6 +74,7 @@ def test_a_value_that_was_refused_once_is_not_sent_again() -> None:
     assert len(calls.sizes) <= 10 + 2 * 8
 
 
+@known_failure("grouparoo/grouparoo#655")
 def test_batches_are_full_and_in_order() -> None:
     calls = Calls()
     written(updates(1001), calls, Limits(100, 4))

@@ -18,7 +18,7 @@ from tests.marked import PROJECT, marked, put_between
 PAGE = PROJECT / "docs" / "reliability.md"
 COMMAND = "python -m tests.sources.known_failures"
 BEGIN, END = f"<!-- known failures: written by `{COMMAND}` -->", "<!-- end of known failures -->"
-NAMES = {"salesforce": "Salesforce", "hubspot": "HubSpot", "marketo": "Marketo"}
+NAMES = {"salesforce": "Salesforce", "hubspot": "HubSpot", "marketo": "Marketo", "writeback": "Write-back to all of them"}
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 
