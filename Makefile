@@ -74,7 +74,7 @@ bench-realtime: setup ## seconds from a change in each CRM to the published file
 bench-identity: setup ## who is who, by our resolver and by public tools, against the truth: an hour or two, see docs/identity-benchmark.md
 	@BENCH_IDENTITY_DIR=$(VENV)-identity $(BIN)/python -m tests.identity.benchmark $(BENCH)
 
-clean: ## remove what was made: the environment, data, caches
+clean: ## remove what was made: the environment, data (but for who was erased), caches
 	@rm -rf $(VENV) $(VENV)-clients $(VENV)-identity $(VENV)-identity.lock .pytest_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs *.egg-info
-	@find data -mindepth 1 ! -name .gitignore -delete
+	@find data -mindepth 1 ! -name .gitignore ! -path 'data/privacy*' -delete
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,7 +17,11 @@ def configured(settings: Settings) -> Generator[list[Connection | ConfigError]]:
     """
     kinds = settings.connection_kinds()
     if kinds:
-        yield [_from_env(name, kind) for name, kind in kinds.items()]
+        from cdp_pipelines.audit.settings_seen import note_settings
+
+        connections = [_from_env(name, kind) for name, kind in kinds.items()]
+        note_settings(settings, [c for c in connections if isinstance(c, Connection)])
+        yield connections
         return
     with hosting.hosted(settings) as sandbox:
         yield [connection_from_config(name, config) for name, config in sandbox.connections().items()]

@@ -13,6 +13,7 @@ from typing import IO
 
 from cdp_pipelines import dagster_home
 from cdp_pipelines.config import PROJECT_DIR, Settings
+from cdp_pipelines.private_files import keep_new_files_private
 from cdp_pipelines.sandbox import hosting
 
 PORT = 3000
@@ -20,6 +21,7 @@ PORT = 3000
 
 def main() -> int:
     """Run until interrupted; gives dg's exit code."""
+    keep_new_files_private()
     settings = Settings()
     with ExitStack() as stack:
         environment = dagster_home.prepare(settings)

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cdp_pipelines import checks, history, transform
+from cdp_pipelines.audit.entry import Operation
+from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings
 from cdp_pipelines.history import CheckResult, EventLag
 from cdp_pipelines.identity.step import identify
@@ -170,6 +172,7 @@ def _failed(settings: Settings, name: str, kind: Kind, problem: str, remedy: str
     now = datetime.now(UTC)
     tables = [TableReport(name, kind, t.name, "incremental", now, now, "incomplete", problem, remedy) for t in registry.TABLES[kind]]
     history.record_syncs(settings, tables)
+    record(settings, Operation("sync", name, "failed", 0, {"kind": kind}))
     return ConnectionOutcome(name, kind, False, problem, remedy, tables)
 
 

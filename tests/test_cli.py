@@ -27,7 +27,8 @@ COMMANDS = {
     "sandbox faults clear", "sandbox faults kinds", "mapping check", "sandbox notify", "webhooks serve", "webhooks status", "webhooks replay",
     "contacts create", "contacts update", "writeback plan", "writeback apply",
     "writeback undo", "writeback retry", "writeback rejects", "writeback status", "writeback drift",
-    "customers explain", "customers merge", "customers split",
+    "customers explain", "customers merge", "customers split", "audit show", "audit verify", "audit export", "audit begin-anew",
+    "privacy erase", "privacy finish", "privacy unsuppress", "privacy export",
 }  # fmt: skip
 
 
