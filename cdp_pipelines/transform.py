@@ -73,9 +73,8 @@ def version() -> str:
     return digest.hexdigest()
 
 
-def parse(settings: Settings) -> Path:
-    """Write the manifest that Dagster reads, in the dbt project's `target` folder; gives its path. Raises TransformError."""
-    target = PROJECT_DIR / "target"
+def parse(settings: Settings, target: Path = PROJECT_DIR / "target") -> Path:
+    """Write dbt's manifest to a folder, which is where Dagster reads it unless another is given; gives its path. Raises TransformError."""
     _invoke(["parse"], settings, target)
     return target / "manifest.json"
 

@@ -24,7 +24,8 @@ class Layers:
         warehouse = QuickWarehouse(folder)
         warehouse.close()
         assert all(result.ok for result in transform.build(transform.LAYERS["standardized"], warehouse.settings))
-        models = _in_order(json.loads((warehouse.settings.data_dir / "dbt" / "target" / "manifest.json").read_bytes())["nodes"])
+        target = warehouse.settings.data_dir / "dbt" / "target"
+        models = _in_order(json.loads(transform.parse(warehouse.settings, target).read_bytes())["nodes"])
         self.standardized = [model["name"] for model in models if model["schema"] == "standardized"]
         self._db = duckdb.connect(config={"threads": 1})
         # Called as dbt calls it.
@@ -33,7 +34,8 @@ class Layers:
             self._db.execute(f"create schema warehouse.{schema}")
         self._see("nothing", KINDS)
         for model in models:
-            self._db.execute(f'create view warehouse.{model["schema"]}."{model["name"]}" as {model["compiled_code"]}')
+            compiled = (target / "compiled" / "cdp" / model["original_file_path"]).read_text()
+            self._db.execute(f'create view warehouse.{model["schema"]}."{model["name"]}" as {compiled}')
 
     def tables(self, warehouse: Path, kinds: Collection[Kind]) -> dict[str, pa.Table]:
         """The raw tables of some kinds in a file, and the standardized tables that follow from them; all others count as empty."""
