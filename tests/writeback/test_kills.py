@@ -332,7 +332,7 @@ def test_killed_at_random_moments_under_faults_the_crms_equal_the_plan(tmp_path:
 @pytest.mark.parametrize("part", [1, 2, 3, 4])
 def test_a_hundred_kills_of_applies_of_five_thousand_rows(tmp_path: Path, part: int) -> None:
     """A quarter of them each time: an apply that goes on after a kill mostly waits, so that several sandboxes cost no more time than one."""
-    chosen = os.environ.get("CDP_KILL_SEED") or str(random.randrange(10**9))
-    print(f"\nCDP_KILL_SEED={chosen}")
+    chosen = os.environ.get("KILL_SEED") or str(random.randrange(10**9))
+    print(f"\nKILL_SEED={chosen}")
     with faulty(tmp_path / "state", people=3_000) as running:
         kill_and_go_on(crms_of(tmp_path, running, 5_000), 25, random.Random(f"{chosen} {part}"))
