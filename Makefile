@@ -7,7 +7,7 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-all test-endurance test-timing test-clients check generate bench bench-calls bench-identity clean
+.PHONY: help setup demo dev test test-all test-endurance test-timing test-clients check generate bench bench-calls bench-realtime bench-identity clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,10 +68,13 @@ bench: setup ## processor time, calls and peak memory of reading each CRM; calls
 bench-calls: setup ## API calls of a full and an incremental read of each CRM, beside the least possible
 	@$(BIN)/python -m cdp_pipelines.bench_calls
 
+bench-realtime: setup ## seconds from a change in each CRM to the published file, through the receiver and the daemon: about eight minutes
+	@$(BIN)/python -m cdp_pipelines.bench_realtime
+
 bench-identity: setup ## who is who, by our resolver and by public tools, against the truth: an hour or two, see docs/identity-benchmark.md
 	@BENCH_IDENTITY_DIR=$(VENV)-identity $(BIN)/python -m tests.identity.benchmark $(BENCH)
 
-clean: ## remove what was made: the environment, data, caches
+clean: ## remove what was made: the environment, data (but for who was erased), caches
 	@rm -rf $(VENV) $(VENV)-clients $(VENV)-identity $(VENV)-identity.lock .pytest_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs *.egg-info
-	@find data -mindepth 1 ! -name .gitignore -delete
+	@find data -mindepth 1 ! -name .gitignore ! -path 'data/privacy*' -delete
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -214,7 +214,9 @@ CONNECTION_CLASSES: dict[Kind, type[Connection]] = {
 class Settings(BaseSettings):
     """What the whole project is set to. Every variable begins with `CDP_`."""
 
-    model_config = SettingsConfigDict(env_prefix="CDP_", env_file=ENV_FILE, extra="ignore", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CDP_", env_file=ENV_FILE, extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     data_dir: Path = Field(default=PROJECT_DIR / "data", description="Everything made at run time appears here.")
     connections: str | None = Field(
@@ -236,6 +238,14 @@ class Settings(BaseSettings):
         default=None, description="Address that the CRMs call, when a proxy is before the receiver; HubSpot signs it."
     )
     inbox_most: int = Field(default=1_000_000, ge=1, description="Events that may wait in the inbox; more are refused until there is room.")
+    published_mode: str = Field(
+        default="600",
+        pattern=r"^6[04][04]$",
+        description="Who may read the published file: its owner (600), also its group (640), or all (644).",
+    )
+    privacy_key: SecretStr | None = Field(
+        default=None, description="Behind pseudonyms, the audit log and the suppression list; unset: a file that is made once. Keep it."
+    )
     real_time_lag_minutes: float = Field(
         default=5, gt=0, description="How late a change may be in the published file before the check `real_time_lag` warns."
     )
@@ -262,9 +272,24 @@ class Settings(BaseSettings):
         return self.data_dir / "cdp.duckdb"
 
     @property
+    def published_permissions(self) -> int:
+        """The published file's permission bits."""
+        return int(self.published_mode, 8)
+
+    @property
     def inbox(self) -> Path:
         """Where change notifications wait."""
         return self.data_dir / "inbox.sqlite"
+
+    @property
+    def audit_dir(self) -> Path:
+        """The record of every data operation."""
+        return self.data_dir / "audit"
+
+    @property
+    def privacy_dir(self) -> Path:
+        """What must outlive all else: the suppression list, certificates of erasures, and the key."""
+        return self.data_dir / "privacy"
 
     @property
     def writeback_dir(self) -> Path:

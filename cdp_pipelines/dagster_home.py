@@ -14,7 +14,8 @@ nux: {enabled: false}
 concurrency:
   runs: {max_concurrent_runs: 1}  # DuckDB has one writer
   pools: {granularity: op, default_limit: 1}
-run_monitoring: {enabled: true, free_slots_after_run_end_seconds: 60}
+run_queue: {dequeue_interval_seconds: 1}  # a change in a CRM waits for nothing but its run
+run_monitoring: {enabled: true, poll_interval_seconds: 10, free_slots_after_run_end_seconds: 5}
 """
 
 

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from cdp_pipelines.defs import automate, checks, extract, identify, lag, polling, publish, real_time, transform, writeback
+from cdp_pipelines.defs import automate, checks, extract, identify, lag, lost_runs, polling, publish, real_time, transform, writeback
 
 defs = dg.Definitions.merge(
     extract.defs,
@@ -14,6 +14,7 @@ defs = dg.Definitions.merge(
     writeback.defs,
     automate.defs,
     real_time.defs,
+    lost_runs.defs,
     polling.defs,
     # DuckDB has one writer, so steps run in one process, one after the other; waiting for the CRMs overlaps inside a step.
     dg.Definitions(executor=dg.in_process_executor),

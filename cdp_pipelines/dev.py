@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import IO
 
 from cdp_pipelines import dagster_home
 from cdp_pipelines.config import PROJECT_DIR, Settings
+from cdp_pipelines.private_files import keep_new_files_private
 from cdp_pipelines.sandbox import hosting
 
 PORT = 3000
@@ -18,6 +21,7 @@ PORT = 3000
 
 def main() -> int:
     """Run until interrupted; gives dg's exit code."""
+    keep_new_files_private()
     settings = Settings()
     with ExitStack() as stack:
         environment = dagster_home.prepare(settings)
@@ -28,18 +32,23 @@ def main() -> int:
             environment |= {**sandbox.environment(), "CDP_CONNECTIONS": "salesforce,hubspot,marketo"}
             print(f"No credentials are set, so the sandbox is used: {sandbox.control_url}")
         print(f"Dagster's UI: http://127.0.0.1:{PORT}/asset-groups  (Ctrl-C ends it)", flush=True)
-        command = [str(Path(sys.executable).with_name("dg")), "dev", "--host", "127.0.0.1", "--port", str(PORT), "-w", "workspace.yaml"]
-        # A session of its own, so that all of Dagster's processes can be ended together, whoever is told to end.
-        process = subprocess.Popen(command, env=environment, cwd=PROJECT_DIR, start_new_session=True)
+        process = start(environment, PORT)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return process.wait()
         except KeyboardInterrupt:
-            return _end(process)
+            return end(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> int:
-    """End Dagster and all that it started: in order if it can, by force after half a minute."""
+def start(environment: Mapping[str, str], port: int, log: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    """Dagster's UI and daemon on this machine; what they say goes to the screen, or to a log. The caller must `end` the process."""
+    command = [str(Path(sys.executable).with_name("dg")), "dev", "--host", "127.0.0.1", "--port", str(port), "-w", "workspace.yaml"]
+    # A session of its own, so that all of Dagster's processes can be ended together, whoever is told to end.
+    return subprocess.Popen(command, env=dict(environment), cwd=PROJECT_DIR, stdout=log, stderr=log, start_new_session=True)
+
+
+def end(process: subprocess.Popen[bytes]) -> int:
+    """End Dagster and all that it started: in order if it can, by force after half a minute. Gives its exit code."""
     os.killpg(process.pid, signal.SIGINT)
     try:
         return process.wait(timeout=30)

@@ -37,7 +37,7 @@ class CDPEngine:
         return await asyncio.to_thread(self._test)
 
     def _test(self) -> dict[str, dict[str, Any]]:
-        from cdp_pipelines.sync import configured
+        from cdp_pipelines.connections import configured
 
         settings = self._current()
         with configured(settings) as connections:

@@ -12,6 +12,8 @@ from pathlib import Path
 import duckdb
 
 from cdp_pipelines import history, mapping
+from cdp_pipelines.audit.entry import Operation
+from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Settings
 from cdp_pipelines.history import EventLag
 
@@ -98,6 +100,8 @@ def publish(settings: Settings, told: Mapping[str, Sequence[datetime]] | None = 
     with _beside(settings) as new:
         new.unlink(missing_ok=True)
         with _warehouse_and(settings, new) as db:
+            # One transaction: each of the hundreds of descriptions would be written to the disk on its own.
+            db.execute("begin")
             tables = db.execute(
                 "select schema_name, table_name, comment from duckdb_tables() where database_name = 'warehouse' and schema_name in (?, ?)",
                 list(SCHEMAS),
@@ -110,8 +114,9 @@ def publish(settings: Settings, told: Mapping[str, Sequence[datetime]] | None = 
             now = datetime.now(UTC)
             lags = history.lags_of(told or {}, now)
             _write_status(db, now, lags)
+            db.execute("commit")
             rows = _count(db)
-    return Published(settings.published, rows, now, lags)
+    return _written_down(settings, Published(settings.published, rows, now, lags), "all tables")
 
 
 def publish_status(settings: Settings) -> Published:
@@ -127,14 +132,20 @@ def publish_status(settings: Settings) -> Published:
             now = datetime.now(UTC)
             _write_status(db, now, [])
             rows = _count(db)
-    return Published(settings.published, rows, now, [])
+    return _written_down(settings, Published(settings.published, rows, now, []), "status only")
+
+
+def _written_down(settings: Settings, written: Published, what: str) -> Published:
+    about = {"what": what, "tables": len(written.rows)}
+    record(settings, Operation("publish", written.path.name, "ok", sum(written.rows.values()), about))
+    return written
 
 
 class _beside:
     """A file beside the published one that takes its place when the block ends well."""
 
     def __init__(self, settings: Settings):
-        self._target = settings.published
+        self._target, self._mode = settings.published, settings.published_permissions
         self._new = self._target.with_name(f".{self._target.name}.{os.getpid()}.new")
 
     def __enter__(self) -> Path:
@@ -142,6 +153,7 @@ class _beside:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
+            os.chmod(self._new, self._mode)
             with self._new.open("rb+") as file:
                 os.fsync(file.fileno())
             os.replace(self._new, self._target)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from cdp_pipelines.audit import keys, subjects
+from cdp_pipelines.audit.entry import Operation
+from cdp_pipelines.audit.recording import record
+from cdp_pipelines.audit.shape import shape_of
 from cdp_pipelines.config import Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMContact
 from cdp_pipelines.filters import FilterError, conditions, split
@@ -44,9 +48,13 @@ class Rows:
         self.columns: list[str] = [name for name, *_ in description]
         self._times = [i for i, (_, kind, *_) in enumerate(description) if str(kind).startswith("TIMESTAMP")]
         self._result, self._limit = result, limit
+        self.given = 0
+        """Rows that somebody has taken so far."""
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        return islice(self._all(), self._limit)
+        for row in islice(self._all(), self._limit):
+            self.given += 1
+            yield row
 
     def _all(self) -> Iterator[tuple[Any, ...]]:
         while some := self._fetch():
@@ -63,6 +71,7 @@ class Rows:
         import pyarrow as pa
 
         table = self._result.to_arrow_table()
+        self.given = table.num_rows
         fields = [f.with_type(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(f.type) else f for f in table.schema]
         return table.cast(pa.schema(fields)).to_pandas(date_as_object=False)
 
@@ -114,14 +123,33 @@ def rows(
     """
     with published(settings) as db:
         sql, parameters = _select(db, table, filters or {}, limit, include_deleted)
-        yield _execute(db, sql, parameters)
+        about = {"filters": sorted(filters or {})}
+        with _read_of(settings, execute(db, sql, parameters), table, about, _addresses(filters or {})) as found:
+            yield found
 
 
 @contextmanager
 def sql(settings: Settings, query: str, *, limit: int | None = None) -> Generator[Rows]:
     """The answer, or its first rows, to any read-only query of the published file. Raises QueryError with DuckDB's reason, and NotPublished."""
-    with published(settings) as db:
-        yield _execute(db, query, [], limit)
+    with published(settings) as db, _read_of(settings, execute(db, query, [], limit), "sql", {"query": shape_of(query)}) as found:
+        yield found
+
+
+@contextmanager
+def _read_of(settings: Settings, found: Rows, what: str, about: dict[str, Any], addresses: Sequence[str] = ()) -> Generator[Rows]:
+    """The rows for whoever takes them, and how many were taken for the audit log."""
+    result = "failed"
+    try:
+        yield found
+        result = "ok"
+    finally:
+        whom = tuple(subjects.of_address(keys.load(settings), address) for address in addresses)
+        record(settings, Operation("read", what, result, found.given, about, whom))
+
+
+def _addresses(filters: Mapping[str, Any]) -> list[str]:
+    """The e-mail addresses that somebody asked for: the log tells of whom, by pseudonym."""
+    return [value for value in filters.values() if isinstance(value, str) and "@" in value]
 
 
 def contacts(
@@ -175,7 +203,8 @@ def _columns(db: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
         raise NotPublished(f"No {table} are published yet: no sync has come to its end. `cdp status` says why.") from None
 
 
-def _execute(db: duckdb.DuckDBPyConnection, query: str, parameters: list[Any], limit: int | None = None) -> Rows:
+def execute(db: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any] = (), limit: int | None = None) -> Rows:
+    """The answer to a query of the published file. Raises QueryError with DuckDB's reason."""
     try:
         if result := db.execute(query, parameters):
             return Rows(result, limit)

@@ -19,17 +19,16 @@ def read(settings: Settings) -> dict[str, Any]:
     """
     now = datetime.now(UTC)
     connections: dict[str, dict[str, Any]] = {}
-    with query.sql(settings, "from sync_status order by connection, object") as synced:
-        for row in synced.dicts():
+    with query.published(settings) as db:
+        for row in query.execute(db, "from sync_status order by connection, object").dicts():
             name, source_system = row.pop("connection"), row.pop("source_system")
             events = {"last_day": row.pop("events_last_day")}
             events |= {key: row.pop(f"event_lag_{key}") for key in ("median_seconds", "p95_seconds")}
             connection = connections.setdefault(name, {"source_system": source_system, "objects": {}, "events": events})
             connection["objects"][row.pop("object")] = row | {"lag_seconds": _lag(row["seen_until"], now)}
+        failed_checks = list(query.execute(db, "from data_quality where not passed order by blocking desc, table_name, name").dicts())
     for connection in connections.values():
         connection |= _overall(list(connection["objects"].values()))
-    with query.sql(settings, "from data_quality where not passed order by blocking desc, table_name, name") as failed:
-        failed_checks = list(failed.dicts())
     overall = _overall(list(connections.values()))
     if any(check["blocking"] for check in failed_checks):
         overall["state"] = "incomplete"

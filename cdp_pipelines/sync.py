@@ -6,19 +6,19 @@ The steps are functions of their own; Dagster's assets (`defs/`) call the same o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cdp_pipelines import checks, history, transform
-from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings, connection_from_config, connection_from_env
+from cdp_pipelines.audit.entry import Operation
+from cdp_pipelines.audit.recording import record
+from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings
 from cdp_pipelines.history import CheckResult, EventLag
 from cdp_pipelines.identity.step import identify
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish, publish_status
-from cdp_pipelines.sandbox import hosting
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.raw_tables import create_raw_tables, declared_columns
@@ -62,20 +62,6 @@ class SyncReport:
     def complete(self) -> bool:
         """Everything was read, no blocking check failed, and the file was published."""
         return self.problem is None and self.published is not None and all(c.complete for c in self.connections)
-
-
-@contextmanager
-def configured(settings: Settings) -> Generator[list[Connection | ConfigError]]:
-    """The connections that the environment names; one that cannot be used is given as its ConfigError.
-
-    Where the environment names none at all, the built-in sandbox runs for the length of the block, and its three CRMs are the connections.
-    """
-    kinds = settings.connection_kinds()
-    if kinds:
-        yield [_from_env(name, kind) for name, kind in kinds.items()]
-        return
-    with hosting.hosted(settings) as sandbox:
-        yield [connection_from_config(name, config) for name, config in sandbox.connections().items()]
 
 
 def sync(
@@ -186,6 +172,7 @@ def _failed(settings: Settings, name: str, kind: Kind, problem: str, remedy: str
     now = datetime.now(UTC)
     tables = [TableReport(name, kind, t.name, "incremental", now, now, "incomplete", problem, remedy) for t in registry.TABLES[kind]]
     history.record_syncs(settings, tables)
+    record(settings, Operation("sync", name, "failed", 0, {"kind": kind}))
     return ConnectionOutcome(name, kind, False, problem, remedy, tables)
 
 
@@ -235,10 +222,3 @@ def _stopped_by(results: Iterable[CheckResult], report: SyncReport) -> bool:
     if failed:
         report.problem = f"a blocking check failed ({', '.join(failed)}), so the published tables stay those of the last good run"
     return bool(failed)
-
-
-def _from_env(name: str, kind: Kind) -> Connection | ConfigError:
-    try:
-        return connection_from_env(name, kind)
-    except ConfigError as error:
-        return error

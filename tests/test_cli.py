@@ -27,7 +27,8 @@ COMMANDS = {
     "sandbox faults clear", "sandbox faults kinds", "mapping check", "sandbox notify", "webhooks serve", "webhooks status", "webhooks replay",
     "contacts create", "contacts update", "writeback plan", "writeback apply",
     "writeback undo", "writeback retry", "writeback rejects", "writeback status", "writeback drift",
-    "customers explain", "customers merge", "customers split",
+    "customers explain", "customers merge", "customers split", "audit show", "audit verify", "audit export", "audit begin-anew",
+    "privacy erase", "privacy finish", "privacy unsuppress", "privacy export",
 }  # fmt: skip
 
 
@@ -255,7 +256,7 @@ def test_sync_hands_on_what_was_asked_for(data: Path, monkeypatch: pytest.Monkey
     wanted = connection_from_config("hubspot", {"access_token": "pat-na1-do-not-show"})
     refused = ConfigError("MARKETO_ENDPOINT", "is missing", "Set it.", "marketo")
     asked = Mock(return_value=published_file.sync_report(data))
-    monkeypatch.setattr("cdp_pipelines.sync.configured", lambda settings: nullcontext([wanted, refused]))
+    monkeypatch.setattr("cdp_pipelines.connections.configured", lambda settings: nullcontext([wanted, refused]))
     monkeypatch.setattr("cdp_pipelines.sync.sync", asked)
     cdp("sync")
     assert (asked.call_args.args[1], asked.call_args.kwargs["full"]) == ([wanted, refused], False)
@@ -273,7 +274,7 @@ def test_what_a_reconcile_mended_or_could_not_stands_below_what_was_read(data: P
         TableReport("hubspot", "hubspot", "contacts", "reconcile", now, now, "ok", None, None, rows_read=3, rows_deleted=2),
         TableReport("hubspot", "hubspot", "deals", "reconcile", now, now, "incomplete", "deals cannot be listed.", "Grant the scope."),
     ]
-    monkeypatch.setattr("cdp_pipelines.sync.configured", lambda settings: nullcontext([]))
+    monkeypatch.setattr("cdp_pipelines.connections.configured", lambda settings: nullcontext([]))
     monkeypatch.setattr("cdp_pipelines.sync.sync", lambda *_, **__: report)
     said = cdp("sync").stdout
     assert "hubspot: incomplete (deals): deals cannot be listed. Grant the scope." in said
@@ -285,7 +286,7 @@ def test_what_a_reconcile_mended_or_could_not_stands_below_what_was_read(data: P
 
 def test_an_incomplete_sync_exits_with_1_and_gives_each_reason_once(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = published_file.sync_report(data, incomplete=True)
-    monkeypatch.setattr("cdp_pipelines.sync.configured", lambda settings: nullcontext([]))
+    monkeypatch.setattr("cdp_pipelines.connections.configured", lambda settings: nullcontext([]))
     monkeypatch.setattr("cdp_pipelines.sync.sync", lambda *_, **__: report)
     result = cdp("sync")
     assert result.exit_code == 1
@@ -298,7 +299,7 @@ def test_an_incomplete_sync_exits_with_1_and_gives_each_reason_once(data: Path, 
 
 def test_a_blocking_check_that_fails_exits_with_1_and_shows_keys(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = published_file.sync_report(data, failed=True)
-    monkeypatch.setattr("cdp_pipelines.sync.configured", lambda settings: nullcontext([]))
+    monkeypatch.setattr("cdp_pipelines.connections.configured", lambda settings: nullcontext([]))
     monkeypatch.setattr("cdp_pipelines.sync.sync", lambda *_, **__: report)
     result = cdp("sync")
     assert result.exit_code == 1
@@ -340,7 +341,7 @@ def test_a_busy_warehouse_is_said_in_one_line(data: Path, monkeypatch: pytest.Mo
     def busy(*_: object, **__: object) -> None:
         raise WarehouseBusy("warehouse.duckdb is in use by Dagster run 1.")
 
-    monkeypatch.setattr("cdp_pipelines.sync.configured", lambda settings: nullcontext([]))
+    monkeypatch.setattr("cdp_pipelines.connections.configured", lambda settings: nullcontext([]))
     monkeypatch.setattr("cdp_pipelines.sync.sync", busy)
     result = cdp("sync")
     assert (result.exit_code, result.stderr) == (1, "Error: warehouse.duckdb is in use by Dagster run 1.\n")

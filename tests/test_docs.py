@@ -28,7 +28,7 @@ def test_every_command_is_in_the_readme_and_the_other_way_round():
     from tests.test_cli import COMMANDS
 
     section = README.partition("## Commands")[2].partition("From Python")[0]
-    spoken = re.findall(r"`cdp ([a-z ]+?)(?: \[| \"|`)", section)
+    spoken = re.findall(r"`cdp ([a-z -]+?)(?: \[| \"|`)", section)
     assert set(spoken) == COMMANDS
 
 
@@ -49,7 +49,7 @@ def test_every_published_table_is_in_the_readme():
     assert tables - set(re.findall(r"`([a-z_]+)`", section)) == set()
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/connections.md", "docs/real-time.md", ".env.example"])
+@pytest.mark.parametrize("page", ["README.md", "docs/connections.md", "docs/real-time.md", "docs/security.md", ".env.example"])
 def test_every_setting_that_is_spoken_of_exists(page):
     text = (PROJECT_DIR / page).read_text()
     fields = {f"{kind}_{field}".upper() for kind, cls in CONNECTION_CLASSES.items() for field in cls.model_fields}

@@ -12,9 +12,10 @@ import httpx2
 import pytest
 
 from cdp_pipelines.config import ConfigError, Connection, Settings, connection_from_config
+from cdp_pipelines.connections import configured
 from cdp_pipelines.sandbox import hosting
 from cdp_pipelines.sandbox.hosting import SandboxAddresses
-from cdp_pipelines.sync import SyncReport, configured, ingest, sync
+from cdp_pipelines.sync import SyncReport, ingest, sync
 
 PEOPLE = 300
 STANDARDIZED = (

@@ -7,7 +7,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cdp_pipelines.cli import contacts, crms, customers, reading, sandbox, syncing, webhooks, writeback
+from cdp_pipelines.cli import audit, contacts, crms, customers, privacy, reading, sandbox, syncing, webhooks, writeback
+from cdp_pipelines.private_files import keep_new_files_private
 
 
 class _Commands(TyperGroup):
@@ -39,14 +40,18 @@ app.add_typer(crms.mapping, name="mapping")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(writeback.app, name="writeback")
+app.add_typer(audit.app, name="audit")
+app.add_typer(privacy.app, name="privacy")
 
 
 def main() -> None:
     """Run the command line."""
+    keep_new_files_private()
     app()
 
 
 def _expected() -> tuple[type[Exception], ...]:
+    from cdp_pipelines.audit.log import AuditBroken
     from cdp_pipelines.config import ConfigError
     from cdp_pipelines.crm_integrations.base_crm import CRMError
     from cdp_pipelines.filters import FilterError
@@ -55,6 +60,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from cdp_pipelines.identity.store import StoreBroken
     from cdp_pipelines.lock import WarehouseBusy
     from cdp_pipelines.mapping import MappingError
+    from cdp_pipelines.privacy.stores import StillOpen
     from cdp_pipelines.query import NotPublished, QueryError
     from cdp_pipelines.sources.extract import NotLoaded
     from cdp_pipelines.webhooks.inbox import InboxUnavailable
@@ -64,4 +70,16 @@ def _expected() -> tuple[type[Exception], ...]:
     from cdp_pipelines.writeback.service import WritebackBusy
 
     reading = ConfigError, CRMError, FilterError, WarehouseBusy, MappingError, NotPublished, QueryError, NotLoaded
-    return *reading, ContactError, PlanError, RulesError, WritebackBusy, InboxUnavailable, NotFound, StoreBroken, BadOverrides
+    return (
+        *reading,
+        AuditBroken,
+        StillOpen,
+        ContactError,
+        PlanError,
+        RulesError,
+        WritebackBusy,
+        InboxUnavailable,
+        NotFound,
+        StoreBroken,
+        BadOverrides,
+    )

@@ -87,7 +87,7 @@ def update(
 
 def _in_all_crms(call: Any) -> dict[str, ContactResult]:
     from cdp_pipelines.config import load_settings
-    from cdp_pipelines.sync import configured
+    from cdp_pipelines.connections import configured
     from cdp_pipelines.writeback.sessions import opened
 
     settings = load_settings()

@@ -55,7 +55,7 @@ def check(json: Json = False) -> None:
     Exits with 1 when a field that the mapping reads, and that nothing can stand in for, is missing.
     """
     from cdp_pipelines.config import load_settings
-    from cdp_pipelines.sync import configured
+    from cdp_pipelines.connections import configured
 
     settings = load_settings()
     with configured(settings) as configured_connections:

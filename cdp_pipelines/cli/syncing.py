@@ -43,10 +43,11 @@ def sync(
     from cdp_pipelines import sync as pipeline
     from cdp_pipelines.cli.progress import progress
     from cdp_pipelines.config import load_settings
+    from cdp_pipelines.connections import configured
     from cdp_pipelines.summary import summarize
 
     settings = load_settings()
-    with pipeline.configured(settings) as connections:
+    with configured(settings) as connections:
         chosen = _chosen(connections, names or [])
         with progress(output.console(stderr=True)) as shown:
             report = pipeline.sync(settings, chosen, full=full, reconcile=reconcile, on_progress=shown.rows, on_stage=shown.stage)

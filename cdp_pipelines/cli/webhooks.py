@@ -22,7 +22,7 @@ def serve(
 ) -> None:
     """Receive change notifications at /webhooks/<connection> until stopped. Each is on the disk before it is answered."""
     from cdp_pipelines.config import load_settings
-    from cdp_pipelines.sync import configured
+    from cdp_pipelines.connections import configured
     from cdp_pipelines.webhooks import serving
 
     settings = load_settings()

@@ -175,7 +175,7 @@ def drift(json: Json = False) -> None:
 
 def _with_sessions(work: Callable[[Settings, Mapping[str, Session]], Awaitable[T]]) -> T:
     from cdp_pipelines.config import load_settings
-    from cdp_pipelines.sync import configured
+    from cdp_pipelines.connections import configured
     from cdp_pipelines.writeback.sessions import opened
 
     settings = load_settings()

@@ -8,6 +8,7 @@ import duckdb
 
 from cdp_pipelines import sync
 from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings
+from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.policy import OWNERS, POOL
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.mapping import load
@@ -45,7 +46,7 @@ def raw_tables(kind: Kind) -> dg.AssetsDefinition:
     @dg.multi_asset(name=f"raw_{kind}", specs=specs, check_specs=completeness, pool=POOL)
     def assets(context: dg.AssetExecutionContext, config: ExtractConfig) -> Iterator[dg.MaterializeResult]:
         settings = Settings()
-        with sync.configured(settings) as connections, warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):
+        with configured(settings) as connections, warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):
             mine = [c for c in connections if sync.kind_of(c, settings) == kind]
             reports = _extract(context, settings, mine, config)
             sync.create_missing_raw_tables(settings)

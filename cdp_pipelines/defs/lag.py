@@ -7,8 +7,9 @@ from typing import Any
 
 import dagster as dg
 
-from cdp_pipelines import lag, polling, sync
+from cdp_pipelines import lag, polling
 from cdp_pipelines.config import Settings
+from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.policy import POOL
 from cdp_pipelines.defs.publish import PUBLISHED
 from cdp_pipelines.sync import SyncReport
@@ -24,7 +25,7 @@ def real_time_lag() -> dg.AssetCheckResult:
     """Looks at the published file and the inbox; no call is made. Warns, and never stops a run: the data is right, only late."""
     settings = Settings()
     # Without connections in the environment the sandbox is what is read, and nobody polls it.
-    with sync.configured(settings) if settings.connection_kinds() else nullcontext([]) as connections:
+    with configured(settings) if settings.connection_kinds() else nullcontext([]) as connections:
         found = lag.check(settings, polling.polled(connections), datetime.now(UTC))
     return dg.AssetCheckResult(
         asset_key=PUBLISHED,

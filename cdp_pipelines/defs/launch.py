@@ -15,6 +15,7 @@ from typing import TextIO
 import dagster as dg
 
 from cdp_pipelines.definitions import defs
+from cdp_pipelines.private_files import keep_new_files_private
 
 
 def launch(job_name: str, screen: TextIO) -> bool:
@@ -58,6 +59,7 @@ def _tell(run_id: str, screen: TextIO, ended: threading.Event) -> None:
 
 def main(job_name: str, log: Path) -> int:
     """Run a job with everything but its own lines in the log."""
+    keep_new_files_private()
     screen = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     with log.open("w") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from cdp_pipelines import polling, sync
+from cdp_pipelines import polling
 from cdp_pipelines.config import Settings
+from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.automate import full_sync, reconcile
 from cdp_pipelines.defs.automate import sync as whole_sync
 from cdp_pipelines.defs.lag import materialized
@@ -19,7 +20,7 @@ EVERY_SECONDS = 30
 def sync_what_is_due(context: dg.OpExecutionContext) -> None:
     """What changed in the connections whose poll interval is over; models, checks and the published file. Fails when it is incomplete."""
     settings = Settings()
-    with sync.configured(settings) as connections:
+    with configured(settings) as connections:
         done = polling.poll(settings, connections, on_stage=context.log.info)
     if done is None:
         context.log.info("Nothing is due any more.")
@@ -51,7 +52,7 @@ def polls_due(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipRea
     settings, now = Settings(), datetime.now(UTC)
     if not settings.connection_kinds():
         return dg.SkipReason("The environment names no connection.")
-    with sync.configured(settings) as connections:
+    with configured(settings) as connections:
         polled = polling.polled(connections)
     if not polled:
         return dg.SkipReason("No connection has a poll interval (<NAME>_POLL_MINUTES).")

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import dagster as dg
 from pydantic import Field
 
-from cdp_pipelines import sync
 from cdp_pipelines.config import Settings
+from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.policy import OWNERS, POOL
 from cdp_pipelines.defs.publish import PUBLISHED
 from cdp_pipelines.query import NotPublished
@@ -119,7 +119,7 @@ def _with_sessions(work: Callable[..., Awaitable[T]]) -> T:
         async with opened(connections) as sessions:
             return await work(settings, sessions)
 
-    with sync.configured(settings) as connections:
+    with configured(settings) as connections:
         return asyncio.run(run(connections))
 
 

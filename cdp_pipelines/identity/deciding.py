@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from cdp_pipelines import query
+from cdp_pipelines.audit import keys, subjects
+from cdp_pipelines.audit.entry import Operation
+from cdp_pipelines.audit.recording import record as write_down
 from cdp_pipelines.config import Settings
 from cdp_pipelines.identity import store
 from cdp_pipelines.identity.references import NotFound, find, record
@@ -30,5 +33,9 @@ def decide(settings: Settings, kind: Literal["merge", "split"], left: str, right
         "right_customer_id": pair[1][1], "who": who, "why": why, "decided_at": datetime.now(UTC),
     }  # fmt: skip
     with warehouse_lock(settings, f"cdp customers {kind}"):
+        key = keys.load(settings)
+        about = tuple(subjects.of_record(key, *one) for one in pair)
+        said = {"kind": kind, "records": [":".join(one) for one in pair], "who": who, "why": why}
+        write_down(settings, Operation("override", "customers", kind, 2, subjects=about, payload=said))
         store.add_override(settings, decision)
     return decision

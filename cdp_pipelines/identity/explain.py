@@ -9,6 +9,9 @@ from typing import Any
 import duckdb
 
 from cdp_pipelines import query
+from cdp_pipelines.audit import keys, subjects
+from cdp_pipelines.audit.entry import Operation
+from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Settings
 from cdp_pipelines.identity import emails, names, phones
 from cdp_pipelines.identity.blanks import filled
@@ -86,6 +89,9 @@ def explain(settings: Settings, what: str, other: str | None = None) -> Explanat
         found = Explanation(asked.customer_key, list(records.values()), steps, apart, former_keys=former)
         if to:
             _towards(db, found, asked, to)
+    key = keys.load(settings)
+    about = tuple({subjects.of_customer(key, reference.customer_key) for reference in (asked, to) if reference})
+    record(settings, Operation("read", "explain", "ok", len(found.records), subjects=about))
     return found
 
 

@@ -19,11 +19,14 @@ import pyarrow as pa
 from dlt.extract import DltResource, DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from cdp_pipelines.audit.entry import Operation
+from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMError
+from cdp_pipelines.privacy.suppression import Suppression
 from cdp_pipelines.sources import warehouse
 from cdp_pipelines.sources.raw_tables import declared_columns, pipeline_of, resource_of, run
-from cdp_pipelines.sources.reader import Reader
+from cdp_pipelines.sources.reader import Mode, Reader
 from cdp_pipelines.sources.report import ExtractReport, Progress
 from cdp_pipelines.sources.streaming import EventLoopThread
 from cdp_pipelines.sources.table_reading import Run, TableReading
@@ -73,8 +76,16 @@ def extract(
     report = ExtractReport(connection.name, connection.kind)
     before = warehouse.count_rows(settings.warehouse, connection, chosen)
     with EventLoopThread() as thread:
-        mode = "named" if named else "reconcile" if reconcile else "full" if full else "incremental"
-        going = Run(connection, reader, thread, mode, on_progress or (lambda connection, table, rows, expected: None), before)
+        mode: Mode = "named" if named else "reconcile" if reconcile else "full" if full else "incremental"
+        going = Run(
+            connection,
+            reader,
+            thread,
+            mode,
+            on_progress or (lambda connection, table, rows, expected: None),
+            before,
+            Suppression.of(settings),
+        )
         readings = [TableReading(table, going) for table in chosen]
         try:
             pipeline = pipeline_of(connection.kind, connection.name, settings)
@@ -94,9 +105,12 @@ def extract(
         finally:
             report.tables = [r.outcome for r in readings]
             report.warnings += [note for table in report.tables for note in table.notes]
+            if left_out := sum(table.rows_suppressed for table in report.tables):
+                report.warnings.append(f"{left_out:,} rows about people who were erased were left out.")
             report.calls = reader.client.calls.total()
             report.unreadable = going.hopeless is not None
             thread.run(reader.client.close())
+            record(settings, _operation(report, mode))
     full_since = {r.table.name: r.full_since for r in readings if r.full_since}
     warehouse.keep_newest(settings.warehouse, connection, chosen)
     warehouse.retire_rows_of_older_full_reads(settings.warehouse, connection, chosen, full_since)
@@ -106,6 +120,17 @@ def extract(
         table.rows_inserted = max(table.rows_total - before.get(table.table, 0), 0)
         table.calls = reader.client.calls[table.table]
     return report
+
+
+def _operation(report: ExtractReport, mode: Mode) -> Operation:
+    """An extraction for the audit log: what was read of each table, and whether to its end."""
+    tables = {
+        t.table: {"mode": t.mode, "rows": t.rows_read, "deleted": t.rows_deleted, "left_out": t.rows_suppressed, "state": t.state}
+        for t in report.tables
+    }
+    about = {"kind": report.kind, "mode": mode, "calls": report.calls, "tables": tables}
+    result = "ok" if report.complete else "incomplete"
+    return Operation("sync", report.connection, result, sum(t.rows_read for t in report.tables), about)
 
 
 def _source(readings: list[TableReading], going: Run) -> DltSource:

@@ -53,7 +53,7 @@ class HubSpotReconciler(HubSpotReader, Reconciler):
     async def _linked_with(self, table: RawTable, ends: list[str]) -> set[str]:
         """Keys of the sets of a table of links that have, or had in the warehouse, one of these records at their other end."""
         start, end = table.object.split("/")
-        found = {key for record in ends for key in self.known.values(table.name, "from_id", {"to_id": record})}
+        found = set(self.known.values(table.name, "from_id", {"to_id": ends}))
         async for links in self._hubspot.associations(end, start, ends):
             found.update(links["to_id"].drop_null().to_pylist())
         return found

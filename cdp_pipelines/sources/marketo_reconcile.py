@@ -57,7 +57,7 @@ class MarketoReconciler(MarketoReader, Reconciler):
     async def _opportunities_of(self, ids: list[str]) -> AsyncIterator[Batch]:
         """The opportunities in which these leads have a part now, or had one in the warehouse; those that are gone are tombstones."""
         by = "externalOpportunityId"
-        wanted = {key for lead in ids for key in self.known.values("opportunity_roles", by, {"leadId": lead})}
+        wanted = set(self.known.values("opportunity_roles", by, {"leadId": ids}))
         async for page in self._marketo.roles_by("leadId", ids, [by]):
             wanted.update(row[by] for row in page)
         (table,) = (table for table in self.tables if table.name == "opportunities")
@@ -65,7 +65,7 @@ class MarketoReconciler(MarketoReader, Reconciler):
         async for page in self._marketo.opportunities_by(by, sorted(wanted), fields):
             wanted.difference_update(row[by] for row in page)
             yield Batch([{f: as_text(row.get(f)) for f in fields} for row in page])
-        gone = (guid for key in sorted(wanted) for guid in self.known.values("opportunities", "marketoGUID", {by: key}))
+        gone = self.known.values("opportunities", "marketoGUID", {by: wanted})
         yield Batch([{"marketoGUID": guid, DELETED: True} for guid in gone])
 
     async def _glanced_leads(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:

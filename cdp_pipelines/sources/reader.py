@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -121,8 +121,8 @@ class Named:
 class KnownRecords(Protocol):
     """What the warehouse already holds of a connection, for what a CRM can only be asked by id."""
 
-    def values(self, table: str, field: str, where: dict[str, str] | None = None) -> Iterator[str]:
-        """Distinct values of a vendor field in a raw table, null ones left out; `where` compares fields with text for equality."""
+    def values(self, table: str, field: str, where: Mapping[str, str | Collection[str]] | None = None) -> Iterator[str]:
+        """Distinct values of a vendor field in a raw table, null ones left out; `where` says what other fields are, or may be one of."""
         ...
 
     def pairs(self, table: str, field: str, other: str) -> Iterator[tuple[str, str]]:

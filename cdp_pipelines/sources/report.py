@@ -15,7 +15,7 @@ Progress = Callable[[str, str, int, int | None], None]
 @dataclass
 class TableReport:
     """What happened to one raw table of one connection. `state` is `ok` or `incomplete`; then `problem` and `remedy` say why. `notes` is what
-    else a person should know."""
+    else a person should know. `rows_suppressed` were read and left out, being about people who were erased."""
 
     connection: str
     kind: str
@@ -31,6 +31,7 @@ class TableReport:
     rows_deleted: int = 0
     rows_inserted: int = 0
     rows_total: int = 0
+    rows_suppressed: int = 0
     calls: int = 0
     notes: list[str] = field(default_factory=list)
 

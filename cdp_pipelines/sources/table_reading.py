@@ -15,6 +15,7 @@ import pyarrow as pa
 from cdp_pipelines.config import Connection
 from cdp_pipelines.crm_integrations.base_crm import AuthenticationError, CRMError, QuotaExhausted, Unreachable
 from cdp_pipelines.crm_integrations.http import purpose
+from cdp_pipelines.privacy.suppression import Suppression
 from cdp_pipelines.sources.columns import assign_columns
 from cdp_pipelines.sources.drift import Fields, drift, fields_of
 from cdp_pipelines.sources.raw_rows import gather, raw_rows, size_of
@@ -41,6 +42,7 @@ class Run:
     mode: Mode
     on_progress: Progress
     known_rows: Mapping[str, int]
+    suppression: Suppression | None = None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     hopeless: CRMError | None = None
     signed_in: asyncio.Event = field(default_factory=asyncio.Event)
@@ -161,6 +163,7 @@ class TableReading:
         try:
             for batch in self._batches:
                 arrow = raw_rows(self.table, self._columns, batch.rows, self._run.connection.name, self._stamp())
+                arrow = self._without_erased_people(arrow)
                 outcome.rows_read += arrow.num_rows
                 outcome.rows_deleted += arrow.num_rows - arrow[DELETED].null_count
                 expected = batch.expected or self._run.known_rows.get(self.table.name) if self._span.mode == "full" else batch.expected
@@ -180,6 +183,14 @@ class TableReading:
             self._completed(kept)
         self.done = True
         outcome.ended_at = datetime.now(UTC)
+
+    def _without_erased_people(self, rows: pa.Table) -> pa.Table:
+        """Every row on its way to raw comes through here: full or incremental, in bulk, reconciled or named."""
+        if (listed := self._run.suppression) is None:
+            return rows
+        left = listed.without_listed(self._run.connection.kind, self.table.name, self._run.connection.name, rows)
+        self.outcome.rows_suppressed += rows.num_rows - left.num_rows
+        return left
 
     def _completed(self, kept: dict[str, Any]) -> None:
         span, outcome = self._span, self.outcome

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,14 @@ class Warehouse:
     def __init__(self, path: Path, kind: str, connection: str):
         self.path, self.schema, self.connection = path, f"raw_{kind}", connection
 
-    def values(self, table: str, field: str, where: dict[str, str] | None = None) -> Iterator[str]:
+    def values(self, table: str, field: str, where: Mapping[str, str | Collection[str]] | None = None) -> Iterator[str]:
         """See KnownRecords."""
         column = column_name(field)
         conditions = {CONNECTION: self.connection, **{column_name(k): v for k, v in (where or {}).items()}}
-        tests = " and ".join(f'"{c}" = ?' for c in conditions)
+        tests = " and ".join(f'"{c}" in (select unnest(?::varchar[]))' for c in conditions)
         query = f'select distinct "{column}" from {self.schema}."{table}" where {tests} and "{column}" is not null order by 1'
-        yield from (value for (value,) in self._rows(query, conditions.values()))
+        allowed = [[v] if isinstance(v, str) else list(v) for v in conditions.values()]
+        yield from (value for (value,) in self._rows(query, allowed))
 
     def pairs(self, table: str, field: str, other: str) -> Iterator[tuple[str, str]]:
         """See KnownRecords."""
@@ -44,7 +45,7 @@ class Warehouse:
         )
         yield from (row[0] for row in self._rows(query, [self.connection, stamp(moment)]))
 
-    def _rows(self, query: str, values: Iterable[str]) -> Iterator[Any]:
+    def _rows(self, query: str, values: Iterable[Any]) -> Iterator[Any]:
         if not self.path.exists():
             return
         nothing_loaded_yet = contextlib.suppress(duckdb.CatalogException, duckdb.BinderException)

@@ -12,11 +12,15 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from cdp_pipelines import history, transform
+from cdp_pipelines.audit.entry import Operation
+from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import ConfigError, Connection, Settings
 from cdp_pipelines.history import EventLag
 from cdp_pipelines.lock import warehouse_lock
+from cdp_pipelines.privacy.told import erase_told
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.named import read_named
@@ -76,13 +80,20 @@ def catch_up(
             return None
         started = datetime.now(UTC)
         report = SyncReport(started, started, [])
+        erase_told(settings, (waiting.event for events in by_connection.values() for waiting in events))
         built = history.raw_tables_change(settings)
         say("reading what changed")
         dealt = [part for name, events in by_connection.items() for part in _read(settings, usable[name], events, report)]
         changed = {(o.kind, t.table) for o in report.connections for t in o.tables}
         build(settings, report, say, changed=changed if built == transform.version() else None, told=_told(dealt))
         report.ended_at = datetime.now(UTC)
-        return CaughtUp(report, *_settle(inbox, dealt, report), report.lags)
+        done = CaughtUp(report, *_settle(inbox, dealt, report), report.lags)
+        record(settings, Operation("webhooks", "inbox", "ok" if done.left == done.failed == 0 else "incomplete", done.done, _about(done)))
+        return done
+
+
+def _about(done: CaughtUp) -> dict[str, Any]:
+    return {"failed": done.failed, "left": done.left, "connections": [c.connection for c in done.report.connections]}
 
 
 def _told(dealt: Iterable[Dealt]) -> dict[str, list[datetime]]:

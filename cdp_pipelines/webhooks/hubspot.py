@@ -1,6 +1,7 @@
 """HubSpot's webhooks: an array of up to a hundred events, each about one record.
 
-Source: developers.hubspot.com, "Webhooks API". An event's id is not unique, so that an event is known by what it says.
+Sources: developers.hubspot.com, "Webhooks API" and, for `object.creation` and the like, "Create generic webhook subscriptions". An event's id
+is not unique, so that an event is known by what it says.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from cdp_pipelines.webhooks.event import Event, Malformed, What, items_of, json_
 
 MOST = 1_000
 _PLURAL = {"contact": "contacts", "company": "companies", "deal": "deals"}
+# Generic subscriptions (`object.creation`) name the object by its type's id.
+_TYPES = {"0-1": "contacts", "0-2": "companies", "0-3": "deals"}
 _WHAT: dict[str, What] = {
     "creation": "changed", "propertyChange": "changed", "restore": "restored", "deletion": "deleted", "privacyDeletion": "erased",
     "merge": "merged", "associationChange": "linked",
@@ -28,14 +31,15 @@ def _events(connection: str, item: dict[str, Any]) -> Iterator[Event]:
     singular, _, happened = kind.partition(".")
     what = _WHAT.get(happened)
     occurred_at = milliseconds_of(item, "occurredAt")
-    if what is None or singular not in _PLURAL:
-        return
-    if what == "linked":
+    if what == "linked" and singular in ("object", *_PLURAL):
         yield from _links(connection, item, occurred_at)
+        return
+    name = _TYPES.get(text_of(item, "objectTypeId")) if singular == "object" else _PLURAL.get(singular)
+    if what is None or name is None:
         return
     record, related = _merge(item) if what == "merged" else (number_of(item, "objectId"), ())
     said = (str(item.get("portalId")), kind, record, str(item.get("propertyName")), str(item["occurredAt"]), *related)
-    yield Event(connection, _PLURAL[singular], record, what, occurred_at, "|".join(said), related)
+    yield Event(connection, name, record, what, occurred_at, "|".join(said), related)
 
 
 def _merge(item: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
@@ -50,9 +54,12 @@ def _merge(item: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def _links(connection: str, item: dict[str, Any], occurred_at: Any) -> Iterator[Event]:
-    start, middle, end = text_of(item, "associationType").partition("_TO_")
-    names = _PLURAL.get(start.lower()), _PLURAL.get(end.lower())
-    if not middle or None in names:
+    if "fromObjectTypeId" in item:
+        names = _TYPES.get(text_of(item, "fromObjectTypeId")), _TYPES.get(text_of(item, "toObjectTypeId"))
+    else:
+        start, _, end = text_of(item, "associationType").partition("_TO_")
+        names = _PLURAL.get(start.lower()), _PLURAL.get(end.lower())
+    if None in names:
         return
     ids = number_of(item, "fromObjectId"), number_of(item, "toObjectId")
     # HubSpot tells of a link from both of its ends; either is enough to know which two records to look at.

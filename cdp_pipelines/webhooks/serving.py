@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 
-from cdp_pipelines.config import ConfigError, Connection, Settings
+from cdp_pipelines.config import PROJECT_DIR, ConfigError, Connection, Settings
 from cdp_pipelines.webhooks.keeper import Keeper
 from cdp_pipelines.webhooks.receiver import Receiver
 
@@ -36,3 +40,29 @@ def serve(settings: Settings, connections: Sequence[Connection | ConfigError], o
         host, port = listener.getsockname()[:2]
         on_ready(f"http://{host}:{port}", {name: bool(c.webhook_secrets()) for name, c in usable.items()})
         uvicorn.Server(config).run(sockets=[listener])
+
+
+@contextmanager
+def child(environment: Mapping[str, str], log: Path) -> Generator[tuple[str, subprocess.Popen[str]]]:
+    """`cdp webhooks serve` as a process with this environment, for as long as this is held: its base URL, and the process.
+
+    Raises RuntimeError with the end of its log when it does not start.
+    """
+    command = [sys.executable, "-c", "from cdp_pipelines.cli import main; main()", "webhooks", "serve"]
+    with log.open("a") as errors:
+        process = subprocess.Popen(command, env=dict(environment), cwd=PROJECT_DIR, stdout=subprocess.PIPE, stderr=errors, text=True)
+    assert process.stdout is not None
+    try:
+        # The first line is the address of the first connection.
+        url, found, _ = process.stdout.readline().partition("/webhooks/")
+        if not found:
+            raise RuntimeError(f"The receiver did not start. The end of {log}:\n{log.read_text(errors='replace')[-2000:]}")
+        yield url, process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()

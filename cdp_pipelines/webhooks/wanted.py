@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -11,6 +12,9 @@ from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.hubspot import RECORDS
 from cdp_pipelines.sources.reader import MERGED_INTO, KnownRecords, Named
 from cdp_pipelines.webhooks.event import Event
+
+# HubSpot's tables of links, by what they lead from and to.
+_LINKS = {tuple(table.object.split("/")): table.name for table in registry.TABLES["hubspot"] if "/" in table.object}
 
 
 @dataclass
@@ -26,10 +30,12 @@ def wanted_of(kind: Kind, events: Iterable[Event], known: KnownRecords) -> Wante
 
     `known` tells to which records one was linked that is gone.
     """
-    found = Wanted()
+    found, some = Wanted(), list(events)
     add = {"salesforce": _salesforce, "hubspot": _hubspot, "marketo": _marketo}[kind]
-    for event in events:
-        add(found, event, known)
+    for event in some:
+        add(found, event)
+    if kind == "hubspot":
+        _other_ends(found, some, known)
     for table, keys in found.named.keys.items():
         if merges := {loser: winner for loser, winner in keys.items() if winner}:
             # Who was merged before into a record that is merged away now belongs to the one that is left, and no CRM tells it again.
@@ -38,7 +44,7 @@ def wanted_of(kind: Kind, events: Iterable[Event], known: KnownRecords) -> Wante
     return found
 
 
-def _salesforce(found: Wanted, event: Event, known: KnownRecords) -> None:
+def _salesforce(found: Wanted, event: Event) -> None:
     for table in registry.TABLES["salesforce"]:
         if table.object == event.object:
             if event.what == "missed":
@@ -47,37 +53,38 @@ def _salesforce(found: Wanted, event: Event, known: KnownRecords) -> None:
                 found.named.add(table.name, [event.record_id])
 
 
-def _hubspot(found: Wanted, event: Event, known: KnownRecords) -> None:
-    links = {tuple(table.object.split("/")): table.name for table in registry.TABLES["hubspot"] if "/" in table.object}
+def _hubspot(found: Wanted, event: Event) -> None:
     if event.what == "linked":
         start, end = event.object.split("/")
         # HubSpot counts links in properties of both ends, without saying that those changed.
         for name, ids in ((start, [event.record_id]), (end, event.related)):
             _records(found, name, ids)
-        if (start, end) in links:
-            found.named.add(links[start, end], [event.record_id])
-        if (end, start) in links:
-            found.named.add(links[end, start], event.related)
+        if (start, end) in _LINKS:
+            found.named.add(_LINKS[start, end], [event.record_id])
+        if (end, start) in _LINKS:
+            found.named.add(_LINKS[end, start], event.related)
         return
     _records(found, event.object, [event.record_id])
     if event.what == "merged":
         for loser in event.related:
             found.named.add(event.object, [loser], event.record_id)
         _records(found, event.object, event.related)
-    if event.what != "changed":
-        everyone = [event.record_id, *event.related]
-        for (start, end), table in links.items():
-            if start == event.object:
-                found.named.add(table, everyone)
-                _records(found, end, _ends(known, table, "to_id", "from_id", everyone))
-            if end == event.object:
-                found.named.ends[table].update(everyone)
-                _records(found, start, _ends(known, table, "from_id", "to_id", everyone))
 
 
-def _ends(known: KnownRecords, table: str, wanted: str, given: str, ids: Iterable[str]) -> list[str]:
-    """The records at the other ends: what HubSpot counts of their links changes, and their modified date with it, and no event tells it."""
-    return [other for one in ids for other in known.values(table, wanted, {given: one})]
+def _other_ends(found: Wanted, events: Iterable[Event], known: KnownRecords) -> None:
+    """The links of records that came or went, and the records at the other ends: what HubSpot counts of their links changes, and their
+    modified date with it, and no event tells it. The warehouse is asked once for all of them."""
+    moved: defaultdict[str, set[str]] = defaultdict(set)
+    for event in events:
+        if event.what not in ("changed", "linked"):
+            moved[event.object].update((event.record_id, *event.related))
+    for (start, end), table in _LINKS.items():
+        if moved[start]:
+            found.named.add(table, sorted(moved[start]))
+            _records(found, end, known.values(table, "to_id", {"from_id": moved[start]}))
+        if moved[end]:
+            found.named.ends[table].update(moved[end])
+            _records(found, start, known.values(table, "from_id", {"to_id": moved[end]}))
 
 
 def _records(found: Wanted, name: str, ids: Iterable[str]) -> None:
@@ -88,7 +95,7 @@ def _records(found: Wanted, name: str, ids: Iterable[str]) -> None:
             found.named.add("lifecycle_stage_history", some)
 
 
-def _marketo(found: Wanted, event: Event, known: KnownRecords) -> None:
+def _marketo(found: Wanted, event: Event) -> None:
     found.named.add("leads", [event.record_id])
     for loser in event.related:
         found.named.add("leads", [loser], event.record_id)

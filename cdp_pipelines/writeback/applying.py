@@ -45,7 +45,9 @@ class Applying:
         names = {e.entry.connection for e in self._outbox.entries(self._run, states=OPEN, connection=only)}
         problems = await asyncio.gather(*(self._connection(name) for name in sorted(names)))
         self._outbox.end(self._run)
-        return {name: problem for name, problem in zip(sorted(names), problems, strict=True) if problem}
+        found = {name: problem for name, problem in zip(sorted(names), problems, strict=True) if problem}
+        self._outbox.write_down_run(self._run, names, complete=not found)
+        return found
 
     async def _connection(self, name: str) -> str | None:
         if (session := self._sessions.get(name)) is None:

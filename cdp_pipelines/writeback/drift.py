@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cdp_pipelines import query
+from cdp_pipelines.audit.entry import Operation
+from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Settings
 from cdp_pipelines.mapping import load
 from cdp_pipelines.writeback.fields import ENTITY
@@ -52,4 +54,5 @@ def drift(settings: Settings) -> list[Drift]:
         theirs = None if row[column] is None else str(row[column])
         if gone or not same(fields[b["field"]], b["value"], theirs):
             found.append(Drift(b["connection"], b["id"], b["field"], b["value"], theirs, b["run"], b["written_at"], gone))
+    record(settings, Operation("read", "writeback drift", "ok", len(found)))
     return found

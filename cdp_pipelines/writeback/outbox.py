@@ -18,6 +18,9 @@ from typing import Any, Self
 
 import orjson
 
+from cdp_pipelines.audit import keys, subjects
+from cdp_pipelines.audit.entry import Operation
+from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Settings
 from cdp_pipelines.writeback.deciding import Known
 from cdp_pipelines.writeback.outgoing import DONE, Outgoing, Result, State
@@ -61,6 +64,7 @@ class Outbox:
 
     def __init__(self, settings: Settings):
         settings.writeback_dir.mkdir(parents=True, exist_ok=True)
+        self._settings = settings
         path = _path(settings)
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # it holds people's data
@@ -171,6 +175,7 @@ class Outbox:
 
     def record(self, run: str, results: Iterable[Result], *, restore: bool = False) -> None:
         """How these entries ended; what was written becomes the base. `restore` is for an undo: the base of before comes back."""
+        written: list[tuple[Result, Outgoing]] = []
         with self._transaction() as db:
             for r in results:
                 db.execute(
@@ -181,6 +186,27 @@ class Outbox:
                 if r.state in DONE:
                     row = db.execute(f"select {_ENTRY} from entries where run = ? and key = ?", (run, r.key)).fetchone()
                     self._move_base(db, _outgoing(row), restore)
+                    if r.state != "unchanged":
+                        written.append((r, _outgoing(row)))
+            # Before the results are: after a kill between the two an entry is there twice, never not at all.
+            self._write_down(written)
+
+    def _write_down(self, written: Iterable[tuple[Result, Outgoing]]) -> None:
+        """Each record that changed in a CRM for the audit log: what was there and what is there now, sealed for the person."""
+        key = keys.load(self._settings)
+        operations = []
+        for r, one in written:
+            e = one.entry
+            about = [subjects.of_record(key, e.connection, one.id)] if one.id else []
+            about += [subjects.of_address(key, e.email)] if e.email and not one.id else []
+            about += [subjects.of_customer(key, e.customer_key)] if e.customer_key and not about else []
+            payload = {
+                "record": f"{e.connection}:{one.id or ''}", "email": e.email, "before": {c.to: c.old for c in one.changes},
+                "after": {c.to: c.new for c in one.changes} if r.state != "deleted" else None,
+            }  # fmt: skip
+            more = {"run": one.run, "object": e.object, "fields": [c.to for c in one.changes]}
+            operations.append(Operation("writeback", e.connection, r.state, 1, more, tuple(about), payload if about else None))
+        record(self._settings, *operations)
 
     def _move_base(self, db: sqlite3.Connection, done: Outgoing, restore: bool) -> None:
         e, id_ = done.entry, done.id
@@ -196,6 +222,13 @@ class Outbox:
                 value = c.base if restore else None if c.new is None else str(c.new)
                 row = (e.connection, e.object, id_, c.field, c.to, value, done.run, _now())
                 db.execute("insert or replace into base values (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def write_down_run(self, run: str, connections: Iterable[str], *, complete: bool) -> None:
+        """How the entries of a run stand in these connections, for the audit log: those that were not written too."""
+        states = {name: found for name, found in self.states(run).items() if name in set(connections)}
+        if states:
+            count = sum(number for found in states.values() for number in found.values())
+            record(self._settings, Operation("writeback_run", run, "ok" if complete else "incomplete", count, {"entries": states}))
 
     def end(self, run: str) -> None:
         """Note that nothing of a run is open any more, if that is so."""

@@ -14,6 +14,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from cdp_pipelines.audit.entry import Operation
+from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMError
 from cdp_pipelines.writeback import guards
@@ -134,6 +136,7 @@ def _known(settings: Settings, names: Sequence[str]) -> dict[str, tuple[Base, Ma
 def keep(settings: Settings, plan: Plan) -> Path:
     """Write a plan to its file and remember that it was made here."""
     path = save(settings, plan)
+    record(settings, Operation("writeback_plan", plan.kind, "ok", len(plan.writes), {"hash": plan.hash, "connections": plan.counts()}))
     with Outbox(settings) as outbox:
         outbox.note_plan(plan, path)
     return path

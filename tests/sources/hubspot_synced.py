@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -79,9 +79,9 @@ class Rows:
     def __init__(self) -> None:
         self.tables: dict[str, dict[Any, list[dict[str, Any]]]] = {t.name: {} for t in TABLES}
 
-    def values(self, table: str, field: str, where: dict[str, str] | None = None) -> Iterator[str]:
+    def values(self, table: str, field: str, where: Mapping[str, str | Collection[str]] | None = None) -> Iterator[str]:
         rows = [row for rows in self.tables[table].values() for row in rows]
-        fit = [row for row in rows if all(as_text(row.get(k)) == v for k, v in (where or {}).items())]
+        fit = [row for row in rows if all(as_text(row.get(k)) in ([v] if isinstance(v, str) else v) for k, v in (where or {}).items())]
         yield from sorted({row[field] for row in fit if row.get(field) is not None})
 
     def pairs(self, table: str, field: str, other: str) -> Iterator[tuple[str, str]]:

@@ -176,6 +176,22 @@ def test_merges_erasures_and_links_say_which_records_to_look_at(post: Post):
     }  # fmt: skip
 
 
+def test_generic_subscriptions_name_the_object_by_its_types_id(post: Post):
+    generic = [
+        CHANGE | {"subscriptionType": f"object.{what}", "objectTypeId": kind, "objectId": n}
+        for n, (what, kind) in enumerate([("creation", "0-1"), ("propertyChange", "0-2"), ("deletion", "0-3"), ("creation", "0-5")], 1)
+    ]
+    link = {
+        "subscriptionType": "object.associationChange", "portalId": 33, "occurredAt": 1462216307945, "fromObjectId": 7, "toObjectId": 70,
+        "fromObjectTypeId": "0-1", "toObjectTypeId": "0-2", "associationRemoved": False, "associationTypeId": 1, "associationCategory": "HUBSPOT_DEFINED",
+    }  # fmt: skip
+    assert post.hubspot([*generic, link, link | {"toObjectTypeId": "0-5"}]).status_code == 200
+    assert [(e.object, e.record_id, e.what, e.related) for e in (w.event for w in post.kept())] == [
+        ("contacts", "1", "changed", ()), ("companies", "2", "changed", ()), ("deals", "3", "deleted", ()), ("contacts/companies", "7", "linked", ("70",)),
+    ]  # fmt: skip
+    assert post.hubspot([CHANGE | {"subscriptionType": "object.creation"}]).status_code == 400, "of which object?"
+
+
 MESSAGE = """<?xml version="1.0" encoding="UTF-8"?>
 <soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
  <soapenv:Body><notifications xmlns="http://soap.sforce.com/2005/09/outbound"><OrganizationId>00D000000000001EAA</OrganizationId>

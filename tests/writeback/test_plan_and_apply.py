@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cdp_pipelines.audit.log import AuditLog
+from cdp_pipelines.audit.showing import Wanted, newest
+from cdp_pipelines.audit.verifying import verify
 from cdp_pipelines.config import KINDS
 from cdp_pipelines.writeback import service
 from cdp_pipelines.writeback.outbox import Outbox
@@ -307,3 +310,20 @@ def test_rows_by_address_go_to_the_person_who_has_it_and_to_nobody_where_several
         ("hubspot", "update", first, ""),
         ("marketo", "refused", None, "SEVERAL"),
     }
+
+
+def test_every_record_that_changed_is_in_the_audit_log_before_and_after(world: World) -> None:
+    email = unique()
+    record = world.make("hubspot", email=email, last_name="Lee", title="Old")
+    world.publish({"customer_key": "k1", "email": email, "title": "New", "records": {"hubspot": record}, "read": {"title": "Old"}})
+    world.rules({"title": "source_wins"}, kinds=["hubspot"])
+    report = world.write()
+    about = Wanted(subject=f"hubspot:{record}")
+    (entry,) = newest(world.settings, about, 9, opened=True)
+    assert (entry["what"], entry["result"], entry["about"]["run"]) == ("writeback", "updated", report.run)
+    assert entry["payload"]["before"] == {"jobtitle": "Old"}
+    assert entry["payload"]["after"] == {"jobtitle": "New"}
+    runs = newest(world.settings, Wanted(frozenset({"writeback_plan", "writeback_run"})), 9)
+    assert [(one["what"], one["count"]) for one in runs] == [("writeback_plan", 1), ("writeback_run", 1)]
+    assert verify(AuditLog(world.settings)).ok
+    assert "New" not in AuditLog(world.settings).path.read_text()

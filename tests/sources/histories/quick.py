@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from cdp_pipelines.config import Connection, Settings
+from cdp_pipelines.privacy.suppression import Suppression
 from cdp_pipelines.sources import registry, warehouse
 from cdp_pipelines.sources.raw_tables import declared_columns, schema_of
 from cdp_pipelines.sources.reader import Mode, RawTable
@@ -69,7 +70,7 @@ class QuickWarehouse:
             reader = Differences(connection, reader, self.settings)
         reader.chosen = frozenset(tables) if tables else None
         with EventLoopThread() as thread:
-            going = Run(connection, reader, thread, mode, lambda *_: None, {}, started=at)
+            going = Run(connection, reader, thread, mode, lambda *_: None, {}, Suppression.of(self.settings), started=at)
             readings = [TableReading(table, going) for table in reader.tables if tables is None or table.name in tables]
             try:
                 for number, reading in enumerate(readings):

@@ -1,0 +1,172 @@
+"""`cdp privacy`: the rights of a person."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from cdp_pipelines.config import Settings
+    from cdp_pipelines.privacy.certificate import Certificate
+
+app = typer.Typer(no_args_is_help=True, help="The rights of a person: erase, keep from coming back, hand out what is held.")
+
+Email = Annotated[str | None, typer.Option(help="The person's e-mail address, in any spelling.")]
+Id = Annotated[str | None, typer.Option("--id", help="A record of the person as connection:id.")]
+Customer = Annotated[str | None, typer.Option(help="The customer key.")]
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+@app.command(epilog="Example: cdp privacy erase --email ann@acme.com --reference TICKET-42 --dry-run")
+def erase(
+    email: Email = None,
+    id: Id = None,
+    customer: Customer = None,
+    reference: Annotated[str, typer.Option(help="What the request is filed under; it stands on the certificate. No personal data.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go from where; change nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Erase a person, all records of the customer in all CRMs' data, from every table, file and log here, for good.
+
+    The person is put on the suppression list, so that no sync brings them back. The CRMs themselves are not changed. An erasure that was
+    stopped is gone on with first. Exits with 1 when something is left.
+    """
+    from cdp_pipelines.cli import output
+    from cdp_pipelines.config import load_settings
+    from cdp_pipelines.lock import warehouse_lock
+    from cdp_pipelines.privacy import erasing
+    from cdp_pipelines.privacy.person import look_up
+
+    _one(email, id, customer)
+    settings = load_settings()
+    say = output.console(stderr=True).print
+    with warehouse_lock(settings, "cdp privacy erase", say):
+        person = look_up(settings, email=email, record=id, customer=customer)
+        if dry_run:
+            counts = erasing.would_erase(settings, [person])
+            _print_counts({place: dict(found) for place, found in counts.items() if found}, json)
+            return
+        certificate = erasing.erase(
+            settings, [person], asked_by=getpass.getuser(), reference=_clean(reference, settings, person.asked), say=say
+        )
+    _print(settings, certificate, json)
+    if certificate.found:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: cdp privacy export --email ann@acme.com --to /secure/ann")
+def export(
+    email: Email = None,
+    id: Id = None,
+    customer: Customer = None,
+    to: Annotated[
+        Path | None, typer.Option(help="A folder that is not there yet (default: one under exports/ in the data directory).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write everything that is held on a person: person.json, and a CSV file for each table, with where each row comes from.
+
+    Raw and unified rows, whose value won, write-backs, notifications and audit entries, opened. Exits with 1 when nothing is held.
+    """
+    from cdp_pipelines.cli import output
+    from cdp_pipelines.config import load_settings
+    from cdp_pipelines.lock import warehouse_lock
+    from cdp_pipelines.privacy.exporting import export as write
+    from cdp_pipelines.privacy.person import look_up
+
+    _one(email, id, customer)
+    settings = load_settings()
+    with warehouse_lock(settings, "cdp privacy export", output.console(stderr=True).print):
+        found = write(settings, look_up(settings, email=email, record=id, customer=customer), to)
+    if json:
+        output.print_json({"folder": str(found.folder), "rows": found.rows})
+    else:
+        _print_counts({"": found.rows} if found.rows else {}, json)
+        output.console().print(output.cell(f"Written to {found.folder}."))
+    if not found.rows:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: cdp privacy finish")
+def finish(json: Json = False) -> None:
+    """Go on with an erasure that was stopped before its end."""
+    from cdp_pipelines.cli import output
+    from cdp_pipelines.config import load_settings
+    from cdp_pipelines.privacy import erasing
+
+    settings = load_settings()
+    certificates = erasing.finish(settings, say=output.console(stderr=True).print)
+    for certificate in certificates:
+        _print(settings, certificate, json)
+    if not certificates:
+        output.console().print("No erasure is under way.")
+    if any(certificate.found for certificate in certificates):
+        raise typer.Exit(1)
+
+
+@app.command(epilog='Example: cdp privacy unsuppress --email ann@acme.com --reason "asked to be a customer again, TICKET-57"')
+def unsuppress(
+    reason: Annotated[str, typer.Option(help="Why; it is kept beside the list.")],
+    email: Email = None,
+    id: Id = None,
+) -> None:
+    """Take an erased person off the suppression list. What the CRMs have of them comes back with the next `cdp sync --full`."""
+    from cdp_pipelines.cli import output
+    from cdp_pipelines.config import load_settings
+    from cdp_pipelines.privacy.lifting import lift
+
+    _one(email, id)
+    erasures, hashes = lift(load_settings(), email=email, record=id, reason=reason, who=getpass.getuser())
+    said = f"{hashes:,} hashes of {len(erasures):,} erasures are off the list. `cdp sync --full` reads what the CRMs have."
+    output.console().print(output.cell(said))
+
+
+def _one(*named: str | None) -> None:
+    from cdp_pipelines.config import ConfigError
+
+    if sum(name is not None for name in named) != 1:
+        raise ConfigError("Whom", "must be said in one way", "Give one of --email, --id and --customer (where there is one).")
+
+
+def _clean(reference: str, settings: Settings, asked: str) -> str:
+    from cdp_pipelines.config import ConfigError
+
+    if "@" in reference or asked.lower() in reference.lower():
+        raise ConfigError("--reference", "names the person", "It stays on the certificate: give a number of the request.")
+    return reference
+
+
+def _print(settings: Settings, certificate: Certificate, json: bool) -> None:
+    from dataclasses import asdict
+
+    from cdp_pipelines.cli import output
+    from cdp_pipelines.privacy.certificate import folder_of
+
+    if json:
+        output.print_json({"result": certificate.result, **asdict(certificate)})
+        return
+    _print_counts(certificate.removed, json)
+    console = output.console()
+    records = ", ".join(f"{n:,} in {name}" for name, n in certificate.records.items()) or "none were held"
+    console.print(output.cell(f"Records: {records}. On the suppression list: {certificate.suppressed:,} hashes."))
+    console.print(f"Searched afterwards: {certificate.files_searched:,} files, {certificate.bytes_searched:,} bytes.")
+    for place, kinds in certificate.found.items():
+        console.print(output.cell(f"Left: {', '.join(kinds)} in {place}; remove it, and run this again.", "red"))
+    console.print("Erasure", output.mark(not certificate.found, "complete", "INCOMPLETE"))
+    console.print(output.cell(f"Certificate: {folder_of(settings) / certificate.id}.html and .json"))
+
+
+def _print_counts(counts: dict[str, dict[str, int]], json: bool) -> None:
+    from cdp_pipelines.cli import output
+
+    if json:
+        output.print_json(counts)
+        return
+    table = output.table("place", "what", "#rows, entries or files")
+    for place, found in counts.items():
+        for what, number in found.items():
+            table.add_row(output.cell(place), output.cell(what), output.cell(number))
+    output.console().print(table if counts else "Nothing is held.")

@@ -1,0 +1,116 @@
+"""The certificate of an erasure: what was asked, taken from where, and looked for afterwards; as JSON and as a page. It names nobody."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+
+from cdp_pipelines.audit import keys
+from cdp_pipelines.config import Settings
+
+LIMITS = (
+    "Backups and copies outside the data directory are not reached.",
+    "The CRMs themselves are not changed; the suppression list keeps what they still have from coming back.",
+    "Names in free text of other records (the title of a deal, say) are not recognised.",
+    "Blocks that files no longer use may stay on a disk until they are written over; keep the data on an encrypted volume.",
+)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One erasure. `subjects` are pseudonyms, as in the audit log; `records` counts by connection, `removed` by place; `found` is what is left.
+
+    `shared` counts values that other people's records have too, which were therefore not looked for.
+    """
+
+    id: str
+    source: str
+    asked_at: str
+    asked_by: str
+    reference: str
+    made_at: str
+    subjects: list[str]
+    records: dict[str, int]
+    removed: dict[str, dict[str, int]]
+    suppressed: int
+    payloads_destroyed: int
+    files_searched: int
+    bytes_searched: int
+    values_searched: dict[str, int]
+    found: dict[str, list[str]]
+    shared: dict[str, int]
+    limits: tuple[str, ...] = LIMITS
+
+    @property
+    def result(self) -> str:
+        """`complete`, or `incomplete` where a value was found after all."""
+        return "incomplete" if self.found else "complete"
+
+
+def folder_of(settings: Settings) -> Path:
+    """Where certificates are kept."""
+    return settings.privacy_dir / "certificates"
+
+
+def keep(settings: Settings, certificate: Certificate) -> str:
+    """Write both files, readable by their owner alone; gives the SHA-256 of the JSON, which the audit log has too."""
+    said = orjson.dumps({"result": certificate.result, **asdict(certificate)}, option=orjson.OPT_INDENT_2)
+    mac = keys.load(settings).mac("certificate", said)
+    signed = orjson.dumps({"mac": mac, "certificate": orjson.Fragment(said)}, option=orjson.OPT_INDENT_2)
+    digest = hashlib.sha256(signed).hexdigest()
+    folder = folder_of(settings)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for suffix, content in ((".json", signed), (".html", _page(certificate, digest).encode())):
+        path = folder / f"{certificate.id}{suffix}"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    return digest
+
+
+def _page(c: Certificate, digest: str) -> str:
+    removed = [(place, what, f"{n:,}") for place, counts in c.removed.items() for what, n in counts.items()]
+    values = ", ".join(f"{n} of kind {kind}" for kind, n in c.values_searched.items()) or "none"
+    shared = ", ".join(f"{n} of kind {kind}" for kind, n in c.shared.items())
+    verdict = (
+        "No value of the person is left in the data directory."
+        if not c.found
+        else "Something is left, see below: remove it and erase once more."
+    )
+    parts = [
+        f"<h1>Erasure {_text(c.id)}: {c.result}</h1><p>{verdict}</p>",
+        _table(
+            ("", ""),
+            [
+                ("asked", f"{c.asked_at} by {c.asked_by} ({c.source})"), ("reference", c.reference or "none"), ("done", c.made_at),
+                ("records", ", ".join(f"{n} in {name}" for name, n in c.records.items()) or "none were held"),
+                ("on the suppression list", f"{c.suppressed} keyed hashes"), ("audit payloads made unreadable", str(c.payloads_destroyed)),
+                ("searched", f"{c.files_searched:,} files, {c.bytes_searched:,} bytes, for values: {values}"),
+                ("not searched for", f"other people's too: {shared}" if shared else "nothing"), ("SHA-256 of the JSON", digest),
+            ],
+        ),
+        "<h2>Taken from</h2>", _table(("place", "what", "rows, entries or files"), removed),
+        *(["<h2>Left</h2>", _table(("where", "kinds"), [(place, ", ".join(kinds)) for place, kinds in c.found.items()])] if c.found else []),
+        "<h2>What it does not say</h2><ul>" + "".join(f"<li>{_text(one)}</li>" for one in c.limits) + "</ul>",
+        f"<p>Pseudonyms in the audit log: {_text(', '.join(c.subjects))}</p>",
+    ]  # fmt: skip
+    style = "body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}td,th{padding:.2rem 1rem .2rem 0;text-align:left;vertical-align:top;overflow-wrap:anywhere}"
+    return f"<!doctype html><html lang=en><meta charset=utf-8><title>Erasure {_text(c.id)}</title><style>{style}</style>{''.join(parts)}</html>\n"
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    titles = "".join(f"<th>{_text(cell)}</th>" for cell in head)
+    return (
+        f"<table><tr>{titles}</tr>{''.join('<tr>' + ''.join(f'<td>{_text(cell)}</td>' for cell in row) + '</tr>' for row in rows)}</table>"
+    )
+
+
+def _text(value: str) -> str:
+    return html.escape(value)

@@ -1,0 +1,236 @@
+"""Erase a person: from every table, file and log; onto the suppression list; with a proof and a certificate.
+
+What is to be done is on the disk before it begins, so that a kill at any moment is followed by the same erasure: `finish` goes on with
+it. Doing it twice changes nothing more.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+
+from cdp_pipelines import history
+from cdp_pipelines.audit import subjects
+from cdp_pipelines.audit.entry import Operation
+from cdp_pipelines.audit.log import AuditLog
+from cdp_pipelines.config import KINDS, Settings
+from cdp_pipelines.lock import warehouse_lock
+from cdp_pipelines.privacy import person as people_of
+from cdp_pipelines.privacy import proof, rewriting, stores, warehouse_rows
+from cdp_pipelines.privacy.certificate import Certificate, keep
+from cdp_pipelines.privacy.hashes import Hasher
+from cdp_pipelines.privacy.needles import Needles
+from cdp_pipelines.privacy.person import Person
+from cdp_pipelines.privacy.suppression import Suppression, SuppressionList
+from cdp_pipelines.writeback.outbox import there_is_one
+from cdp_pipelines.writeback.service import writing
+
+_PEOPLE_OBJECTS = {"salesforce": {"Contact", "Lead", "Account"}, "hubspot": {"contacts"}, "marketo": {"leads"}}
+_IN_TABLES = ("e-mail address", "id")
+Say = Callable[[str], None]
+
+
+@dataclass
+class Erasure:
+    """One erasure under way, as it is kept until it is done. `asked_by` and `reference` are for the certificate; `source` says who asked."""
+
+    id: str
+    people: list[Person]
+    asked_at: str
+    asked_by: str
+    reference: str
+    source: str
+    again: bool = field(default=False)
+
+    def path(self, settings: Settings) -> Path:
+        """Where it is kept meanwhile: the only file that names the person until the end."""
+        return settings.privacy_dir / "pending" / f"{self.id}.json"
+
+
+def erase(
+    settings: Settings, people: Sequence[Person], *, asked_by: str, reference: str = "", source: str = "request", say: Say | None = None
+) -> Certificate:
+    """Erase some people. Gives the certificate, which is `incomplete` where something is left, and says what and why.
+
+    Raises WarehouseBusy, WritebackBusy, StillOpen; run it again then, or `finish`.
+    """
+    tell = say or (lambda text: None)
+    with _alone(settings, tell):
+        finish(settings, say=tell)
+        now = datetime.now(UTC)
+        name = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        made = Erasure(name, list(people), now.isoformat(timespec="seconds"), asked_by, reference, source)
+        _learn_more(settings, made)
+        _keep(settings, made)
+        return _carry_out(settings, made, tell)
+
+
+def finish(settings: Settings, *, say: Say | None = None) -> list[Certificate]:
+    """Go on with what was begun and not ended; gives the certificates."""
+    found = sorted((settings.privacy_dir / "pending").glob("*.json"))
+    if not found:
+        return []
+    with _alone(settings, say or (lambda text: None)):
+        return [_carry_out(settings, _load(path), say or (lambda text: None)) for path in found if path.exists()]
+
+
+def would_erase(settings: Settings, people: Sequence[Person]) -> dict[str, Counter[str]]:
+    """What an erasure would take from where: rows, entries and files. Nothing is changed."""
+    with _alone(settings, lambda text: None):
+        hasher = Hasher.of_settings(settings)
+        listed = SuppressionList(settings).rows() | {h: "asked" for person in people for _, h in person.hashes(hasher)}
+        target = people_of.union(people)
+        with history.opened(settings) as db:
+            counts = {"raw tables": warehouse_rows.sweep_raw(db, suppression := Suppression(hasher, listed), apply=False)}
+        target.ids |= suppression.learnt
+        return counts | _elsewhere(settings, target, hasher, apply=False)
+
+
+@contextmanager
+def _alone(settings: Settings, say: Say) -> Generator[None]:
+    """Nobody else has the warehouse, or writes to the CRMs."""
+    with warehouse_lock(settings, "cdp privacy", say), writing(settings) if there_is_one(settings) else nullcontext():
+        yield
+
+
+def _learn_more(settings: Settings, made: Erasure) -> None:
+    """Rows that are the person's by address or number, of which the last run of identity knew nothing yet."""
+    hasher = Hasher.of_settings(settings)
+    for person in made.people:
+        listed = {h: made.id for _, h in person.hashes(hasher)}
+        with history.opened(settings) as db:
+            warehouse_rows.sweep_raw(db, suppression := Suppression(hasher, listed), apply=False)
+            if suppression.learnt - person.ids:
+                person.ids |= suppression.learnt
+                people_of.add_raw(db, person)
+
+
+def _carry_out(settings: Settings, made: Erasure, say: Say) -> Certificate:
+    hasher, target = Hasher.of_settings(settings), people_of.union(made.people)
+    rewriting.remove_leftovers(settings.data_dir)
+    say("putting the person on the suppression list")
+    listing = SuppressionList(settings)
+    for number, person in enumerate(made.people):
+        listing.add(f"{made.id}/{number}", person.hashes(hasher))
+    say("erasing")
+    history.raw_tables_change(settings)
+    listed = Suppression(hasher, listing.rows(), listing)
+    with history.opened(settings) as db:
+        removed = {"raw tables": warehouse_rows.sweep_raw(db, listed, apply=True)}
+    target.ids |= listed.learnt
+    removed |= _elsewhere(settings, target, hasher, apply=True, rewrite_anyway=made.again or bool(removed["raw tables"]))
+    say("looking for what is left")
+    needles, shared, parts = _without_shared(settings, Needles(target.needles(hasher), people_of.ids_by_connection(target.ids)))
+    found = proof.search(settings, needles, parts, leave_out=made.path(settings))
+    log = AuditLog(settings)
+    about = pseudonyms(log, target, hasher)
+    destroyed = log.vault.destroy(about)
+    certificate = Certificate(
+        made.id, made.source, made.asked_at, made.asked_by, made.reference, datetime.now(UTC).isoformat(timespec="seconds"), about,
+        dict(Counter(connection for connection, _ in sorted(target.ids))), {place: dict(counts) for place, counts in removed.items() if counts},
+        sum(len(set(person.hashes(hasher))) for person in made.people), destroyed, found.files, found.bytes,
+        dict(Counter(needles.values.values())), found.found, shared,
+    )  # fmt: skip
+    digest = keep(settings, certificate)
+    rows = sum(sum(counts.values()) for counts in removed.values())
+    more = {"certificate": made.id, "sha256": digest, "source": made.source, "people": len(made.people)}
+    log.append([Operation("erase", "person", certificate.result, rows, more, tuple(about))])
+    _forget(made.path(settings))
+    return certificate
+
+
+def _elsewhere(settings: Settings, target: Person, hasher: Hasher, *, apply: bool, rewrite_anyway: bool = False) -> dict[str, Counter[str]]:
+    """Everything but the raw tables."""
+    needles = Needles(target.needles(hasher), people_of.ids_by_connection(target.ids))
+    in_tables = needles.of_kinds(*_IN_TABLES)
+    counts: dict[str, Counter[str]] = {}
+    with history.opened(settings) as db:
+        counts["warehouse"] = warehouse_rows.purge_tables(db, settings.warehouse.stem, target, in_tables, apply=apply)
+        kinds = dict(db.execute("select connection, kind from ops.connections").fetchall())
+    if apply and (rewrite_anyway or counts["warehouse"]):
+        rewriting.rewrite(settings.warehouse)
+    for path in sorted(settings.data_dir.glob("*.duckdb")):
+        if path != settings.warehouse:
+            counts[path.name] = _purge_file(path, target, in_tables, apply=apply, rewrite_anyway=rewrite_anyway)
+    objects = {name: _PEOPLE_OBJECTS[kind] for name, kind in kinds.items() if kind in KINDS}
+    counts["identity"] = stores.identity_store(settings, target, apply=apply)
+    counts["inbox"] = stores.inbox(settings, target, objects, apply=apply)
+    counts["outbox"] = stores.outbox(settings, target, in_tables, apply=apply)
+    counts["dlt"] = stores.dlt_folders(settings, apply=apply)
+    counts["sqlite"] = stores.sqlite_files(settings, needles, apply=apply)
+    counts["texts"] = stores.text_files(settings, needles, apply=apply)
+    return counts
+
+
+def _purge_file(path: Path, target: Person, needles: Needles, *, apply: bool, rewrite_anyway: bool) -> Counter[str]:
+    """A file that others may have open for reading."""
+    with duckdb.connect() as db:
+        db.execute(f"attach '{warehouse_rows.quoted(path)}' as looked_at (read_only)")
+        counts = warehouse_rows.purge_tables(db, "looked_at", target, needles, apply=False)
+    if apply and (counts or rewrite_anyway):
+        rewriting.rewrite_changed(path, lambda db, name: _purge(db, name, target, needles))
+    return counts
+
+
+def _purge(db: duckdb.DuckDBPyConnection, name: str, target: Person, needles: Needles) -> None:
+    warehouse_rows.purge_tables(db, name, target, needles, apply=True)
+
+
+def _without_shared(settings: Settings, needles: Needles) -> tuple[Needles, dict[str, int], set[str]]:
+    """Without numbers and names that are in the raw tables still: all rows there are other people's. Gives how many there are of each kind,
+    and the values that are a part of a longer one of somebody else, which bytes do not tell apart."""
+    with duckdb.connect() as db:
+        db.execute(f"attach '{warehouse_rows.quoted(settings.warehouse)}' as looked_at (read_only)")
+        there = {value for place, value, _ in warehouse_rows.still_there(db, "looked_at", needles) if place.startswith("raw_")}
+    shared = {text: kind for text, kind in needles.values.items() if kind not in _IN_TABLES and text.lower() in there}
+    left = {text: kind for text, kind in needles.values.items() if text not in shared}
+    return Needles(left, needles.records), dict(Counter(shared.values())), there
+
+
+def pseudonyms(log: AuditLog, target: Person, hasher: Hasher) -> list[str]:
+    """The names under which the audit log has a person; those of mailboxes that others use too are left out."""
+    own = [a for a in target.emails if (m := hasher.mailbox(a)) and m.kind != "role" and m.address not in target.shared]
+    return sorted(
+        {subjects.of_record(log.key, *one) for one in target.ids}
+        | {subjects.of_address(log.key, address) for address in own}
+        | {subjects.of_customer(log.key, key) for key in target.keys}
+    )
+
+
+def _keep(settings: Settings, made: Erasure) -> None:
+    path = made.path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    said: dict[str, Any] = {
+        "id": made.id, "people": [person.to_json() for person in made.people], "asked_at": made.asked_at, "asked_by": made.asked_by,
+        "reference": made.reference, "source": made.source,
+    }  # fmt: skip
+    with os.fdopen(os.open(path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(orjson.dumps(said))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path.with_suffix(".new"), path)
+
+
+def _load(path: Path) -> Erasure:
+    raw = orjson.loads(path.read_bytes())
+    people = [Person.of_json(one) for one in raw["people"]]
+    return Erasure(raw["id"], people, raw["asked_at"], raw["asked_by"], raw["reference"], raw["source"], again=True)
+
+
+def _forget(path: Path) -> None:
+    """Overwrite and remove the file that named the person."""
+    with path.open("rb+") as file:
+        file.write(b"\0" * path.stat().st_size)
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()

@@ -1,0 +1,79 @@
+"""DuckDB files written anew: what is deleted stays readable in a file's bytes until the file is another one.
+
+Measured on DuckDB 1.5 and 2.0: a value is still there after DELETE and CHECKPOINT, and after VACUUM; it is gone in a file that COPY FROM
+DATABASE made of the rows that are left.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+
+from cdp_pipelines.privacy.warehouse_rows import quoted
+
+
+def rewrite(path: Path) -> None:
+    """Make a new file of the rows, views and descriptions of a DuckDB file that nobody else has open, and let it take the old one's place."""
+    new = _beside(path, "new")
+    try:
+        with duckdb.connect() as db:
+            db.execute(f"attach '{quoted(path)}' as old_file")
+            # What a log still has comes into the file first, and the log goes.
+            db.execute("checkpoint old_file")
+            _copy(db, "old_file", new)
+        _take_place(new, path)
+        # A log of the old file would be taken for the new one's.
+        path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+        shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)
+    finally:
+        _remove(new)
+
+
+def rewrite_changed(path: Path, change: Callable[[duckdb.DuckDBPyConnection, str], None]) -> None:
+    """The same for a file that others may have open for reading: `change` is given a copy of it, attached under the name that it is told."""
+    changed, new = _beside(path, "changed"), _beside(path, "new")
+    try:
+        with duckdb.connect() as db:
+            db.execute(f"attach '{quoted(path)}' as old_file (read_only)")
+            _copy(db, "old_file", changed)
+            db.execute(f"detach old_file; attach '{quoted(changed)}' as changed_file")
+            change(db, "changed_file")
+            _copy(db, "changed_file", new)
+        _take_place(new, path)
+    finally:
+        _remove(changed)
+        _remove(new)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process left of files that it wrote beside others. The caller holds the warehouse lock."""
+    for path in (*folder.glob(".*.new*"), *folder.glob(".*.changed*"), *(folder / "identity").glob(".*.new")):
+        path.unlink(missing_ok=True)
+
+
+def _copy(db: duckdb.DuckDBPyConnection, source: str, target: Path) -> None:
+    _remove(target)
+    db.execute(f"attach '{quoted(target)}' as target_file")
+    db.execute(f"copy from database {source} to target_file")
+    db.execute("checkpoint target_file")
+    db.execute("detach target_file")
+
+
+def _take_place(new: Path, path: Path) -> None:
+    os.chmod(new, path.stat().st_mode & 0o777)
+    with new.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(new, path)
+
+
+def _beside(path: Path, what: str) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{what}")
+
+
+def _remove(path: Path) -> None:
+    for one in (path, path.with_name(f"{path.name}.wal")):
+        one.unlink(missing_ok=True)
