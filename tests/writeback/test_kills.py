@@ -272,7 +272,7 @@ class Crms:
         assert run["ended_at"]
 
 
-def misbehave(crms: Crms, dice: random.Random) -> None:
+def misbehave(crms: Crms, dice: random.Random, limited: Sequence[str]) -> None:
     """Limits, errors, answers that are lost or break off after the CRM has done its work, locked rows and a locked portal."""
     sandbox = crms.world.sandbox
     sandbox.reset()
@@ -280,14 +280,18 @@ def misbehave(crms: Crms, dice: random.Random) -> None:
     sandbox.set("hubspot", "locked", rate=0.02, seed=dice.randrange(1000))
     for kind in KINDS:
         sandbox.set(kind, "server_error", rate=0.05, seed=dice.randrange(1000), status=503)
-        sandbox.set(kind, "rate_limit", rate=0.05, seed=dice.randrange(1000))
+        if kind in limited:
+            sandbox.set(kind, "rate_limit", rate=0.05, seed=dice.randrange(1000))
         sandbox.set(kind, "drop", rate=0.05, seed=dice.randrange(1000), done=True)
         sandbox.set(kind, "server_error", rate=0.03, seed=dice.randrange(1000), status=502, done=True)
         sandbox.set(kind, "truncate", rate=0.02, seed=dice.randrange(1000))
 
 
-def kill_and_go_on(crms: Crms, kills: int, dice: random.Random) -> None:
-    """So many plans, each killed once or more at random moments of its apply, and then begun again until it is done."""
+def kill_and_go_on(crms: Crms, kills: int, dice: random.Random, *, limited: Sequence[str] = KINDS) -> None:
+    """So many plans, each killed once or more at random moments of its apply, and then begun again until it is done.
+
+    `limited` are the CRMs that now and then refuse a call for their limit, which costs twenty seconds in Salesforce and Marketo.
+    """
     before = crms.counted()
     plan, path = crms.plan(0)
     begun = time.monotonic()
@@ -299,7 +303,7 @@ def kill_and_go_on(crms: Crms, kills: int, dice: random.Random) -> None:
         number += 1
         before = crms.counted()
         plan, path = crms.plan(number)
-        misbehave(crms, dice)
+        misbehave(crms, dice, limited)
         while killed < kills and (dice.random() < 0.7 or not killed):
             if crms.apply(path, kill_after=dice.uniform(0.5, 1.3 * usual)) != -9:
                 break
@@ -321,14 +325,14 @@ def crms_of(folder: Path, running: Any, rows: int) -> Crms:
 @pytest.mark.slow
 def test_killed_at_random_moments_under_faults_the_crms_equal_the_plan(tmp_path: Path) -> None:
     with faulty(tmp_path / "state", people=200) as running:
-        kill_and_go_on(crms_of(tmp_path, running, 300), 5, random.Random(7))
+        kill_and_go_on(crms_of(tmp_path, running, 300), 5, random.Random(7), limited=["hubspot"])
 
 
 @pytest.mark.endurance
 @pytest.mark.parametrize("part", [1, 2, 3, 4])
 def test_a_hundred_kills_of_applies_of_five_thousand_rows(tmp_path: Path, part: int) -> None:
     """A quarter of them each time: an apply that goes on after a kill mostly waits, so that several sandboxes cost no more time than one."""
-    chosen = os.environ.get("CDP_KILL_SEED") or str(random.randrange(10**9))
-    print(f"\nCDP_KILL_SEED={chosen}")
+    chosen = os.environ.get("KILL_SEED") or str(random.randrange(10**9))
+    print(f"\nKILL_SEED={chosen}")
     with faulty(tmp_path / "state", people=3_000) as running:
         kill_and_go_on(crms_of(tmp_path, running, 5_000), 25, random.Random(f"{chosen} {part}"))
