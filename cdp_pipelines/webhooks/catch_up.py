@@ -24,6 +24,7 @@ from cdp_pipelines.privacy.told import erase_told
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.named import read_named
+from cdp_pipelines.sources.reader import Named
 from cdp_pipelines.sources.reconcile import reconcile
 from cdp_pipelines.sources.report import ExtractReport
 from cdp_pipelines.sources.warehouse import Warehouse
@@ -80,10 +81,11 @@ def catch_up(
             return None
         started = datetime.now(UTC)
         report = SyncReport(started, started, [])
+        beside = {name: _beside_erased(settings, usable[name], events) for name, events in by_connection.items()}
         erase_told(settings, (waiting.event for events in by_connection.values() for waiting in events))
         built = history.raw_tables_change(settings)
         say("reading what changed")
-        dealt = [part for name, events in by_connection.items() for part in _read(settings, usable[name], events, report)]
+        dealt = [part for name, events in by_connection.items() for part in _read(settings, usable[name], events, beside[name], report)]
         changed = {(o.kind, t.table) for o in report.connections for t in o.tables}
         build(settings, report, say, changed=changed if built == transform.version() else None, told=_told(dealt))
         report.ended_at = datetime.now(UTC)
@@ -121,7 +123,13 @@ def _settle(inbox: Inbox, dealt: Iterable[Dealt], report: SyncReport) -> tuple[i
     return done, failed, left
 
 
-def _read(settings: Settings, connection: Connection, events: Sequence[Waiting], report: SyncReport) -> list[Dealt]:
+def _beside_erased(settings: Settings, connection: Connection, events: Sequence[Waiting]) -> Named:
+    """What stands beside records that the CRM erased, companies say, which change with them: of whom nobody knows any more afterwards."""
+    erased = [waiting.event for waiting in events if waiting.event.what == "erased"]
+    return wanted_of(connection.kind, erased, Warehouse(settings.warehouse, connection.kind, connection.name)).named
+
+
+def _read(settings: Settings, connection: Connection, events: Sequence[Waiting], beside: Named, report: SyncReport) -> list[Dealt]:
     outcome = ConnectionOutcome(connection.name, connection.kind, True)
     report.connections.append(outcome)
     if other := history.claim(settings, connection):
@@ -132,7 +140,7 @@ def _read(settings: Settings, connection: Connection, events: Sequence[Waiting],
     alone = [[waiting] for waiting in events if waiting.tries >= TRIES_TOGETHER][:ALONE]
     dealt: list[Dealt] = []
     for some in ([together] if together else []) + alone:
-        dealt.append(_read_together(settings, connection, some, outcome))
+        dealt.append(_read_together(settings, connection, some, beside, outcome))
         if dealt[-1].waits:
             break
     outcome.complete = all(part.problem is None for part in dealt)
@@ -140,15 +148,18 @@ def _read(settings: Settings, connection: Connection, events: Sequence[Waiting],
     return dealt
 
 
-def _read_together(settings: Settings, connection: Connection, events: Sequence[Waiting], outcome: ConnectionOutcome) -> Dealt:
+def _read_together(
+    settings: Settings, connection: Connection, events: Sequence[Waiting], beside: Named, outcome: ConnectionOutcome
+) -> Dealt:
     known = Warehouse(settings.warehouse, connection.kind, connection.name)
     wanted = wanted_of(connection.kind, [waiting.event for waiting in events], known)
     found: list[ExtractReport] = []
     if wanted.whole:
         found.append(extract(connection, registry.reader(connection, settings), settings, tables=wanted.whole))
         found.append(reconcile(connection, registry.reader(connection, settings), settings, tables=wanted.whole))
-    if wanted.named.tables:
-        found.append(read_named(connection, registry.reader(connection, settings), settings, wanted.named))
+    for named in (wanted.named, beside.without(wanted.named)):
+        if named.tables:
+            found.append(read_named(connection, registry.reader(connection, settings), settings, named))
     if back := [waiting.event for waiting in events if waiting.event.what == "restored"]:
         # Only now the warehouse knows what they are linked with again: their deletion took the links away.
         others = wanted_of(connection.kind, back, known).named.without(wanted.named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,8 @@ class Followed:
 
     def differences(self) -> dict[str, Any]:
         """Rows that only the warehouse or only a full sync into an empty one has; tombstones and empty sets of which the CRM knows nothing are left out."""
+        if (erased := self.settings("kept").privacy_dir).exists():  # a full sync must know, too, who is not to come back
+            shutil.copytree(erased, self.settings("fresh").privacy_dir)
         self.sync("fresh")
         found = {}
         for name, table in self.tables.items():
