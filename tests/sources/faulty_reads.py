@@ -50,20 +50,20 @@ class Kept:
         config = {**self.sandbox.addresses.connections()[self.crm], "visibility_lag_seconds": 0, "overlap_seconds": 0, "max_attempts": 3}
         return connection_from_config(self.crm, config | _QUICK[self.crm] | settings)
 
-    def rows(self) -> dict[str, list[Any]]:
-        """Each table's rows, without what differs from run to run."""
+    def rows(self, without: tuple[str, ...] = ()) -> dict[str, list[Any]]:
+        """Each table's rows, without what differs from run to run and without columns whose name begins with one of `without`."""
         with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as db:
-            return {table: sorted(self._rows(db, table), key=repr) for table in self.tables}
+            return {table: sorted(self._rows(db, table, without), key=repr) for table in self.tables}
 
     def query(self, sql: str) -> list[Any]:
         """Rows of a query of the warehouse."""
         with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as db:
             return db.execute(sql).fetchall()
 
-    def _rows(self, db: duckdb.DuckDBPyConnection, table: str) -> list[Any]:
+    def _rows(self, db: duckdb.DuckDBPyConnection, table: str, without: tuple[str, ...]) -> list[Any]:
         name = f'raw_{self.crm}."{table}"'
         columns = sorted(column for column, *_ in db.execute(f"describe {name}").fetchall())
-        chosen = ", ".join(f'"{column}"' for column in columns if column not in ("_synced_at", "_dlt_load_id"))
+        chosen = ", ".join(f'"{column}"' for column in columns if not column.startswith(("_synced_at", "_dlt_load_id", *without)))
         return db.execute(f"select {chosen} from {name}").fetchall()
 
 

@@ -148,6 +148,7 @@ def test_hubspots_searches_of_every_kind_find_each_change_once(sandbox: Faulty, 
     erased = {int(i) for (i,) in kept.query("select id from raw_hubspot.contacts")} - {
         int(i) for (i,) in fresh.query("select id from raw_hubspot.contacts")
     }
-    ours, theirs = kept.rows(), fresh.rows()
-    assert [name for name in ours if set(theirs[name]) - set(ours[name])] == []
+    # Nor that a record stands beside one less since two of those were merged: HubSpot counts anew and calls nothing modified.
+    ours, theirs = (one.rows(without=("num_associated",)) for one in (kept, fresh))
+    assert {name: lacking for name in ours if (lacking := set(theirs[name]) - set(ours[name]))} == {}
     assert {row for row in ours["contacts"] if row not in theirs["contacts"]} == {row for row in ours["contacts"] if erased & _ids(row)}
