@@ -246,6 +246,9 @@ class Settings(BaseSettings):
     privacy_key: SecretStr | None = Field(
         default=None, description="Behind pseudonyms, the audit log and the suppression list; unset: a file that is made once. Keep it."
     )
+    erase_told: bool = Field(
+        default=False, description="Whether a CRM's privacy deletion, when a notification tells it, erases the whole customer here."
+    )
     real_time_lag_minutes: float = Field(
         default=5, gt=0, description="How late a change may be in the published file before the check `real_time_lag` warns."
     )

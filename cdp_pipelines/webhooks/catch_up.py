@@ -82,7 +82,8 @@ def catch_up(
         started = datetime.now(UTC)
         report = SyncReport(started, started, [])
         beside = {name: _beside_erased(settings, usable[name], events) for name, events in by_connection.items()}
-        erase_told(settings, (waiting.event for events in by_connection.values() for waiting in events))
+        if settings.erase_told:
+            erase_told(settings, (waiting.event for events in by_connection.values() for waiting in events))
         built = history.raw_tables_change(settings)
         say("reading what changed")
         dealt = [part for name, events in by_connection.items() for part in _read(settings, usable[name], events, beside[name], report)]

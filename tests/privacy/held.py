@@ -62,7 +62,7 @@ _TYPES = {"text": "varchar", "integer": "bigint"}
 
 def make(folder: Path) -> Settings:
     """The directory."""
-    settings = Settings(data_dir=folder, lock_wait_seconds=5, sandbox_dir=folder / "sandbox")
+    settings = Settings(data_dir=folder, lock_wait_seconds=5, sandbox_dir=folder / "sandbox", erase_told=True)
     sync.create_missing_raw_tables(settings)
     with duckdb.connect(str(settings.warehouse)) as db:
         for (kind, table), rows in RAW.items():

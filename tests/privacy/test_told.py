@@ -67,7 +67,7 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, serve: Callable[[ASGIApp], str]) -> Iterator[World]:
     with faulty(tmp_path / "state", people=60) as sandbox:
-        made = World(sandbox, Settings(data_dir=tmp_path / "data", sandbox_dir=tmp_path / "state"))
+        made = World(sandbox, Settings(data_dir=tmp_path / "data", sandbox_dir=tmp_path / "state", erase_told=True))
         assert sync(made.settings, made.connections).complete
         connections = {c.name: c for c in made.connections}
         with Keeper(made.settings.inbox, made.settings.inbox_most) as keeper:
