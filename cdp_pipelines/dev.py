@@ -17,6 +17,7 @@ from cdp_pipelines.private_files import keep_new_files_private
 from cdp_pipelines.sandbox import hosting
 
 PORT = 3000
+PATIENCE_SECONDS = 30
 
 
 def main() -> int:
@@ -51,10 +52,12 @@ def end(process: subprocess.Popen[bytes]) -> int:
     """End Dagster and all that it started: in order if it can, by force after half a minute. Gives its exit code."""
     os.killpg(process.pid, signal.SIGINT)
     try:
-        return process.wait(timeout=30)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=PATIENCE_SECONDS)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()
 
 
 if __name__ == "__main__":

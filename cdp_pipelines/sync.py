@@ -144,7 +144,6 @@ def ingest(
             "Give it another name in CDP_CONNECTIONS, or start anew with an empty data directory (`make clean`, or another CDP_DATA_DIR)."
         )
         return _failed(settings, connection.name, connection.kind, problem, remedy)
-    history.raw_tables_change(settings)
     found = extract(connection, registry.reader(connection, settings), settings, full=full, on_progress=on_progress)
     history.record_syncs(settings, found.tables)
     outcome = ConnectionOutcome(connection.name, connection.kind, found.complete, None, None, found.tables, found.calls, found.warnings)

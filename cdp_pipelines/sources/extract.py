@@ -19,6 +19,7 @@ import pyarrow as pa
 from dlt.extract import DltResource, DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from cdp_pipelines import history
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Connection, Settings
@@ -74,6 +75,7 @@ def extract(
     chosen = [t for t in reader.tables if tables is None or t.name in set(tables)]
     reader.chosen = frozenset(t.name for t in chosen)
     report = ExtractReport(connection.name, connection.kind)
+    history.raw_tables_change(settings)
     before = warehouse.count_rows(settings.warehouse, connection, chosen)
     with EventLoopThread() as thread:
         mode: Mode = "named" if named else "reconcile" if reconcile else "full" if full else "incremental"

@@ -81,12 +81,13 @@ def catch_up(
             return None
         started = datetime.now(UTC)
         report = SyncReport(started, started, [])
-        beside = {name: _beside_erased(settings, usable[name], events) for name, events in by_connection.items()}
+        beside: dict[str, Named] = {}
         if settings.erase_told:
+            beside = {name: _beside_erased(settings, usable[name], events) for name, events in by_connection.items()}
             erase_told(settings, (waiting.event for events in by_connection.values() for waiting in events))
         built = history.raw_tables_change(settings)
         say("reading what changed")
-        dealt = [part for name, events in by_connection.items() for part in _read(settings, usable[name], events, beside[name], report)]
+        dealt = [part for name, events in by_connection.items() for part in _read(settings, usable[name], events, beside.get(name), report)]
         changed = {(o.kind, t.table) for o in report.connections for t in o.tables}
         build(settings, report, say, changed=changed if built == transform.version() else None, told=_told(dealt))
         report.ended_at = datetime.now(UTC)
@@ -130,7 +131,7 @@ def _beside_erased(settings: Settings, connection: Connection, events: Sequence[
     return wanted_of(connection.kind, erased, Warehouse(settings.warehouse, connection.kind, connection.name)).named
 
 
-def _read(settings: Settings, connection: Connection, events: Sequence[Waiting], beside: Named, report: SyncReport) -> list[Dealt]:
+def _read(settings: Settings, connection: Connection, events: Sequence[Waiting], beside: Named | None, report: SyncReport) -> list[Dealt]:
     outcome = ConnectionOutcome(connection.name, connection.kind, True)
     report.connections.append(outcome)
     if other := history.claim(settings, connection):
@@ -141,7 +142,8 @@ def _read(settings: Settings, connection: Connection, events: Sequence[Waiting],
     alone = [[waiting] for waiting in events if waiting.tries >= TRIES_TOGETHER][:ALONE]
     dealt: list[Dealt] = []
     for some in ([together] if together else []) + alone:
-        dealt.append(_read_together(settings, connection, some, beside, outcome))
+        dealt.append(_read_together(settings, connection, some, beside or Named(), outcome))
+        beside = None  # once is enough
         if dealt[-1].waits:
             break
     outcome.complete = all(part.problem is None for part in dealt)

@@ -83,8 +83,11 @@ def _other_ends(found: Wanted, events: Iterable[Event], known: KnownRecords) -> 
             found.named.add(table, sorted(moved[start]))
             _records(found, end, known.values(table, "to_id", {"from_id": moved[start]}))
         if moved[end]:
+            # Sets that had them are named by their own keys too: after an erasure nobody knows any more which they were.
+            starts = list(known.values(table, "from_id", {"to_id": moved[end]}))
             found.named.ends[table].update(moved[end])
-            _records(found, start, known.values(table, "from_id", {"to_id": moved[end]}))
+            found.named.add(table, starts)
+            _records(found, start, starts)
 
 
 def _records(found: Wanted, name: str, ids: Iterable[str]) -> None:

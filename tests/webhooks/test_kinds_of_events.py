@@ -124,6 +124,20 @@ def test_what_hubspot_erases_leaves_an_empty_tombstone_and_no_link(told: Callabl
 
 
 @pytest.mark.slow
+def test_what_hubspot_erases_is_erased_here_where_that_is_asked_for_and_not_counted_beside_it(told: Callable[[Kind], Told]):
+    portal = told("hubspot")
+    portal.settings = portal.settings.model_copy(update={"erase_told": True})
+    contact, company = linked_contact(portal)
+    before = portal.row("companies", company)["num_associated_contacts"]
+    portal.post("/crm/v3/objects/contacts/gdpr-delete", {"objectId": contact})
+    assert "erased" in kinds(portal.follow(), "contacts")
+    for table in ("contacts", "contact_company_associations", "lifecycle_stage_history"):
+        assert not [row for row in portal.rows(table) if contact in row.values()]
+    assert int(portal.row("companies", company).get("num_associated_contacts", 0)) < int(before)
+    portal.check()
+
+
+@pytest.mark.slow
 def test_what_hubspot_deletes_and_restores_goes_and_comes_back(told: Callable[[Kind], Told]):
     portal = told("hubspot")
     contact, _ = linked_contact(portal)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +63,6 @@ class Told:
         it is gone.
         """
         fresh = Settings(data_dir=folder)
-        # Whom HubSpot erased meanwhile is erased in all three, and the other two show them still.
-        shutil.copytree(self.settings.privacy_dir, fresh.privacy_dir)
         assert sync(fresh, self.connections, full=True).complete
         found: dict[tuple[str, str], list[str]] = {}
         with duckdb.connect() as db:
@@ -79,7 +76,7 @@ class Told:
                     unknown = f" union all (({gone}) except all (select source_system, {key} from kept.{table} where is_deleted))"
                     kept, full = (f"{select} where not (is_deleted and (source_system, {key}) in ({gone}))" for select in (kept, full))
                 deleted = "true" if table == "lifecycle_stage_changes" else "not is_deleted"
-                more = f"from ({kept} except all {full}) as more where {deleted} or {key} in (select {key} from fresh.{table})"
+                more = f"from ({kept} except all {full}) as more where {deleted} or (source_system, {key}) in (select source_system, {key} from fresh.{table})"
                 for crm, row in db.execute(
                     f"select source_system, {key} from (from ({full} except all {kept}) union all {more}){unknown}"
                 ).fetchall():
