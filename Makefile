@@ -25,7 +25,7 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 		PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt && \
 		$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e . ; \
 	fi
-	@$(BIN)/python -m compileall -q cdp_pipelines # half a second less at each start, where Python may not write it itself
+	@$(BIN)/python -m compileall -q cdp_pipelines # else each start does it again, where Python may not write the result
 	@touch $@
 
 demo: setup ## the three CRMs' sandbox, a full sync through Dagster, the published file and a summary

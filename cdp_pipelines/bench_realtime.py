@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import math
 import os
 import random
 import signal
@@ -34,6 +33,7 @@ from cdp_pipelines import dagster_home, dev
 from cdp_pipelines.config import KINDS, Connection, Kind, Settings, connection_from_config
 from cdp_pipelines.crm_integrations.writers import writer_of
 from cdp_pipelines.crm_integrations.writes import RecordWrite
+from cdp_pipelines.history import p95
 from cdp_pipelines.sandbox import hosting
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sync import sync
@@ -226,7 +226,7 @@ def _print(changes: Sequence[_Change], rounds: Sequence[_Round]) -> None:
         _line(kind, found)
     every = [lag for found in lags.values() for lag in found]
     _line("all", every)
-    print(f"target {'met' if every and _p95(every) <= TARGET_SECONDS else 'missed'}")
+    print(f"target {'met' if every and p95(every) <= TARGET_SECONDS else 'missed'}")
     print("\nparts of it, of each change")
     for name, found in _parts(changes, rounds).items():
         _line(name, found)
@@ -259,11 +259,7 @@ def _parts(changes: Iterable[_Change], rounds: Sequence[_Round]) -> dict[str, li
 
 def _line(name: str, found: Sequence[float]) -> None:
     if found:
-        print(f"{name:<34} {statistics.median(found):>7.1f} {_p95(found):>7.1f} {max(found):>7.1f} {len(found):>6}")
-
-
-def _p95(found: Sequence[float]) -> float:
-    return sorted(found)[max(math.ceil(len(found) * 0.95) - 1, 0)]
+        print(f"{name:<34} {statistics.median(found):>7.1f} {p95(found):>7.1f} {max(found):>7.1f} {len(found):>6}")
 
 
 if __name__ == "__main__":

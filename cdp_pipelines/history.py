@@ -63,7 +63,12 @@ def lags_of(told: Mapping[str, Sequence[datetime]], published_at: datetime) -> l
 
 
 def _lag(connection: str, seconds: list[float]) -> EventLag:
-    return EventLag(connection, len(seconds), statistics.median(seconds), sorted(seconds)[max(math.ceil(len(seconds) * 0.95) - 1, 0)])
+    return EventLag(connection, len(seconds), statistics.median(seconds), p95(seconds))
+
+
+def p95(values: Sequence[float]) -> float:
+    """The smallest of the values that 95 % of them do not exceed."""
+    return sorted(values)[max(math.ceil(len(values) * 0.95) - 1, 0)]
 
 
 def claim(settings: Settings, connection: Connection) -> str | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Settings
 from cdp_pipelines.history import EventLag
+from cdp_pipelines.private_files import replaced
 
 SCHEMAS = ("standardized", "unified")
 
@@ -141,30 +142,14 @@ def _written_down(settings: Settings, written: Published, what: str) -> Publishe
     return written
 
 
-class _beside:
+@contextmanager
+def _beside(settings: Settings) -> Generator[Path]:
     """A file beside the published one that takes its place when the block ends well."""
-
-    def __init__(self, settings: Settings):
-        self._target, self._mode = settings.published, settings.published_permissions
-        self._new = self._target.with_name(f".{self._target.name}.{os.getpid()}.new")
-
-    def __enter__(self) -> Path:
-        return self._new
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            os.chmod(self._new, self._mode)
-            with self._new.open("rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(self._new, self._target)
-            folder = os.open(self._target.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        else:
-            self._new.unlink(missing_ok=True)
-            self._new.with_name(f"{self._new.name}.wal").unlink(missing_ok=True)
+    with replaced(settings.published, mode=settings.published_permissions) as new:
+        try:
+            yield new
+        finally:
+            new.with_name(f"{new.name}.wal").unlink(missing_ok=True)
 
 
 def _warehouse_and(settings: Settings, new: Path) -> duckdb.DuckDBPyConnection:

@@ -53,7 +53,7 @@ def build(select: str, settings: Settings, *, full_refresh: bool = False) -> lis
     Unit tests are left out: they test the code, not the data. Models and tests that fail are in the answer; TransformError is raised only
     when dbt could not begin. Afterwards the warehouse file is closed.
     """
-    # What dbt did is asked of dbt itself; writing it to files, with all that it knows of the project, takes a fifth of the time.
+    # What dbt did is asked of dbt itself, rather than written to files each time together with all that it knows of the project.
     arguments = ["build", "--select", *select.split(), "--exclude-resource-type", "unit_test", "--no-write-json"]
     done = _invoke([*arguments, "--full-refresh"] if full_refresh else arguments, settings, settings.data_dir / "dbt" / "target")
     return [_result(result) for result in done.results]

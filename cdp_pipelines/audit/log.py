@@ -24,6 +24,7 @@ from cdp_pipelines.audit import keys
 from cdp_pipelines.audit.entry import BEGINNING, Operation
 from cdp_pipelines.audit.vault import Vault
 from cdp_pipelines.config import Settings
+from cdp_pipelines.private_files import write_private
 
 
 class AuditBroken(Exception):
@@ -105,7 +106,7 @@ class AuditLog:
 
     def _body(self, operation: Operation) -> dict[str, Any]:
         body: dict[str, Any] = {
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"), "who": operation.who or _login(), "via": _program(),
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"), "who": operation.who or login(), "via": _program(),
             "what": operation.what, "on": operation.on, "count": operation.count, "result": operation.result, "about": operation.about,
         }  # fmt: skip
         if operation.subjects:
@@ -163,12 +164,7 @@ class AuditLog:
         return made
 
     def _write_anchor(self, anchor: Anchor) -> None:
-        beside = self.anchor_path.with_name(f".{self.anchor_path.name}.new")
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(orjson.dumps({**asdict(anchor), "mac": self._mac(anchor)}))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, self.anchor_path)
+        write_private(self.anchor_path, orjson.dumps({**asdict(anchor), "mac": self._mac(anchor)}))
 
     def _mac(self, anchor: Anchor) -> str:
         return self.key.mac("chain", orjson.dumps(asdict(anchor)))
@@ -179,7 +175,8 @@ _REMEDY = (
 )
 
 
-def _login() -> str:
+def login() -> str:
+    """Who runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name

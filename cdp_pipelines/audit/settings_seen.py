@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.keys import PrivacyKey
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Connection, Settings
+from cdp_pipelines.private_files import write_private
 
 # They may be different for each process, and concern none of the data.
 _NOT_TOLD = {"sandbox_port", "sandbox_people", "sandbox_seed", "sandbox_dir", "privacy_key"}
@@ -48,10 +48,7 @@ def note_settings(settings: Settings, connections: Sequence[Connection]) -> None
             record(settings, Operation("settings", "settings", "changed", len(changed) + len(new) + len(gone), about))
         else:
             record(settings, Operation("settings", "settings", "noted", len(now)))
-        beside = path.with_suffix(".new")
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(orjson.dumps(now, option=orjson.OPT_SORT_KEYS))
-        os.replace(beside, path)
+        write_private(path, orjson.dumps(now, option=orjson.OPT_SORT_KEYS))
 
 
 def _hashed(key: PrivacyKey, value: Any) -> str:

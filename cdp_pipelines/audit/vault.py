@@ -8,9 +8,7 @@ from __future__ import annotations
 import base64
 import hmac
 import os
-import sqlite3
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from cdp_pipelines.audit.keys import PrivacyKey
+from cdp_pipelines.private_files import private_database
 
 NONCE = 12
+_SCHEMA = "create table if not exists salts (subject text primary key, salt blob not null) without rowid"
 
 
 class Vault:
@@ -43,7 +43,7 @@ class Vault:
         """Make unreadable what was sealed for these; gives how many of them had a salt."""
         if not self._path.exists():
             return 0
-        with self._db() as db:
+        with private_database(self._path, _SCHEMA) as db:
             before = db.total_changes
             db.executemany("delete from salts where subject = ?", [(subject,) for subject in set(subjects)])
             gone = db.total_changes - before
@@ -76,7 +76,7 @@ class Vault:
     def _salts(self, subjects: set[str], *, make: bool) -> dict[str, bytes]:
         if not subjects or (not make and not self._path.exists()):
             return {}
-        with self._db() as db:
+        with private_database(self._path, _SCHEMA) as db:
             if make:
                 db.executemany("insert or ignore into salts values (?, ?)", [(subject, os.urandom(32)) for subject in sorted(subjects)])
                 db.commit()
@@ -88,17 +88,3 @@ class Vault:
                     db.execute(f"select subject, salt from salts where subject in ({', '.join('?' * len(some))})", some).fetchall()
                 )
         return found
-
-    @contextmanager
-    def _db(self) -> Generator[sqlite3.Connection]:
-        if not self._path.exists():
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
-        db = sqlite3.connect(self._path, timeout=60)
-        try:
-            db.execute("pragma secure_delete = on")
-            db.execute("pragma synchronous = full")
-            db.execute("create table if not exists salts (subject text primary key, salt blob not null) without rowid")
-            yield db
-        finally:
-            db.close()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cdp_pipelines.cli.options import Json
+
 if TYPE_CHECKING:
     from cdp_pipelines.audit.showing import Wanted
 
@@ -19,7 +21,6 @@ Since = Annotated[str | None, typer.Option(help="Only from this time on (ISO 860
 Subject = Annotated[
     str | None, typer.Option(help="Only about this person: an e-mail address, connection:id, or a customer key (or a pseudonym).")
 ]
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 @app.command(epilog="Example: cdp audit show --what writeback --since 2026-05-01 --opened")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cdp_pipelines.cli import output, reading
+from cdp_pipelines.cli.options import Json
 
 if TYPE_CHECKING:
     from cdp_pipelines.config import Settings
     from cdp_pipelines.writeback.contact_calls import ContactResult
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 Set = Annotated[list[str] | None, typer.Option("--set", "-s", help="field=value, in our names (lead_score=75). Repeat for more.")]
 
 app = typer.Typer(invoke_without_command=True, help="Show the contacts of all CRMs; create or update one in all of them.")

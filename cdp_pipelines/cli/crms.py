@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from cdp_pipelines.cli import output
+from cdp_pipelines.cli.options import Json
 
 if TYPE_CHECKING:
     from cdp_pipelines.config import ConfigError, Connection, Settings
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 
 mapping = typer.Typer(no_args_is_help=True, help="The mapping from the CRMs' fields to the standardized ones.")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from cdp_pipelines.cli.options import Json
 
 if TYPE_CHECKING:
     from cdp_pipelines.identity.explain import Explanation
@@ -16,7 +17,6 @@ _WHAT = "A customer key, a record as connection:id, or an e-mail address."
 What = Annotated[str, typer.Argument(help=_WHAT)]
 Who = Annotated[str, typer.Option(help="Who decides (default: the login name).")]
 Why = Annotated[str, typer.Option(help="Why, for whoever asks later.")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 _SHOWN = ("connection", "customer_id", "email", "first_name", "last_name", "phone", "company", "rule")
 
 
@@ -53,11 +53,12 @@ def split(one: What, other: What, why: Why, who: Who = "", json: Json = False) -
 
 
 def _decide(kind: Literal["merge", "split"], one: str, other: str, who: str, why: str, json: bool) -> None:
+    from cdp_pipelines.audit.log import login
     from cdp_pipelines.cli import output
     from cdp_pipelines.config import load_settings
     from cdp_pipelines.identity.deciding import decide
 
-    made = decide(load_settings(), kind, one, other, who=who or getpass.getuser(), why=why)
+    made = decide(load_settings(), kind, one, other, who=who or login(), why=why)
     if json:
         output.print_json(made)
         return

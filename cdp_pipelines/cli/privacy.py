@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from cdp_pipelines.cli.options import Json
 
 if TYPE_CHECKING:
     from cdp_pipelines.config import Settings
@@ -17,7 +18,6 @@ app = typer.Typer(no_args_is_help=True, help="The rights of a person: erase, kee
 Email = Annotated[str | None, typer.Option(help="The person's e-mail address, in any spelling.")]
 Id = Annotated[str | None, typer.Option("--id", help="A record of the person as connection:id.")]
 Customer = Annotated[str | None, typer.Option(help="The customer key.")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 @app.command(epilog="Example: cdp privacy erase --email ann@acme.com --reference TICKET-42 --dry-run")
@@ -34,6 +34,7 @@ def erase(
     The person is put on the suppression list, so that no sync brings them back. The CRMs themselves are not changed. An erasure that was
     stopped is gone on with first. Exits with 1 when something is left.
     """
+    from cdp_pipelines.audit.log import login
     from cdp_pipelines.cli import output
     from cdp_pipelines.config import load_settings
     from cdp_pipelines.lock import warehouse_lock
@@ -49,9 +50,7 @@ def erase(
             counts = erasing.would_erase(settings, [person])
             _print_counts({place: dict(found) for place, found in counts.items() if found}, json)
             return
-        certificate = erasing.erase(
-            settings, [person], asked_by=getpass.getuser(), reference=_clean(reference, settings, person.asked), say=say
-        )
+        certificate = erasing.erase(settings, [person], asked_by=login(), reference=_clean(reference, settings, person.asked), say=say)
     _print(settings, certificate, json)
     if certificate.found:
         raise typer.Exit(1)
@@ -114,12 +113,13 @@ def unsuppress(
     id: Id = None,
 ) -> None:
     """Take an erased person off the suppression list. What the CRMs have of them comes back with the next `cdp sync --full`."""
+    from cdp_pipelines.audit.log import login
     from cdp_pipelines.cli import output
     from cdp_pipelines.config import load_settings
     from cdp_pipelines.privacy.lifting import lift
 
     _one(email, id)
-    erasures, hashes = lift(load_settings(), email=email, record=id, reason=reason, who=getpass.getuser())
+    erasures, hashes = lift(load_settings(), email=email, record=id, reason=reason, who=login())
     said = f"{hashes:,} hashes of {len(erasures):,} erasures are off the list. `cdp sync --full` reads what the CRMs have."
     output.console().print(output.cell(said))
 

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cdp_pipelines.cli import output
+from cdp_pipelines.cli.options import Json
 
 if TYPE_CHECKING:
     from cdp_pipelines.config import ConfigError, Connection
     from cdp_pipelines.summary import SyncSummary
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 
 
 def register(app: typer.Typer) -> None:

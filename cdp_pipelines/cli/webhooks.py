@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from cdp_pipelines.cli import output
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+from cdp_pipelines.cli.options import Json
 
 app = typer.Typer(no_args_is_help=True, help="Change notifications from the CRMs: receive them, see them, take them again.")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from cdp_pipelines.cli import output
+from cdp_pipelines.cli.options import Json
 
 if TYPE_CHECKING:
     from cdp_pipelines.config import Settings
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LINES_SHOWN = 60
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show it: nothing is sent, and nothing is written down.")]
 
 app = typer.Typer(no_args_is_help=True, help="Corrections and new contacts to the CRMs: plan, apply, undo.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 from cdp_pipelines.config import LOOPBACK, SalesforceConnection
 from cdp_pipelines.crm_integrations.base_crm import AuthenticationError
+from cdp_pipelines.private_files import write_private
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class SignIn:
             return
         self._refresh_token = token
         if path := self._connection.refresh_token_file:
-            _write(path, token)
+            write_private(path.expanduser(), token.encode())
             return
         self.unsaved = True
         setting = self._connection.variable("refresh_token_file")
@@ -132,16 +132,3 @@ def _stored(connection: SalesforceConnection) -> str | None:
     except OSError as error:
         problem = f"the file with the refresh token cannot be read ({type(error).__name__})."
         raise AuthenticationError(connection.name, problem, f"Check {connection.variable('refresh_token_file')}.") from error
-
-
-def _write(path: Path, token: str) -> None:
-    """The whole token or the old file, and nobody else may read it."""
-    path = path.expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.new")
-    beside.unlink(missing_ok=True)
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(token)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)

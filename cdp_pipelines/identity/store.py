@@ -6,9 +6,6 @@ Files under `identity/` in the data directory. Each is written beside and rename
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ import pyarrow.parquet as pq
 
 from cdp_pipelines.config import Settings
 from cdp_pipelines.identity.overrides import COLUMNS
+from cdp_pipelines.private_files import replaced
 
 _OVERRIDES = pa.schema([(name, pa.timestamp("us") if name == "decided_at" else pa.string()) for name in COLUMNS])
 _ALIASES = pa.schema([("old_key", pa.string()), ("new_key", pa.string()), ("reason", pa.string()), ("happened_at", pa.timestamp("us"))])
@@ -55,15 +53,15 @@ def add_override(settings: Settings, override: dict[str, Any]) -> None:
     path = _path(settings, "overrides.jsonl")
     said = {**override, "decided_at": override["decided_at"].astimezone(UTC).isoformat()}
     before = path.read_text() if path.exists() else ""
-    with _replaced(path) as new:
+    with replaced(path) as new:
         new.write_text(f"{before}{json.dumps(said, ensure_ascii=False)}\n")
 
 
 def keep(settings: Settings, new_ledger: pa.Table, new_aliases: pa.Table) -> None:
     """Keep the keys of a run. Where they went comes first: a run after a kill between the two finds the same again, and says it once."""
-    with _replaced(_path(settings, "aliases.parquet")) as new:
+    with replaced(_path(settings, "aliases.parquet")) as new:
         pq.write_table(new_aliases, new)
-    with _replaced(_path(settings, "keys.parquet")) as new:
+    with replaced(_path(settings, "keys.parquet")) as new:
         pq.write_table(new_ledger, new)
 
 
@@ -80,22 +78,3 @@ def _parquet(path: Path) -> pa.Table | None:
         raise StoreBroken(
             f"{path} cannot be read ({type(error).__name__}). Take it back from a backup; without it customers get new keys."
         ) from None
-
-
-@contextmanager
-def _replaced(path: Path) -> Generator[Path]:
-    """A file beside that takes this one's place when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        yield new
-        with new.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(new, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        new.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import html
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import orjson
 
 from cdp_pipelines.audit import keys
 from cdp_pipelines.config import Settings
+from cdp_pipelines.private_files import write_private
 
 LIMITS = (
     "Backups and copies outside the data directory are not reached.",
@@ -64,14 +64,8 @@ def keep(settings: Settings, certificate: Certificate) -> str:
     mac = keys.load(settings).mac("certificate", said)
     signed = orjson.dumps({"mac": mac, "certificate": orjson.Fragment(said)}, option=orjson.OPT_INDENT_2)
     digest = hashlib.sha256(signed).hexdigest()
-    folder = folder_of(settings)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for suffix, content in ((".json", signed), (".html", _page(certificate, digest).encode())):
-        path = folder / f"{certificate.id}{suffix}"
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        write_private(folder_of(settings) / f"{certificate.id}{suffix}", content)
     return digest
 
 

@@ -32,6 +32,7 @@ from cdp_pipelines.privacy.hashes import Hasher
 from cdp_pipelines.privacy.needles import Needles
 from cdp_pipelines.privacy.person import Person
 from cdp_pipelines.privacy.suppression import Suppression, SuppressionList
+from cdp_pipelines.private_files import write_private
 from cdp_pipelines.writeback.outbox import there_is_one
 from cdp_pipelines.writeback.service import writing
 
@@ -208,17 +209,11 @@ def pseudonyms(log: AuditLog, target: Person, hasher: Hasher) -> list[str]:
 
 
 def _keep(settings: Settings, made: Erasure) -> None:
-    path = made.path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     said: dict[str, Any] = {
         "id": made.id, "people": [person.to_json() for person in made.people], "asked_at": made.asked_at, "asked_by": made.asked_by,
         "reference": made.reference, "source": made.source,
     }  # fmt: skip
-    with os.fdopen(os.open(path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(orjson.dumps(said))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path.with_suffix(".new"), path)
+    write_private(made.path(settings), orjson.dumps(said))
 
 
 def _load(path: Path) -> Erasure:

@@ -51,7 +51,9 @@ def rewrite_changed(path: Path, change: Callable[[duckdb.DuckDBPyConnection, str
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what a killed process left of files that it wrote beside others. The caller holds the warehouse lock."""
-    for path in (*folder.glob(".*.new*"), *folder.glob(".*.changed*"), *(folder / "identity").glob(".*.new")):
+    for path in (
+        *folder.glob(".*.new*"), *folder.glob(".*.changed*"), *(folder / "identity").glob(".*.new"), *(folder / "privacy" / "pending").glob(".*.new"),
+    ):  # fmt: skip
         path.unlink(missing_ok=True)
 
 

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from cdp_pipelines.config import Settings
 from cdp_pipelines.privacy.needles import Needles
 from cdp_pipelines.privacy.person import Person, ids_by_connection
+from cdp_pipelines.private_files import replaced
 
 # Texts that programs write beside the data, in which values are replaced. A file of any other kind is named, and left to its owner.
 _LOGS = {".log", ".out", ".err", ".json", ".yaml", ".txt", ".sql"}
@@ -252,17 +253,3 @@ def compact(db: sqlite3.Connection, path: Path) -> None:
         if time.monotonic() > until:
             raise StillOpen(f"{path} is in use, so that its log cannot be emptied. Stop the program that has it open, and run this again.")
         time.sleep(0.1)
-
-
-@contextmanager
-def replaced(path: Path) -> Generator[Path]:
-    """A file beside that takes this one's place when the block ends well, with this one's permissions."""
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        yield new
-        os.chmod(new, path.stat().st_mode & 0o777)
-        with new.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)

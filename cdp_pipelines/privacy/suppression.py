@@ -5,11 +5,8 @@ What a row shows of a listed person by address or number teaches the list its id
 
 from __future__ import annotations
 
-import os
-import sqlite3
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -20,6 +17,7 @@ import pyarrow.compute as pc
 from cdp_pipelines.config import Settings
 from cdp_pipelines.privacy.hashes import Hasher, Kind, addresses, id_bucket, last_digits, name_looks, spelled, without_addresses
 from cdp_pipelines.privacy.where import LINKS, PEOPLE, SALESFORCE_PEOPLE, People
+from cdp_pipelines.private_files import private_database
 
 ERASED = "[erased]"
 _SCHEMA = """
@@ -65,13 +63,13 @@ class SuppressionList:
         """Hash -> the erasure that it is of."""
         if not self.there:
             return {}
-        with self._db() as db:
+        with private_database(self._path, _SCHEMA) as db:
             return dict(db.execute("select hash, erasure from suppressed").fetchall())
 
     def add(self, erasure: str, hashes: Iterable[tuple[Kind, str]]) -> int:
         """Put hashes on the list, on the disk when this returns; gives how many are new."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        with self._db() as db:
+        with private_database(self._path, _SCHEMA) as db:
             before = db.total_changes
             db.executemany("insert or ignore into suppressed values (?, ?, ?, ?)", [(h, kind, erasure, now) for kind, h in hashes])
             db.commit()
@@ -82,14 +80,14 @@ class SuppressionList:
         chosen = sorted(set(hashes))
         if not self.there or not chosen:
             return []
-        with self._db() as db:
+        with private_database(self._path, _SCHEMA) as db:
             sql = f"select distinct erasure from suppressed where kind <> 'bucket' and hash in ({', '.join('?' * len(chosen))}) order by 1"
             return [erasure for (erasure,) in db.execute(sql, chosen)]
 
     def lift(self, erasures: Sequence[str], *, reason: str, who: str) -> int:
         """Take all that some erasures put there off the list; gives how many hashes."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        with self._db() as db:
+        with private_database(self._path, _SCHEMA) as db:
             marks = ", ".join("?" * len(erasures))
             gone = db.execute(f"delete from suppressed where erasure in ({marks})", list(erasures)).rowcount
             db.executemany("insert or replace into lifted values (?, ?, ?, ?)", [(erasure, reason, who, now) for erasure in erasures])
@@ -100,22 +98,8 @@ class SuppressionList:
         """How many hashes there are of each kind."""
         if not self.there:
             return {}
-        with self._db() as db:
+        with private_database(self._path, _SCHEMA) as db:
             return dict(db.execute("select kind, count(*) from suppressed group by kind order by kind").fetchall())
-
-    @contextmanager
-    def _db(self) -> Generator[sqlite3.Connection]:
-        if not self._path.exists():
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
-        db = sqlite3.connect(self._path, timeout=60)
-        try:
-            db.execute("pragma synchronous = full")
-            db.execute("pragma secure_delete = on")
-            db.executescript(_SCHEMA)
-            yield db
-        finally:
-            db.close()
 
 
 class Suppression:

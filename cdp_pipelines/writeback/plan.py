@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, Literal
 import orjson
 
 from cdp_pipelines.config import Kind, Settings
+from cdp_pipelines.private_files import write_private
 
 VERSION = 1
 Action = Literal["create", "update", "delete", "unchanged", "conflict", "refused"]
@@ -152,16 +152,9 @@ def key_of(connection: str, object_name: str, identity: str) -> str:
 
 def save(settings: Settings, plan: Plan) -> Path:
     """Write the plan to a file of its own, readable by its owner alone: it holds people's data. Gives its path."""
-    folder = settings.writeback_dir / "plans"
-    folder.mkdir(parents=True, exist_ok=True)
     stamp = plan.made_at.replace("-", "").replace(":", "")[:15]
-    path = folder / f"{stamp}-{plan.hash[:8]}.json"
-    new = path.with_suffix(".new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(orjson.dumps({"hash": plan.hash, **asdict(plan)}, option=orjson.OPT_INDENT_2))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path)
+    path = settings.writeback_dir / "plans" / f"{stamp}-{plan.hash[:8]}.json"
+    write_private(path, orjson.dumps({"hash": plan.hash, **asdict(plan)}, option=orjson.OPT_INDENT_2))
     return path
 
 
