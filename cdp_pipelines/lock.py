@@ -56,10 +56,12 @@ def _wait_for_other_programs(settings: Settings, on_wait: Callable[[str], None])
     """Wait until no other program has the warehouse open, such as somebody's DuckDB shell, which knows nothing of our lock file."""
     import duckdb
 
+    from cdp_pipelines import database
+
     said, until = False, time.monotonic() + settings.lock_wait_seconds
     while settings.warehouse.exists():
         try:
-            duckdb.connect(str(settings.warehouse)).close()
+            database.connect(settings, settings.warehouse).close()
             return
         except duckdb.IOException as error:
             if "lock" not in str(error):

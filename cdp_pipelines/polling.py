@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import duckdb
-
+from cdp_pipelines import database
 from cdp_pipelines.config import ConfigError, Connection, MarketoConnection, Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMError
 from cdp_pipelines.lock import warehouse_lock
@@ -46,7 +45,7 @@ def due_at(settings: Settings, connection: Connection) -> datetime | None:
     if not settings.published.exists():
         return None
     tables = [table.name for table in registry.TABLES[connection.kind]]
-    with duckdb.connect(str(settings.published), read_only=True) as db:
+    with database.connect(settings, settings.published, read_only=True) as db:
         ((begun, known),) = db.execute(
             "select min(started_at), count(*) from sync_status where connection = ? and object in (select unnest(?::varchar[]))",
             [connection.name, tables],

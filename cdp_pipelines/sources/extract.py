@@ -76,7 +76,7 @@ def extract(
     reader.chosen = frozenset(t.name for t in chosen)
     report = ExtractReport(connection.name, connection.kind)
     history.raw_tables_change(settings)
-    before = warehouse.count_rows(settings.warehouse, connection, chosen)
+    before = warehouse.count_rows(settings, connection, chosen)
     with EventLoopThread() as thread:
         mode: Mode = "named" if named else "reconcile" if reconcile else "full" if full else "incremental"
         going = Run(
@@ -114,9 +114,9 @@ def extract(
             thread.run(reader.client.close())
             record(settings, _operation(report, mode))
     full_since = {r.table.name: r.full_since for r in readings if r.full_since}
-    warehouse.keep_newest(settings.warehouse, connection, chosen)
-    warehouse.retire_rows_of_older_full_reads(settings.warehouse, connection, chosen, full_since)
-    after = warehouse.count_rows(settings.warehouse, connection, chosen)
+    warehouse.keep_newest(settings, connection, chosen)
+    warehouse.retire_rows_of_older_full_reads(settings, connection, chosen, full_since)
+    after = warehouse.count_rows(settings, connection, chosen)
     for table in report.tables:
         table.rows_total = after.get(table.table, 0)
         table.rows_inserted = max(table.rows_total - before.get(table.table, 0), 0)

@@ -128,7 +128,7 @@ def _settle(inbox: Inbox, dealt: Iterable[Dealt], report: SyncReport) -> tuple[i
 def _beside_erased(settings: Settings, connection: Connection, events: Sequence[Waiting]) -> Named:
     """What stands beside records that the CRM erased, companies say, which change with them: of whom nobody knows any more afterwards."""
     erased = [waiting.event for waiting in events if waiting.event.what == "erased"]
-    return wanted_of(connection.kind, erased, Warehouse(settings.warehouse, connection.kind, connection.name)).named
+    return wanted_of(connection.kind, erased, Warehouse(settings, connection.kind, connection.name)).named
 
 
 def _read(settings: Settings, connection: Connection, events: Sequence[Waiting], beside: Named | None, report: SyncReport) -> list[Dealt]:
@@ -154,7 +154,7 @@ def _read(settings: Settings, connection: Connection, events: Sequence[Waiting],
 def _read_together(
     settings: Settings, connection: Connection, events: Sequence[Waiting], beside: Named, outcome: ConnectionOutcome
 ) -> Dealt:
-    known = Warehouse(settings.warehouse, connection.kind, connection.name)
+    known = Warehouse(settings, connection.kind, connection.name)
     wanted = wanted_of(connection.kind, [waiting.event for waiting in events], known)
     found: list[ExtractReport] = []
     if wanted.whole:
