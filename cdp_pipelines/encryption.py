@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import sqlite3
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from cdp_pipelines.private_files import OTHERS, write_private
 
 LEAST = 32
 KEYRING = ("cdp-pipelines", "encryption-key")
+PROBE = "sealed_with"
 _NONCE = 12
 _FILE, _TEXT = b"cdp-sealed-1\n", "sealed1:"
 _NEW_KEY = "Make one with `openssl rand -hex 32`, and keep a copy: without it nobody reads the files."
@@ -34,6 +36,11 @@ class EncryptionKey:
 
     secret: bytes
     setting: str
+
+    @property
+    def id(self) -> str:
+        """What names the key without telling it."""
+        return self._derived("id").hex()[:12]
 
     def of_database(self, path: Path) -> str:
         """What DuckDB is given as the key of a file: another one for each file name, so that one can be handed out without the others."""
@@ -84,6 +91,11 @@ def previous(settings: Settings) -> EncryptionKey | None:
     return _key(settings.encryption_key_previous.get_secret_value(), "CDP_ENCRYPTION_KEY_PREVIOUS")
 
 
+def of_file(path: Path) -> EncryptionKey:
+    """The key in a file. Raises ConfigError."""
+    return _from_file(path.expanduser())
+
+
 def _key(text: str, setting: str) -> EncryptionKey:
     if len(text.strip()) < LEAST:
         raise ConfigError(setting, f"has fewer than {LEAST} characters", _NEW_KEY)
@@ -132,16 +144,14 @@ class Sealer:
         """With the key that is set. Raises ConfigError."""
         return cls(load(settings))
 
-    def text(self, value: str | None, about: str) -> str | None:
+    def text(self, value: str, about: str) -> str:
         """A text sealed, as text."""
-        if value is None or self.key is None:
+        if self.key is None:
             return value
         return _TEXT + base64.b64encode(self.key.seal(value.encode(), about)).decode()
 
-    def opened(self, value: str | None, about: str, path: Path) -> str | None:
+    def opened(self, value: str, about: str, path: Path) -> str:
         """A text as it was before; `path` is the file that it is in, for the error."""
-        if value is None:
-            return None
         if not value.startswith(_TEXT):
             if self.key is not None:
                 raise not_encrypted(path, self.key.setting)
@@ -167,9 +177,33 @@ class Sealer:
             raise refused(path, self.key)
         return content
 
+    def is_sealed(self, value: str | bytes) -> bool:
+        """Whether a text or a file's content is sealed, with whatever key."""
+        return value.startswith(_TEXT) if isinstance(value, str) else value.startswith(_FILE)
+
     def write(self, path: Path, content: bytes) -> None:
         """Write a file, or write it anew, sealed, for its owner alone."""
         write_private(path, self.content(content, path))
+
+
+def check_database(db: sqlite3.Connection, path: Path, sealer: Sealer) -> None:
+    """Whether a SQLite file whose texts are sealed is sealed with the key that is set: looked at before anything is read or written.
+
+    A file without any table becomes one of this key. Raises ConfigError.
+    """
+    db.execute("begin immediate")
+    try:
+        tables = {name for (name,) in db.execute("select name from sqlite_master where type = 'table'")}
+        if PROBE in tables:
+            for (probe,) in db.execute(f"select probe from {PROBE}").fetchall():
+                sealer.opened(probe, PROBE, path)
+        elif sealer.key is not None and tables:
+            raise not_encrypted(path, sealer.key.setting)
+        elif sealer.key is not None:
+            db.execute(f"create table {PROBE} (probe text not null)")
+            db.execute(f"insert into {PROBE} values (?)", (sealer.text("", PROBE),))
+    finally:
+        db.execute("commit")
 
 
 def refused(path: Path, key: EncryptionKey | None) -> ConfigError:

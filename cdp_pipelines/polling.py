@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from cdp_pipelines import database
 from cdp_pipelines.config import ConfigError, Connection, MarketoConnection, Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMError
+from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sync import SyncReport, sync
@@ -52,7 +53,7 @@ def due_at(settings: Settings, connection: Connection) -> datetime | None:
         ).fetchall()
     if known < len(tables):
         return None
-    place = read_place(settings.inbox, connection.name)
+    place = read_place(settings.inbox, connection.name, Sealer.of(settings))
     last = max([begun.replace(tzinfo=UTC), *([place.read_at] if place else [])])
     return last + timedelta(minutes=connection.poll_minutes)
 

@@ -24,6 +24,7 @@ from cdp_pipelines.audit import subjects
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.log import AuditLog
 from cdp_pipelines.config import KINDS, Settings
+from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.privacy import person as people_of
 from cdp_pipelines.privacy import proof, rewriting, stores, warehouse_rows
@@ -32,7 +33,6 @@ from cdp_pipelines.privacy.hashes import Hasher
 from cdp_pipelines.privacy.needles import Needles
 from cdp_pipelines.privacy.person import Person
 from cdp_pipelines.privacy.suppression import Suppression, SuppressionList
-from cdp_pipelines.private_files import write_private
 from cdp_pipelines.writeback.outbox import there_is_one
 from cdp_pipelines.writeback.service import writing
 
@@ -82,7 +82,7 @@ def finish(settings: Settings, *, say: Say | None = None) -> list[Certificate]:
     if not found:
         return []
     with _alone(settings, say or (lambda text: None)):
-        return [_carry_out(settings, _load(path), say or (lambda text: None)) for path in found if path.exists()]
+        return [_carry_out(settings, _load(settings, path), say or (lambda text: None)) for path in found if path.exists()]
 
 
 def would_erase(settings: Settings, people: Sequence[Person]) -> dict[str, Counter[str]]:
@@ -213,11 +213,11 @@ def _keep(settings: Settings, made: Erasure) -> None:
         "id": made.id, "people": [person.to_json() for person in made.people], "asked_at": made.asked_at, "asked_by": made.asked_by,
         "reference": made.reference, "source": made.source,
     }  # fmt: skip
-    write_private(made.path(settings), orjson.dumps(said))
+    Sealer.of(settings).write(made.path(settings), orjson.dumps(said))
 
 
-def _load(path: Path) -> Erasure:
-    raw = orjson.loads(path.read_bytes())
+def _load(settings: Settings, path: Path) -> Erasure:
+    raw = orjson.loads(Sealer.of(settings).read(path))
     people = [Person.of_json(one) for one in raw["people"]]
     return Erasure(raw["id"], people, raw["asked_at"], raw["asked_by"], raw["reference"], raw["source"], again=True)
 

@@ -6,10 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from cdp_pipelines import database
 from cdp_pipelines.config import Settings
+from cdp_pipelines.identity import store
 from cdp_pipelines.privacy.needles import Needles
 from cdp_pipelines.privacy.stores import files_of
 from cdp_pipelines.privacy.warehouse_rows import still_there
@@ -50,7 +49,7 @@ def search(settings: Settings, needles: Needles, parts: Collection[str] = (), *,
         if path.suffix == ".duckdb":
             _search_tables(settings, path, name, needles, kinds, proof)
         elif path.suffix == ".parquet":
-            texts = {str(value) for column in pq.read_table(path).columns for value in column.to_pylist()}
+            texts = {str(value) for column in store.read_table(settings, path).columns for value in column.to_pylist()}
             for text in filter(needles.found_in, texts):
                 proof.add(name, next((kind for value, kind in kinds.items() if value in text.lower()), "record"))
     return proof

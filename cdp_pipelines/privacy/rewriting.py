@@ -15,6 +15,7 @@ import duckdb
 
 from cdp_pipelines import database
 from cdp_pipelines.config import Settings
+from cdp_pipelines.encryption import EncryptionKey
 
 
 def rewrite(settings: Settings, path: Path) -> None:
@@ -48,6 +49,26 @@ def rewrite_changed(settings: Settings, path: Path, change: Callable[[duckdb.Duc
         _take_place(new, path)
     finally:
         _remove(changed)
+        _remove(new)
+
+
+def rewrite_with(path: Path, before: EncryptionKey | None, after: EncryptionKey | None, put_aside: Path) -> None:
+    """The same with another key; None: plain. A kill leaves the old file or the new one."""
+    new = _beside(path, "new")
+    try:
+        with database.scratch(put_aside) as db:
+            database.attach_with(before, db, path, "old_file")
+            # What a log still has comes into the file first, and the log goes.
+            db.execute("checkpoint old_file")
+            _remove(new)
+            database.attach_with(after, db, new, "target_file")
+            db.execute("copy from database old_file to target_file")
+            db.execute("checkpoint target_file")
+            db.execute("detach target_file")
+        _take_place(new, path)
+        path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+        shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)
+    finally:
         _remove(new)
 
 

@@ -49,8 +49,9 @@ class _Client(DuckDbClient):
     def __init__(self, schema: Schema, config: DuckDbClientConfiguration, capabilities: DestinationCapabilitiesContext):
         super().__init__(schema, config, capabilities)
         plain = self.sql_client
-        self.sql_client = _SqlClient(plain.dataset_name, plain.staging_dataset_name, config.credentials, capabilities)
-        self.sql_client.settings = self.settings
+        ours = _SqlClient(plain.dataset_name, plain.staging_dataset_name, config.credentials, capabilities)
+        ours.settings = self.settings
+        self.sql_client = ours
 
 
 class EncryptedDuckDb(duckdb_destination):

@@ -18,6 +18,7 @@ from cdp_pipelines import history, transform
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import ConfigError, Connection, Settings
+from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.history import EventLag
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.privacy.told import erase_told
@@ -73,7 +74,7 @@ def catch_up(
     """
     usable = {c.name: c for c in connections if isinstance(c, Connection)}
     say = on_stage or (lambda text: None)
-    with closing(Inbox(settings.inbox, settings.inbox_most)) as inbox, warehouse_lock(settings, "catching up", say):
+    with closing(Inbox(settings.inbox, settings.inbox_most, Sealer.of(settings))) as inbox, warehouse_lock(settings, "catching up", say):
         by_connection: defaultdict[str, list[Waiting]] = defaultdict(list)
         for waiting in inbox.waiting(usable, A_RUN):
             by_connection[waiting.event.connection].append(waiting)
