@@ -10,7 +10,7 @@ import base64
 import os
 import re
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -34,7 +34,7 @@ _NEW_KEY = "Make one with `openssl rand -hex 32`, and keep a copy: without it no
 class EncryptionKey:
     """One secret; `setting` is where it comes from. What is derived for one purpose says nothing of the others."""
 
-    secret: bytes
+    secret: bytes = field(repr=False)
     setting: str
 
     @property

@@ -20,7 +20,7 @@ from cdp_pipelines.config import ConfigError, Settings
 from cdp_pipelines.encryption import PROBE, EncryptionKey, Sealer
 from cdp_pipelines.lock import WarehouseBusy, warehouse_lock
 from cdp_pipelines.privacy import rewriting
-from cdp_pipelines.privacy.stores import compact, opened
+from cdp_pipelines.privacy.stores import compact, dlt_folders, opened
 from cdp_pipelines.webhooks import inbox
 from cdp_pipelines.writeback import outbox
 from cdp_pipelines.writeback.service import writing
@@ -44,6 +44,7 @@ def rekey(settings: Settings, *, before: EncryptionKey | None = None, decrypt: b
     lock = warehouse_lock(settings, "cdp privacy rekey", tell, any_key=True)
     with lock, writing(settings) if outbox.there_is_one(settings) else nullcontext():
         rewriting.remove_leftovers(settings.data_dir)
+        dlt_folders(settings, apply=True)
         todo: list[tuple[Path, Callable[[], None]]] = []
         for path in sorted(settings.data_dir.glob("*.duckdb")):
             if (key := _key_of_database(settings, path, keys)) != after:
