@@ -1,6 +1,8 @@
 """DuckDB files are opened in one place; with a key they are encrypted, and say what is wrong when they do not open."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -8,6 +10,7 @@ import pytest
 
 from cdp_pipelines import database
 from cdp_pipelines.config import ConfigError, Settings
+from cdp_pipelines.lock import WarehouseBusy, warehouse_lock
 
 PACKAGE = Path(database.__file__).parent
 KEY, OTHER = "k" * 32, "o" * 32
@@ -94,3 +97,22 @@ def test_what_does_not_fit_in_memory_is_encrypted_on_the_disk(tmp_path: Path) ->
         found = [path.read_bytes() for path in sorted((tmp_path / "duckdb.tmp").iterdir())]
     assert sum(map(len, found)) > 1_000_000
     assert not any(b"acme.example" in content for content in found)
+
+
+def test_who_has_an_encrypted_warehouse_open_is_named_to_whoever_waits(tmp_path: Path) -> None:
+    settings = keyed(tmp_path).model_copy(update={"lock_wait_seconds": 0.5})
+    database.connect(settings, settings.warehouse).close()
+    code = (
+        "import sys; from pathlib import Path; from cdp_pipelines import database; from cdp_pipelines.config import Settings; "
+        f"s = Settings(data_dir=Path(sys.argv[1]), encryption_key={KEY!r}); "
+        "db = database.connect(s, s.warehouse); print('open', flush=True); input()"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout and other.stdout.readline() == "open\n"
+        with pytest.raises(WarehouseBusy, match=f"another program \\(PID {other.pid}\\)"), warehouse_lock(settings, "test"):
+            pass
+    finally:
+        other.communicate("\n", timeout=30)
+    with warehouse_lock(settings, "test"), pytest.raises(ConfigError, match="does not open"), warehouse_lock(keyed(tmp_path, OTHER), "x"):
+        database.connect(keyed(tmp_path, OTHER), settings.warehouse)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cdp_pipelines import database
+from cdp_pipelines import database, encryption
 from cdp_pipelines.config import ConfigError, Settings
 
 KEY = "flow-key-" * 5
@@ -55,15 +55,21 @@ def test_the_demonstration_the_commands_and_write_back_leave_no_known_value_in_a
     settings = Settings.model_validate({"data_dir": tmp_path / "data", "encryption_key": KEY})
     values = known_values(settings)
     assert len(values) > PEOPLE
+    control = tmp_path / "tmp" / "control"
+    control.write_bytes(values[0].upper())
+    assert told(tmp_path, values) == [f"tmp/control: {values[0].upper()!r}"]
+    control.unlink()
+    key = encryption.load(settings)
+    assert key is not None
+    values += [KEY.encode(), *(key.of_database(path).encode() for path in (settings.warehouse, settings.published))]
     assert told(tmp_path, values) == []
-    assert cdp(tmp_path, "sandbox", "change", "--help").returncode == 0
     assert cdp(tmp_path, "sync", "--reconcile").returncode == 0
     shown = cdp(tmp_path, "contacts", "--limit", "3", "--format", "json")
     assert shown.returncode == 0 and "@" in shown.stdout
     planned = cdp(tmp_path, "writeback", "plan")
     assert planned.returncode in (0, 1), planned.stderr
     assert len(list((settings.writeback_dir / "plans").iterdir())) == 1
-    assert told(tmp_path, known_values(settings)) == []
+    assert told(tmp_path, [*values, *known_values(settings)]) == []
     assert not any((tmp_path / "data" / name).exists() for name in ("dlt", "unloaded", "warehouse.duckdb.tmp", "duckdb.tmp"))
     without = cdp(tmp_path, "contacts", "--limit", "3", key=None)
     assert without.returncode != 0

@@ -124,7 +124,7 @@ def unsuppress(
     output.console().print(output.cell(said))
 
 
-@app.command(epilog="Example: CDP_ENCRYPTION_KEY_PREVIOUS=old CDP_ENCRYPTION_KEY=new cdp privacy rekey")
+@app.command(epilog="Example: cdp privacy rekey --previous-key-file /secure/old.key")
 def rekey(
     previous_key_file: Annotated[
         Path | None, typer.Option(help="File with the key that the files have (or CDP_ENCRYPTION_KEY_PREVIOUS; plain ones need none).")
