@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from cdp_pipelines.config import ConfigError, Settings
+from cdp_pipelines.config import PROJECT_DIR, ConfigError, Settings
 from cdp_pipelines.private_files import OTHERS, write_private
 
 LEAST = 32
@@ -78,7 +78,7 @@ def load(settings: Settings) -> EncryptionKey | None:
     if settings.encryption_key is not None:
         return _key(settings.encryption_key.get_secret_value(), "CDP_ENCRYPTION_KEY")
     if settings.encryption_key_file is not None:
-        return _from_file(settings.encryption_key_file.expanduser())
+        return _from_file(PROJECT_DIR / settings.encryption_key_file.expanduser())
     if settings.encryption_keyring:
         return _from_keyring()
     return None

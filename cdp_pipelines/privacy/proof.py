@@ -6,6 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from cdp_pipelines import database
 from cdp_pipelines.config import Settings
 from cdp_pipelines.identity import store
@@ -49,10 +52,14 @@ def search(settings: Settings, needles: Needles, parts: Collection[str] = (), *,
         if path.suffix == ".duckdb":
             _search_tables(settings, path, name, needles, kinds, proof)
         elif path.suffix == ".parquet":
-            texts = {str(value) for column in store.read_table(settings, path).columns for value in column.to_pylist()}
+            texts = {str(value) for column in _parquet(settings, path).columns for value in column.to_pylist()}
             for text in filter(needles.found_in, texts):
                 proof.add(name, next((kind for value, kind in kinds.items() if value in text.lower()), "record"))
     return proof
+
+
+def _parquet(settings: Settings, path: Path) -> pa.Table:
+    return store.read_table(settings, path) if path.parent == settings.data_dir / "identity" else pq.read_table(path)
 
 
 def _search_bytes(path: Path, name: str, wanted: dict[bytes, str], proof: Proof) -> int:

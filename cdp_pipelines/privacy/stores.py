@@ -161,12 +161,14 @@ def _names(connection: str, text: str, person: Person, needles: Needles) -> bool
 
 
 def dlt_folders(settings: Settings, *, apply: bool) -> Counter[str]:
-    """dlt's working directories with their load packages: scratch, since the warehouse remembers."""
-    folder = settings.data_dir / "dlt"
-    files = [path for path in folder.rglob("*") if path.is_file()] if folder.exists() else []
-    if apply:
-        shutil.rmtree(folder, ignore_errors=True)
-    return +Counter({"dlt/": len(files)})
+    """dlt's working directories with their load packages, and what else a killed extraction left: scratch, since the warehouse remembers."""
+    counts: Counter[str] = Counter()
+    for name in ("dlt", "unloaded"):
+        folder = settings.data_dir / name
+        counts[f"{name}/"] = sum(path.is_file() for path in folder.rglob("*")) if folder.exists() else 0
+        if apply:
+            shutil.rmtree(folder, ignore_errors=True)
+    return +counts
 
 
 def sqlite_files(settings: Settings, needles: Needles, *, apply: bool) -> Counter[str]:
