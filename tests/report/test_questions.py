@@ -10,7 +10,9 @@ import pytest
 from cdp_pipelines.config import PROJECT_DIR, Settings
 
 pytestmark = pytest.mark.slow
-QUESTIONS = re.findall(r"^### (\d+)\. ([^\n]+)\n\n```sql\n(.*?)```$", (PROJECT_DIR / "docs/questions.md").read_text(), re.DOTALL | re.MULTILINE)
+QUESTIONS = re.findall(
+    r"^### (\d+)\. ([^\n]+)\n\n```sql\n(.*?)```$", (PROJECT_DIR / "docs/questions.md").read_text(), re.DOTALL | re.MULTILINE
+)
 # Of a few hundred people it may be that nobody has such a deal.
 MAY_BE_NOBODY = {"17", "18"}
 
