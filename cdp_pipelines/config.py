@@ -246,6 +246,17 @@ class Settings(BaseSettings):
     privacy_key: SecretStr | None = Field(
         default=None, description="Behind pseudonyms, the audit log and the suppression list; unset: a file that is made once. Keep it."
     )
+    encryption_key: SecretStr | None = Field(
+        default=None,
+        description="Encrypts every file that holds people's data; unset: they are plain. At least 32 characters; keep a copy.",
+    )
+    encryption_key_previous: SecretStr | None = Field(
+        default=None, description="The key before it, for `cdp privacy rekey`, which brings every file to the key that is set."
+    )
+    encryption_key_file: Path | None = Field(
+        default=None, description="File that has the key, when `CDP_ENCRYPTION_KEY` does not; refused when others may read it."
+    )
+    encryption_keyring: bool = Field(default=False, description="Whether the key is in the system's keyring, when neither of them is set.")
     erase_told: bool = Field(
         default=False, description="Whether a CRM's privacy deletion, when a notification tells it, erases the whole customer here."
     )
