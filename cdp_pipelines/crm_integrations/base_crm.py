@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from cdp_pipelines.config import Connection
+from cdp_pipelines.scrubbing import scrub
 
 
 @dataclass(kw_only=True)
@@ -45,6 +46,7 @@ class CRMError(Exception):
     """A CRM did not do what was asked. The text says which connection, what went wrong and what to do; it never holds a secret."""
 
     def __init__(self, connection: str, problem: str, remedy: str = ""):
+        problem, remedy = scrub(problem), scrub(remedy)
         super().__init__(f"{connection}: {problem}" + (f" {remedy}" if remedy else ""))
         self.connection, self.problem, self.remedy = connection, problem, remedy
 

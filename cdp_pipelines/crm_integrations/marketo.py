@@ -23,6 +23,7 @@ from cdp_pipelines.crm_integrations.base_crm import BaseCRM, ConnectionTest, CRM
 from cdp_pipelines.crm_integrations.http import HttpClient
 from cdp_pipelines.crm_integrations.marketo_answers import DailyBudget, MarketoJudge, read_body
 from cdp_pipelines.crm_integrations.marketo_export import Exporter, ExportPart, Window, whole_second
+from cdp_pipelines.scrubbing import know
 
 IDS_IN_A_CALL = 300
 TYPES_IN_A_CALL = 10
@@ -268,6 +269,7 @@ class Marketo(BaseCRM):
         url = f"{self._settings.endpoint}/identity/oauth/token"
         response = await self._http.request("POST", url, call="identity", signed=False, judge=self._judge.token, data=form)
         self._token = read_body(response)["access_token"]
+        know(self._token)
 
 
 def _is_custom(entry: Row) -> bool:

@@ -1,0 +1,206 @@
+"""The secrets that this process holds, and texts without them.
+
+Whoever gets hold of a secret says so (`know`): the settings do it by their type, the CRM clients with each token that they are given. From
+the first one on, the process's log records and the errors that end it or a thread are scrubbed, whoever logs or raises. Texts that go elsewhere are
+scrubbed where they are made: the project's own errors, the audit log, what Dagster keeps of a step that failed.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import html
+import inspect
+import json
+import logging
+import re
+import sys
+import threading
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TypeVar, cast
+from urllib.parse import quote, quote_plus
+
+F = TypeVar("F", bound=Callable[..., Any])
+E = TypeVar("E", bound=BaseException)
+
+MARK = "[secret]"
+# Anything shorter is no secret, and would stand in half of all words.
+SHORTEST = 8
+# Tokens come and go, an hour each; so many are remembered, the newest.
+MOST = 1000
+_NAMES = (
+    "access_?token|refresh_?token|id_?token|client_?secret|webhook_?secret|assertion|password|passwd|api_?key|apikey|hapikey|token_?key"
+    "|x-webhook-secret|x-amz-signature|x-amz-security-token|x-amz-credential|x-goog-signature"
+)
+# What is a secret by the name before it, known or not: `client_secret=...` in an address, "access_token": "..." in an answer.
+_NAMED = re.compile(rf"""((?<![a-z])(?:{_NAMES})["']?\s*(?:=|:|%3d|%3a)\s*["']?)([^\s"'&,;<>(){{}}\[\]]{{6,}})""", re.IGNORECASE)
+_SIGNED = re.compile(r"([?&](?:sig|signature|token|key)=)([^\s\"'&<>]{6,})", re.IGNORECASE)
+_HEADER = re.compile(
+    r"""(\bauthorization["']?\s*[:=]\s*["']?(?:bearer +|basic +)?|\bBearer +(?=[^\s"']{16}))([^\s"',;<>]{8,})""", re.IGNORECASE
+)
+
+_known: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+_spellings: tuple[str, ...] = ()
+_lock = threading.Lock()
+
+
+class Concealed(Exception):
+    """Stands for an exception whose own text cannot be rid of a secret."""
+
+
+def know(*values: str | None) -> None:
+    """Remember secrets, in every spelling in which they may turn up; None and what is too short to be one are passed over."""
+    global _spellings
+    new = [value for value in values if value and len(value) >= SHORTEST]
+    if not new:
+        return
+    with _lock:
+        unknown = [value for value in new if value not in _known]
+        for value in new:
+            _known[value] = _known.get(value) or _spellings_of(value)
+            _known.move_to_end(value)
+        while len(_known) > MOST:
+            _known.popitem(last=False)
+        if unknown:
+            # The longest first: part of a secret may be another one.
+            _spellings = tuple(sorted({s for all_of in _known.values() for s in all_of}, key=len, reverse=True))
+    _guard_process()
+
+
+def know_key(pem: str) -> None:
+    """Remember a private key, each line of it: errors and logs rarely show the whole."""
+    lines = pem.replace("\\n", "\n").splitlines()
+    know(*(line.strip() for line in lines if len(line.strip()) >= 16 and not line.startswith("-----")))
+
+
+def scrub(text: str) -> str:
+    """The text with a mark for every known secret, and for what follows a name such as `access_token=`."""
+    for spelling in _spellings:
+        if spelling in text:
+            text = text.replace(spelling, MARK)
+    for pattern in (_NAMED, _SIGNED, _HEADER):
+        text = pattern.sub(rf"\1{MARK}", text)
+    return text
+
+
+def scrub_all(value: Any) -> Any:
+    """The same for the texts in dictionaries, lists and tuples, keys left as they are."""
+    match value:
+        case str():
+            return scrub(value)
+        case dict():
+            return {key: scrub_all(one) for key, one in value.items()}
+        case list() | tuple():
+            return type(value)(scrub_all(one) for one in value)
+        case _:
+            return value
+
+
+def clean(error: E) -> E | Concealed:
+    """The exception without secrets: its arguments, attributes and notes, and those of its causes. Another one where that is not enough."""
+    return _clean(error, set())
+
+
+def without_secrets(function: F) -> F:
+    """The function, or generator, with whatever it raises cleaned: for what somebody else calls and keeps the errors of."""
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def steps(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return (yield from function(*args, **kwargs))
+            except Exception as error:
+                cleaned = clean(error)
+                if cleaned is error:
+                    raise
+            raise cleaned
+
+        return cast("F", steps)
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            cleaned = clean(error)
+            if cleaned is error:
+                raise
+        raise cleaned
+
+    return cast("F", called)
+
+
+def _spellings_of(value: str) -> tuple[str, ...]:
+    texts = {value, quote(value, safe=""), quote(value), quote_plus(value), html.escape(value), repr(value)[1:-1]}
+    texts |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], json.dumps(json.dumps(value)[1:-1])[1:-1]}
+    raw = value.encode()
+    # In base64 of something longer (`id:secret`, `Bearer ...`) the secret stands in one of three ways; the characters at its ends are shared.
+    for before, shared in enumerate((0, 2, 3)):
+        whole = base64.b64encode(b"\0" * before + raw).decode()
+        part = whole[shared : (before + len(raw)) * 8 // 6]
+        texts |= {part, part.replace("+", "-").replace("/", "_")}
+    return tuple(text for text in texts if len(text) >= SHORTEST)
+
+
+def _clean(error: BaseException, seen: set[int]) -> Any:
+    if id(error) in seen:
+        return error
+    seen.add(id(error))
+    error.args = tuple(scrub_all(one) for one in error.args)
+    for name, value in vars(error).items():
+        if isinstance(value, (str, dict, list, tuple)):
+            setattr(error, name, scrub_all(value))
+    suppressed = error.__suppress_context__
+    if error.__cause__ is not None:
+        error.__cause__ = _clean(error.__cause__, seen)
+    if error.__context__ is not None:
+        error.__context__ = _clean(error.__context__, seen)
+    error.__suppress_context__ = suppressed
+    if isinstance(error, BaseExceptionGroup):
+        error = error.derive([_clean(one, seen) for one in error.exceptions]).with_traceback(error.__traceback__)
+    text = str(error)
+    if scrub(text) == text:
+        return error
+    concealed = Concealed(f"{type(error).__name__}: {scrub(text)}").with_traceback(error.__traceback__)
+    concealed.__cause__ = error.__cause__
+    return concealed
+
+
+@functools.cache
+def _guard_process() -> None:
+    """Scrub this process's log records and the errors that end it or a thread, before whoever had them until now gets them."""
+    logging.setLogRecordFactory(functools.partial(_record, logging.getLogRecordFactory()))
+    sys.excepthook = functools.partial(_said, sys.excepthook)
+    threading.excepthook = functools.partial(_said_in_thread, threading.excepthook)
+
+
+def _record(make: Callable[..., logging.LogRecord], *args: Any, **kwargs: Any) -> logging.LogRecord:
+    record = make(*args, **kwargs)
+    try:
+        text = record.getMessage()
+    except Exception:  # noqa: BLE001 - arguments that do not fit, or cannot be shown: no reason to fail whoever logs
+        text = str(record.msg)
+        record.msg, record.args = text, ()
+    if (cleaned := scrub(text)) != text:
+        record.msg, record.args = cleaned, ()
+    if record.exc_info and record.exc_info[1] is not None:
+        told = "".join(traceback.format_exception(*record.exc_info))
+        if (cleaned := scrub(told)) != told:
+            # Handlers format the exception as they like, so that only its text goes on.
+            record.msg, record.args, record.exc_info = f"{record.getMessage()}\n{cleaned}".rstrip(), (), None
+    return record
+
+
+def _said(hook: Callable[..., Any], kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    cleaned = clean(error)
+    hook(type(cleaned), cleaned, trace)
+
+
+def _said_in_thread(hook: Callable[..., Any], args: Any) -> None:
+    if args.exc_value is not None:
+        cleaned = clean(args.exc_value)
+        args = type(args)((type(cleaned), cleaned, args.exc_traceback, args.thread))
+    hook(args)
