@@ -106,7 +106,11 @@ class FieldInfo:
 
 @dataclass(frozen=True)
 class ConnectionTest:
-    """What a test of a connection found: `ok`, or the `problem` and its `remedy`. `account` names the org, portal or instance."""
+    """What a test of a connection found: `ok`, or the `problem` and its `remedy`. `account` names the org, portal or instance.
+
+    `scopes`, `warnings` (a token that may do more than is needed, lacks something or ends soon) and `expires_at` are what the vendor tells of the
+    token, where it was asked (`rights.with_rights`).
+    """
 
     connection: str
     kind: str
@@ -116,6 +120,9 @@ class ConnectionTest:
     remedy: str | None = None
     calls_used: int | None = None
     calls_left: int | None = None
+    scopes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    expires_at: datetime | None = None
 
 
 class BaseCRM(ABC):

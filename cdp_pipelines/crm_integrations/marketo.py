@@ -48,6 +48,8 @@ class Marketo(BaseCRM):
     def __init__(self, connection: MarketoConnection):
         self.connection, self._settings = connection, connection
         self._token: str | None = None
+        self.api_user: str | None = None
+        """Whose token it is, once signed in: the vendor's only word on what it may do."""
         self._signing_in = asyncio.Lock()
         self._judge = MarketoJudge(connection.name)
         self._budget = DailyBudget(connection)
@@ -270,6 +272,7 @@ class Marketo(BaseCRM):
         response = await self._http.request("POST", url, call="identity", signed=False, judge=self._judge.token, data=form)
         self._token = read_body(response)["access_token"]
         know(self._token)
+        self.api_user = str(read_body(response).get("scope") or "") or None
 
 
 def _is_custom(entry: Row) -> bool:

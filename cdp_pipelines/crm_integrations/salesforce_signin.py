@@ -28,11 +28,12 @@ ASSERTION_SECONDS = 120
 
 @dataclass(frozen=True)
 class Session:
-    """A sign-in: the token, where the org's API is, and the identity URL that names org and user."""
+    """A sign-in: the token, where the org's API is, the identity URL that names org and user, and the token's scopes."""
 
     token: str
     instance_url: str
     identity: str
+    scope: str = ""
 
 
 class SignIn:
@@ -75,7 +76,7 @@ class SignIn:
         parts = urlsplit(instance)
         if not answer.get("access_token") or not (parts.scheme == "https" or parts.hostname in LOOPBACK):
             raise AuthenticationError(self._connection.name, "the sign-in gave no token or no https address.", "Check login_url.")
-        return Session(answer["access_token"], instance, answer.get("id", ""))
+        return Session(answer["access_token"], instance, answer.get("id", ""), str(answer.get("scope") or ""))
 
     def _renewed(self, token: str) -> None:
         if token == self._refresh_token:
