@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import base64
 import functools
-import html
 import inspect
-import json
 import logging
 import re
 import sys
@@ -19,9 +17,9 @@ import threading
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar, cast
-from urllib.parse import quote, quote_plus
 
 F = TypeVar("F", bound=Callable[..., Any])
 E = TypeVar("E", bound=BaseException)
@@ -42,9 +40,23 @@ _HEADER = re.compile(
     r"""(\bauthorization["']?\s*[:=]\s*["']?(?:bearer +|basic +)?|\bBearer +(?=[^\s"']{16}))([^\s"',;<>]{8,})""", re.IGNORECASE
 )
 
-_known: OrderedDict[str, tuple[str, ...]] = OrderedDict()
-_spellings: tuple[str, ...] = ()
+
+@dataclass(frozen=True)
+class _Known:
+    """A secret as it is looked for: `pattern` is what it may have become, escaped as often as one likes, where `anchor` is in the text;
+    `parts` are what is left of it in base64 and hexadecimal.
+    """
+
+    anchor: str
+    pattern: re.Pattern[str]
+    parts: tuple[str, ...]
+
+
+_known: OrderedDict[str, _Known] = OrderedDict()
+_in_order: tuple[_Known, ...] = ()
 _lock = threading.Lock()
+# `quot`, `amp` and so on, as `html.escape` and others write them; by code point.
+_HTML = {34: ("quot",), 38: ("amp",), 39: ("apos",), 60: ("lt",), 62: ("gt",)}
 
 
 class Concealed(Exception):
@@ -53,20 +65,20 @@ class Concealed(Exception):
 
 def know(*values: str | None) -> None:
     """Remember secrets, in every spelling in which they may turn up; None and what is too short to be one are passed over."""
-    global _spellings
+    global _in_order
     new = [value for value in values if value and len(value) >= SHORTEST]
     if not new:
         return
     with _lock:
         unknown = [value for value in new if value not in _known]
         for value in new:
-            _known[value] = _known.get(value) or _spellings_of(value)
+            _known[value] = _known.get(value) or _looked_for(value)
             _known.move_to_end(value)
         while len(_known) > MOST:
             _known.popitem(last=False)
         if unknown:
             # The longest first: part of a secret may be another one.
-            _spellings = tuple(sorted({s for all_of in _known.values() for s in all_of}, key=len, reverse=True))
+            _in_order = tuple(_known[value] for value in sorted(_known, key=len, reverse=True))
     _guard_process()
 
 
@@ -78,9 +90,12 @@ def know_key(pem: str) -> None:
 
 def scrub(text: str) -> str:
     """The text with a mark for every known secret, and for what follows a name such as `access_token=`."""
-    for spelling in _spellings:
-        if spelling in text:
-            text = text.replace(spelling, MARK)
+    for secret in _in_order:
+        if secret.anchor in text:
+            text = secret.pattern.sub(MARK, text)
+        for part in secret.parts:
+            if part in text:
+                text = text.replace(part, MARK)
     for pattern in (_NAMED, _SIGNED, _HEADER):
         text = pattern.sub(rf"\1{MARK}", text)
     return text
@@ -133,16 +148,41 @@ def without_secrets(function: F) -> F:
     return cast("F", called)
 
 
-def _spellings_of(value: str) -> tuple[str, ...]:
-    texts = {value, quote(value, safe=""), quote(value), quote_plus(value), html.escape(value), repr(value)[1:-1]}
-    texts |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], json.dumps(json.dumps(value)[1:-1])[1:-1]}
+def _looked_for(value: str) -> _Known:
     raw = value.encode()
+    parts = {raw.hex(), raw.hex().upper()}
     # In base64 of something longer (`id:secret`, `Bearer ...`) the secret stands in one of three ways; the characters at its ends are shared.
     for before, shared in enumerate((0, 2, 3)):
         whole = base64.b64encode(b"\0" * before + raw).decode()
         part = whole[shared : (before + len(raw)) * 8 // 6]
-        texts |= {part, part.replace("+", "-").replace("/", "_")}
-    return tuple(text for text in texts if len(text) >= SHORTEST)
+        parts |= {part, part.replace("+", "-").replace("/", "_")}
+    anchor = max(re.findall(r"[A-Za-z0-9]*", value), key=len)
+    return _Known(anchor, re.compile("".join(map(_escaped, value))), tuple(part for part in parts if len(part) >= SHORTEST))
+
+
+@functools.cache
+def _escaped(character: str) -> str:
+    """What a character may have become in an address, a form, JSON, HTML or Python's own writing, and in those within one another."""
+    if character.isascii() and character.isalnum():
+        return character
+    raw, point = character.encode(), ord(character)
+    short = {"\n": "n", "\r": "r", "\t": "t"}.get(character)
+    ways = [
+        r"\\*" + re.escape(character),
+        "".join(f"%(?:25)*(?i:{byte:02x})" for byte in raw),
+        "".join(rf"\\+x(?i:{byte:02x})" for byte in raw),
+        "".join(rf"\\+u(?i:{unit:04x})" for unit in _units(character)),
+        rf"\\*&(?:amp;)*(?:\#0*{point}|\#[xX]0*(?i:{point:x})" + "".join(f"|{name}" for name in _HTML.get(point, ())) + ");",
+        *([rf"\\+{short}"] if short else []),
+        *([r"\+", r"\s+"] if character == " " else []),
+    ]
+    return f"(?:{'|'.join(dict.fromkeys(ways))})"
+
+
+def _units(character: str) -> list[int]:
+    """A character's UTF-16 units, by which JSON escapes it."""
+    raw = character.encode("utf-16-be")
+    return [int.from_bytes(raw[n : n + 2], "big") for n in range(0, len(raw), 2)]
 
 
 def _clean(error: BaseException, seen: set[int]) -> Any:

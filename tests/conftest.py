@@ -52,7 +52,7 @@ def sandbox_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def secrets_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is a secret in one test may be a word in the next."""
     monkeypatch.setattr(scrubbing, "_known", OrderedDict())
-    monkeypatch.setattr(scrubbing, "_spellings", ())
+    monkeypatch.setattr(scrubbing, "_in_order", ())
 
 
 @pytest.fixture

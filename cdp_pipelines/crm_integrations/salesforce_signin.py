@@ -56,7 +56,9 @@ class SignIn:
         if c.client_secret:
             form["client_secret"] = c.client_secret.get_secret_value()
         given = c.refresh_token.get_secret_value() if c.refresh_token else None
-        self._refresh_token = self._refresh_token or _stored(c) or given
+        if not self.unsaved:
+            # What the file has may be newer than what this process knows: another one may have renewed it.
+            self._refresh_token = _stored(c) or self._refresh_token or given
         know(self._refresh_token)
         if self._refresh_token:
             return form | {"grant_type": "refresh_token", "refresh_token": self._refresh_token}
@@ -82,14 +84,20 @@ class SignIn:
         if token == self._refresh_token:
             return
         self._refresh_token = token
+        remedy = "Set %s to a file that keeps it."
         if path := self._connection.refresh_token_file:
-            write_private(path.expanduser(), token.encode())
-            return
+            try:
+                write_private(path.expanduser(), token.encode())
+            except OSError as error:
+                # This process goes on with it; the next one has to be told.
+                remedy = f"The file of %s cannot be written ({error.strerror}): mend that while this process runs, which keeps the token."
+            else:
+                self.unsaved = False
+                return
         self.unsaved = True
-        setting = self._connection.variable("refresh_token_file")
         log.warning(
-            "%s: Salesforce has renewed the refresh token, and the old one is no longer good. Set %s to a file that keeps it.",
-            self._connection.name, setting,
+            f"%s: Salesforce has renewed the refresh token, and the old one is no longer good. {remedy}",
+            self._connection.name, self._connection.variable("refresh_token_file"),
         )  # fmt: skip
 
     def _assertion(self) -> str:

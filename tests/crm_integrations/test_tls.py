@@ -92,7 +92,7 @@ def serve_tls() -> Iterator[Serve]:
                 context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, newest
             context.set_ciphers("ALL:@SECLEVEL=0")  # OpenSSL itself would not let it speak so old a version
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return f"https://localhost:{server.server_address[1]}"
 
     Portal.calls = 0
