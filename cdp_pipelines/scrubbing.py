@@ -8,6 +8,7 @@ scrubbed where they are made: the project's own errors, the audit log, what Dags
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import inspect
 import logging
@@ -103,15 +104,14 @@ def scrub(text: str) -> str:
 
 def scrub_all(value: Any) -> Any:
     """The same for the texts in dictionaries, lists and tuples, keys left as they are."""
-    match value:
-        case str():
-            return scrub(value)
-        case dict():
-            return {key: scrub_all(one) for key, one in value.items()}
-        case list() | tuple():
-            return type(value)(scrub_all(one) for one in value)
-        case _:
-            return value
+    if isinstance(value, str):
+        return scrub(value)
+    # Of these types and no other: what is made of them may take its parts in another way.
+    if type(value) is dict:
+        return {key: scrub_all(one) for key, one in value.items()}
+    if type(value) is list or type(value) is tuple:
+        return type(value)(map(scrub_all, value))
+    return value
 
 
 def clean(error: E) -> E | Concealed:
@@ -189,23 +189,24 @@ def _clean(error: BaseException, seen: set[int]) -> Any:
     if id(error) in seen:
         return error
     seen.add(id(error))
-    error.args = tuple(scrub_all(one) for one in error.args)
-    for name, value in vars(error).items():
-        if isinstance(value, (str, dict, list, tuple)):
+    # Some let nobody change them; whether that matters is seen below, by their text.
+    with contextlib.suppress(AttributeError, TypeError):
+        error.args = tuple(map(scrub_all, error.args))
+    for name, value in list(getattr(error, "__dict__", {}).items()):
+        with contextlib.suppress(AttributeError, TypeError):
             setattr(error, name, scrub_all(value))
-    suppressed = error.__suppress_context__
-    if error.__cause__ is not None:
-        error.__cause__ = _clean(error.__cause__, seen)
-    if error.__context__ is not None:
-        error.__context__ = _clean(error.__context__, seen)
-    error.__suppress_context__ = suppressed
+    cause = _clean(error.__cause__, seen) if error.__cause__ is not None else None
+    context = _clean(error.__context__, seen) if error.__context__ is not None else None
+    suppressed, text = error.__suppress_context__, str(error)
     if isinstance(error, BaseExceptionGroup):
         error = error.derive([_clean(one, seen) for one in error.exceptions]).with_traceback(error.__traceback__)
-    text = str(error)
     if scrub(text) == text:
-        return error
+        # Setting the cause sets this too.
+        with contextlib.suppress(AttributeError, TypeError):
+            error.__cause__, error.__context__, error.__suppress_context__ = cause, context, suppressed
+            return error
     concealed = Concealed(f"{type(error).__name__}: {scrub(text)}").with_traceback(error.__traceback__)
-    concealed.__cause__ = error.__cause__
+    concealed.__cause__ = cause or (None if suppressed else context)
     return concealed
 
 

@@ -201,7 +201,7 @@ JOB = "import sys\nfrom pathlib import Path\nfrom cdp_pipelines.defs.launch impo
 COMMANDS = """
 import sys
 from cdp_pipelines.cli import app
-for line in ("sync hubspot", "sync hubspot --json", "status", "webhooks status", "writeback plan", "writeback status", "connections --json",
+for line in ("sync hubspot --json", "status", "webhooks status", "writeback plan", "writeback status", "connections --json",
              "audit show --opened", "audit verify", f"audit export {sys.argv[1]}"):
     try:
         app(line.split(), standalone_mode=False)

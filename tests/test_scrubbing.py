@@ -11,9 +11,11 @@ import subprocess
 import sys
 import traceback
 import uuid
+from pathlib import Path
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
+from pydantic import BaseModel
 
 from cdp_pipelines import scrubbing
 from cdp_pipelines.scrubbing import MARK, clean, know, know_key, scrub, scrub_all, without_secrets
@@ -181,6 +183,37 @@ def test_an_error_is_cleaned_with_all_that_led_to_it(secret):
         assert {"deepest", "middle"} <= {word.strip("(),") for word in text.split()} or "in deepest" in text
         assert "Awkward: awkward [secret]" in text
         assert cleaned.args == ("outer", {"token": MARK})
+
+
+class Config(BaseModel):
+    size: int
+
+
+class Frozen(ValueError):
+    """Lets nobody change it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(name)
+
+
+@pytest.mark.parametrize("raising", ["pydantic", "frozen", "file", "unicode"])
+def test_errors_that_cannot_be_changed_are_replaced(secret, raising):
+    def go() -> None:
+        match raising:
+            case "pydantic":
+                Config(size=secret)
+            case "frozen":
+                raise Frozen(f"it is {secret}")
+            case "file":
+                Path(f"/nowhere/{secret}").read_text()
+            case "unicode":
+                secret.encode("ascii")
+
+    with pytest.raises(Exception) as caught:
+        without_secrets(go)()
+    said = "".join(traceback.format_exception(caught.value))
+    assert secret[7:19] not in said
+    assert secret[-12:] not in said
 
 
 def test_a_group_of_errors_is_cleaned(secret):
