@@ -305,6 +305,11 @@ class Settings(_Sourced):
         return self.data_dir / "cdp.duckdb"
 
     @property
+    def report(self) -> Path:
+        """The page that `cdp report` builds."""
+        return self.data_dir / "report.html"
+
+    @property
     def published_permissions(self) -> int:
         """The published file's permission bits."""
         return int(self.published_mode, 8)

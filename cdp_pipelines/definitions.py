@@ -2,7 +2,20 @@
 
 import dagster as dg
 
-from cdp_pipelines.defs import automate, checks, extract, identify, lag, lost_runs, polling, publish, real_time, transform, writeback
+from cdp_pipelines.defs import (
+    automate,
+    checks,
+    extract,
+    identify,
+    lag,
+    lost_runs,
+    polling,
+    publish,
+    real_time,
+    report,
+    transform,
+    writeback,
+)
 
 defs = dg.Definitions.merge(
     extract.defs,
@@ -10,6 +23,7 @@ defs = dg.Definitions.merge(
     checks.defs,
     identify.defs,
     publish.defs,
+    report.defs,
     lag.defs,
     writeback.defs,
     automate.defs,
