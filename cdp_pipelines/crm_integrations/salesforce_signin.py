@@ -9,7 +9,7 @@ import base64
 import json
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,7 +30,7 @@ ASSERTION_SECONDS = 120
 class Session:
     """A sign-in: the token, where the org's API is, the identity URL that names org and user, and the token's scopes."""
 
-    token: str
+    token: str = field(repr=False)
     instance_url: str
     identity: str
     scope: str = ""

@@ -78,8 +78,9 @@ class WriteResult:
     candidates: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.reason:
-            object.__setattr__(self, "reason", scrub(self.reason))
+        for name, text in (("reason", self.reason), ("code", self.code)):
+            if text:
+                object.__setattr__(self, name, scrub(text))
 
 
 @dataclass(frozen=True)
