@@ -53,10 +53,16 @@ def test_every_secret_setting_can_be_in_a_file(tmp_path, monkeypatch):
         made = cls(name=kind, _env_prefix=f"{kind.upper()}_")
         for name in (name for of, name in fields if of == kind and (of, name) != ("salesforce", "refresh_token")):
             assert getattr(made, name).get_secret_value() == f"value-of-{kind}-{name}"
-    monkeypatch.setenv("CDP_PRIVACY_KEY_FILE", str(secret_file(tmp_path / "key", "k" * 40)))
-    key = Settings().privacy_key
-    assert key is not None
-    assert key.get_secret_value() == "k" * 40
+            assert name == "private_key" or scrub(f"value-of-{kind}-{name}") == "[secret]", name
+    own = {name: f"{number:02d}" * 32 for number, (name, field) in enumerate(Settings.model_fields.items()) if is_secret(field)}
+    assert "privacy_key" in own
+    for name, value in own.items():
+        monkeypatch.setenv(f"CDP_{name}_FILE".upper(), str(secret_file(tmp_path / name, value)))
+    settings = Settings()
+    for name, value in own.items():
+        assert getattr(settings, name).get_secret_value() == value
+        # A plain SecretStr would not be known: its type is to be `Secret`.
+        assert scrub(f"x {value} y") == "x [secret] y", name
 
 
 @pytest.mark.parametrize(("mode", "whom"), [(0o644, "others"), (0o604, "others"), (0o602, "others")])
