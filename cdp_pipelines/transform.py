@@ -12,6 +12,7 @@ from typing import Any
 
 from cdp_pipelines import config, encryption
 from cdp_pipelines.config import Settings
+from cdp_pipelines.scrubbing import scrub
 
 PROJECT_DIR = config.PROJECT_DIR / "dbt_project"
 # Layer -> what dbt selects for it. Two, so that checks can stand between them.
@@ -111,7 +112,7 @@ def _invoke(arguments: list[str], settings: Settings, target: Path) -> Any:
     finally:
         close_connections()
     if outcome.exception is not None:
-        raise TransformError(f"dbt {arguments[0]}: {str(outcome.exception).strip()}") from None
+        raise TransformError(scrub(f"dbt {arguments[0]}: {str(outcome.exception).strip()}")) from None
     return outcome.result
 
 
@@ -129,7 +130,7 @@ def _result(result: Any) -> NodeResult:
         name=_name(node),
         resource_type=str(node.resource_type),
         status=str(result.status),
-        message=result.message,
+        message=scrub(result.message) if result.message else result.message,
         failures=result.failures,
         seconds=result.execution_time,
         table=about.split(".")[-1] if about else None,

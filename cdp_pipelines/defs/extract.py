@@ -12,6 +12,7 @@ from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.policy import OWNERS, POOL
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.mapping import load
+from cdp_pipelines.scrubbing import without_secrets
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.report import TableReport
 
@@ -44,6 +45,7 @@ def raw_tables(kind: Kind) -> dg.AssetsDefinition:
     ]
 
     @dg.multi_asset(name=f"raw_{kind}", specs=specs, check_specs=completeness, pool=POOL)
+    @without_secrets
     def assets(context: dg.AssetExecutionContext, config: ExtractConfig) -> Iterator[dg.MaterializeResult]:
         settings = Settings()
         with configured(settings) as connections, warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):

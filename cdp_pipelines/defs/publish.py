@@ -8,6 +8,7 @@ from cdp_pipelines.defs import identify, transform
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish
+from cdp_pipelines.scrubbing import without_secrets
 
 PUBLISHED = dg.AssetKey(["published", "cdp"])
 _LAGS = """
@@ -41,6 +42,7 @@ _INPUTS = sorted(key for step in _STEPS for key in step.keys if key.path[0] != "
         )
     ],
 )
+@without_secrets
 def cdp(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """The file that analysts open: every standardized and unified table, sync_status and data_quality, replaced in one move."""
     settings = Settings()

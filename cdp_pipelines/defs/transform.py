@@ -16,6 +16,7 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish_status
+from cdp_pipelines.scrubbing import without_secrets
 
 project = DbtProject(transform.PROJECT_DIR)
 if not project.manifest_path.exists():  # a fresh clone; `make setup` and `make generate` write it too
@@ -45,6 +46,7 @@ def models(name: str, layer: str) -> dg.AssetsDefinition:
         dagster_dbt_translator=Layers(),
         pool=POOL,
     )
+    @without_secrets
     def assets(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         settings = Settings()
         with warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):

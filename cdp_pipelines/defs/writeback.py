@@ -17,6 +17,7 @@ from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.policy import OWNERS, POOL
 from cdp_pipelines.defs.publish import PUBLISHED
 from cdp_pipelines.query import NotPublished
+from cdp_pipelines.scrubbing import without_secrets
 from cdp_pipelines.writeback import plan as plans
 from cdp_pipelines.writeback import service
 from cdp_pipelines.writeback.drift import drift
@@ -53,6 +54,7 @@ class ApplyConfig(dg.Config):
     pool=POOL,
     check_specs=[dg.AssetCheckSpec(CAN_BE_APPLIED, asset=PLAN, description="Every CRM could be asked, and no guard is passed.")],
 )
+@without_secrets
 def writeback_plan(context: dg.AssetExecutionContext, config: PlanConfig) -> dg.MaterializeResult:
     """What would change in the CRMs, field by field, compared with what they hold now. Nothing is written."""
     plan, path = _with_sessions(lambda settings, sessions: service.make_plan(settings, sessions, flows=config.flows))
@@ -78,6 +80,7 @@ def writeback_plan(context: dg.AssetExecutionContext, config: PlanConfig) -> dg.
 @dg.asset(
     key=APPLIED, deps=[PLAN], group_name=GROUP, owners=OWNERS, kinds={"salesforce", "hubspot", "marketo"}, pool=POOL, output_required=False
 )
+@without_secrets
 def writeback_applied(context: dg.AssetExecutionContext, config: ApplyConfig) -> Iterator[dg.MaterializeResult]:
     """The approved plan, done: in each CRM, each record once. Without an approved hash nothing is written."""
     if not config.approved:
@@ -102,6 +105,7 @@ def writeback_applied(context: dg.AssetExecutionContext, config: ApplyConfig) ->
     description="The CRMs still hold what write-back put there last. A person's edit is no fault, and shows here.",
     pool=POOL,
 )
+@without_secrets
 def holds_what_we_wrote() -> dg.AssetCheckResult:
     """Compares what we last wrote with what the syncs have read since; no call is made."""
     try:

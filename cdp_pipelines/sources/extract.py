@@ -27,6 +27,7 @@ from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMError
 from cdp_pipelines.privacy.suppression import Suppression
+from cdp_pipelines.scrubbing import scrub
 from cdp_pipelines.sources import warehouse
 from cdp_pipelines.sources.raw_tables import declared_columns, pipeline_of, resource_of, run
 from cdp_pipelines.sources.reader import Mode, Reader
@@ -208,4 +209,4 @@ def _cause(error: BaseException) -> str:
     """What lies at the bottom of an error, in a line."""
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
-    return str(error).strip().splitlines()[0]
+    return scrub(str(error)).strip().splitlines()[0]
