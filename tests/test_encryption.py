@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from cdp_pipelines import encryption
 from cdp_pipelines.config import ConfigError, Settings
 from cdp_pipelines.encryption import EncryptionKey, Sealer
+from cdp_pipelines.webhooks.event import Event
+from cdp_pipelines.webhooks.inbox import MAX_TRIES, Inbox, read_status
 
 KEY = "k" * 32
 
@@ -60,3 +63,19 @@ def test_what_is_sealed_opens_with_its_key_alone_as_what_it_is_and_unchanged(tmp
         sealer.opened(text, "inbox", path)
     with pytest.raises(ConfigError, match="not encrypted yet"):
         sealer.opened("ann", "outbox", path)
+
+
+def test_why_an_event_was_given_up_is_sealed_and_told_with_the_key(tmp_path: Path) -> None:
+    path, sealer = tmp_path / "inbox.sqlite", Sealer(key_of(KEY))
+    with closing(Inbox(path, sealer=sealer)) as inbox:
+        inbox.add([Event("hubspot", "deals/contacts", "5", "linked", identity="4", related=("4711", "4712"))])
+        (waiting,) = inbox.waiting()
+        assert waiting.event.related == ("4711", "4712")
+        for _ in range(MAX_TRIES):
+            inbox.failed([waiting.id], "ann@acme.example is refused")
+        written = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert not [value for value in (b"4711", b"ann@acme") if value in written]
+    status = read_status(path, sealer)
+    assert status is not None and status["connections"]["hubspot"]["last_reason"] == "ann@acme.example is refused"
+    with pytest.raises(ConfigError, match="CDP_ENCRYPTION_KEY is not set"):
+        read_status(path)
