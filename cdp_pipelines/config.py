@@ -276,8 +276,23 @@ class Settings(_Sourced):
     privacy_key: Secret | None = Field(
         default=None, description="Behind pseudonyms, the audit log and the suppression list; unset: a file that is made once. Keep it."
     )
+    encryption_key: Secret | None = Field(
+        default=None,
+        description="Encrypts every file that holds people's data; unset: they are plain. At least 32 characters; keep a copy.",
+    )
+    encryption_key_previous: Secret | None = Field(
+        default=None, description="The key before it, for `cdp privacy rekey`, which brings every file to the key that is set."
+    )
+    encryption_key_file: Path | None = Field(
+        default=None, description="File that has the key, when `CDP_ENCRYPTION_KEY` does not; refused when others may read it."
+    )
+    encryption_keyring: bool = Field(default=False, description="Whether the key is in the system's keyring, when neither of them is set.")
     erase_told: bool = Field(
         default=False, description="Whether a CRM's privacy deletion, when a notification tells it, erases the whole customer here."
+    )
+    alert_channels: Secret | None = Field(
+        default=None,
+        description="Where alerts go: addresses as Apprise writes them (mailtos://, slack://, msteams://, https://), by spaces.",
     )
     real_time_lag_minutes: float = Field(
         default=5, gt=0, description="How late a change may be in the published file before the check `real_time_lag` warns."
@@ -308,6 +323,11 @@ class Settings(_Sourced):
     def report(self) -> Path:
         """The page that `cdp report` builds."""
         return self.data_dir / "report.html"
+
+    @property
+    def alerts(self) -> Path:
+        """Which alerts are open, and which channels were told."""
+        return self.data_dir / "alerts.json"
 
     @property
     def published_permissions(self) -> int:

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from cdp_pipelines.defs import (
+    alerts,
     automate,
     checks,
     extract,
@@ -29,6 +30,7 @@ defs = dg.Definitions.merge(
     automate.defs,
     real_time.defs,
     lost_runs.defs,
+    alerts.defs,
     polling.defs,
     # DuckDB has one writer, so steps run in one process, one after the other; waiting for the CRMs overlaps inside a step.
     dg.Definitions(executor=dg.in_process_executor),

@@ -106,34 +106,30 @@ def _published(settings: Settings) -> Iterator[Finding]:
     except query.NotPublished as nothing:
         yield Finding("published file", "warning", str(nothing), "Run `cdp sync`.")
         return
-    incomplete = [
-        f"{name} {object_name}: {one['problem']}"
-        for name, connection in found["connections"].items()
-        for object_name, one in connection["objects"].items()
-        if one["state"] != "ok"
-    ]
-    if incomplete:
-        yield Finding("last sync", "problem", "; ".join(incomplete), "`cdp status` says what to do; `cdp sync` goes on where it stopped.")
+    for name, connection in found["connections"].items():
+        if incomplete := [f"{of}: {one['problem']}" for of, one in connection["objects"].items() if one["state"] != "ok"]:
+            remedy = "`cdp status` says what to do; `cdp sync` goes on where it stopped."
+            yield Finding(f"last sync of {name}", "problem", "; ".join(incomplete), remedy)
     lag = found["lag_seconds"]
     if lag is None or lag > STALE.total_seconds():
         hours = "of an unknown age" if lag is None else f"{lag / 3600:,.0f} hours old"
         yield Finding("published file", "warning", f"Its oldest part is {hours}.", "Run `cdp sync`, or `make dev`, which syncs every hour.")
     else:
         yield Finding("published file", "ok", f"All changes up to {lag / 60:,.0f} minutes ago are in it.")
-    failed = [f"{check['table_name']}.{check['name']}" for check in found["failed_checks"]]
-    if failed:
-        blocking = any(check["blocking"] for check in found["failed_checks"])
-        yield Finding(
-            "checks", "problem" if blocking else "warning", f"Failed: {', '.join(failed)}.", "`cdp status` has each with its remedy."
-        )
-    else:
+    for check in found["failed_checks"]:
+        state, remedy = ("problem" if check["blocking"] else "warning"), check["remedy"] or "`cdp status` says more."
+        keys = f" Rows: {', '.join(check['sample_keys'])}." if check["sample_keys"] else ""
+        says = f"{check['failed_rows']:,} rows: not so: {check['description']}{keys}"
+        yield Finding(f"check {check['table_name']}.{check['name']}", state, says, remedy)
+    if not found["failed_checks"]:
         yield Finding("checks", "ok", "All passed.")
 
 
 def _inbox(settings: Settings) -> Iterator[Finding]:
+    from cdp_pipelines.encryption import Sealer
     from cdp_pipelines.webhooks.inbox import read_status
 
-    found = read_status(settings.inbox)
+    found = read_status(settings.inbox, Sealer.of(settings))
     if found is None:
         return
     waiting, dead = (sum(one[which] for one in found["connections"].values()) for which in ("waiting", "dead"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cdp_pipelines import config
+from cdp_pipelines import config, encryption
 from cdp_pipelines.config import Settings
 from cdp_pipelines.scrubbing import scrub
 
@@ -96,11 +96,11 @@ def _invoke(arguments: list[str], settings: Settings, target: Path) -> Any:
 
     options = {
         "--project-dir": PROJECT_DIR, "--profiles-dir": PROJECT_DIR, "--target-path": target, "--log-path": settings.data_dir / "dbt" / "logs",
-        "--log-level": "none", "--log-level-file": "info",
+        "--target": "encrypted" if encryption.load(settings) else "duckdb", "--log-level": "none", "--log-level-file": "info",
     }  # fmt: skip
     target.mkdir(parents=True, exist_ok=True)
     try:
-        with _environment(CDP_WAREHOUSE=str(settings.warehouse), DO_NOT_TRACK="1"):
+        with _environment(CDP_WAREHOUSE=str(settings.warehouse), DO_NOT_TRACK="1", **_key(settings)):
             command = [*arguments, *(str(part) for option in options.items() for part in option), "--no-print"]
             outcome = dbtRunner().invoke(command)
             remembered = target / "partial_parse.msgpack"
@@ -114,6 +114,12 @@ def _invoke(arguments: list[str], settings: Settings, target: Path) -> Any:
     if outcome.exception is not None:
         raise TransformError(scrub(f"dbt {arguments[0]}: {str(outcome.exception).strip()}")) from None
     return outcome.result
+
+
+def _key(settings: Settings) -> dict[str, str]:
+    """The warehouse's key for dbt's profile. dbt keeps what has such a name out of its logs and of all that it writes."""
+    key = encryption.load(settings)
+    return {"DBT_ENV_SECRET_WAREHOUSE": key.of_database(settings.warehouse)} if key else {}
 
 
 def _result(result: Any) -> NodeResult:

@@ -23,12 +23,13 @@ from cdp_pipelines.sources.report import TableReport
 from tests import published_file
 
 COMMANDS = {
-    "demo", "sync", "status", "connections", "doctor", "contacts", "opportunities", "report", "sql", "sandbox serve", "sandbox change", "sandbox faults set",
+    "demo", "sync", "status", "connections", "doctor", "alerts test", "alerts check", "contacts", "opportunities", "report", "sql", "sandbox serve", "sandbox change", "sandbox faults set",
     "sandbox faults clear", "sandbox faults kinds", "mapping check", "sandbox notify", "webhooks serve", "webhooks status", "webhooks replay",
     "contacts create", "contacts update", "writeback plan", "writeback apply",
     "writeback undo", "writeback retry", "writeback rejects", "writeback status", "writeback drift",
     "customers explain", "customers merge", "customers split", "audit show", "audit verify", "audit export", "audit begin-anew",
-    "privacy erase", "privacy finish", "privacy unsuppress", "privacy export",
+    "privacy erase", "privacy finish", "privacy unsuppress", "privacy export", "privacy rekey",
+    "privacy file-key",
 }  # fmt: skip
 
 

@@ -41,8 +41,8 @@ def found(settings: Settings, **test: Any) -> dict[str, tuple[str, str]]:
 
 
 def test_a_healthy_setup_has_nothing_but_the_check_that_fails_in_it(settings: Settings):
-    assert set(found(settings)) == {"checks"}
-    assert found(settings)["checks"][0] == "warning"
+    assert set(found(settings)) == {"check contacts.casts"}
+    assert found(settings)["check contacts.casts"][0] == "warning"
 
 
 def _never_synced(settings: Settings) -> None:
@@ -80,8 +80,8 @@ def _erasure_unfinished(settings: Settings) -> None:
     ("harm", "what", "state", "words"),
     [
         (_never_synced, "published file", "warning", "cdp sync"),
-        (_incomplete, "last sync", "problem", "crm.objects.deals.read|deals may not be read"),
-        (_blocked, "checks", "problem", "contacts.no_rows_lost"),
+        (_incomplete, "last sync of hubspot", "problem", "crm.objects.deals.read|deals may not be read"),
+        (_blocked, "check contacts.no_rows_lost", "problem", "2 rows"),
         (_dead_event, "inbox", "problem", "1 events were given up"),
         (_audit_changed, "audit log", "problem", "cdp audit verify"),
         (_erasure_unfinished, "erasures", "problem", "cdp privacy finish"),

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-import duckdb
 
+from cdp_pipelines import database
 from cdp_pipelines.config import KINDS, Settings
 from cdp_pipelines.defs import writeback
 from cdp_pipelines.defs.extract import ExtractConfig
@@ -68,7 +68,7 @@ def _last_sync(settings: Settings) -> datetime | None:
     """When the oldest of the connections' tables was last read to its end; None when one never was."""
     if not settings.published.exists():
         return None
-    with duckdb.connect(str(settings.published), read_only=True) as db:
+    with database.connect(settings, settings.published, read_only=True) as db:
         return db.execute("select case when bool_and(state = 'ok') then min(ended_at) end from sync_status").fetchall()[0][0]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from cdp_pipelines import sync
+from cdp_pipelines import database, sync
 from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings
 from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.policy import OWNERS, POOL
@@ -52,7 +52,7 @@ def raw_tables(kind: Kind) -> dg.AssetsDefinition:
             mine = [c for c in connections if sync.kind_of(c, settings) == kind]
             reports = _extract(context, settings, mine, config)
             sync.create_missing_raw_tables(settings)
-            with duckdb.connect(str(settings.warehouse)) as db:
+            with database.connect(settings, settings.warehouse) as db:
                 for table, key in keys.items():
                     found = [r for r in reports if r.table == table]
                     yield dg.MaterializeResult(key, metadata=_metadata(db, kind, table, found), check_results=[_completeness(key, found)])

@@ -1,8 +1,8 @@
 """The published file, and the last word on the run: whether everything was read."""
 
 import dagster as dg
-import duckdb
 
+from cdp_pipelines import database
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs import identify, transform
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
@@ -48,7 +48,7 @@ def cdp(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     settings = Settings()
     with warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):
         written = publish(settings)
-    with duckdb.connect(str(written.path), read_only=True) as db:
+    with database.connect(settings, written.path, read_only=True) as db:
         incomplete = db.execute(_INCOMPLETE).fetchall()
         lags = db.execute(_LAGS).fetchall()
     for connection, table, problem, remedy in incomplete:

@@ -9,6 +9,7 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.lag import materialized
 from cdp_pipelines.defs.policy import POOL
+from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.scrubbing import without_secrets
 from cdp_pipelines.webhooks.catch_up import CaughtUp, catch_up
 from cdp_pipelines.webhooks.inbox import Inbox
@@ -63,7 +64,7 @@ def inbox_events(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Skip
     if context.instance.get_runs(dg.RunsFilter(job_name=catch_up_with_events.name, statuses=UNDER_WAY), limit=1):
         return dg.SkipReason("A run is under way; it takes what comes meanwhile.")
     until = time.monotonic() + LOOK_SECONDS
-    with closing(Inbox(settings.inbox)) as inbox:
+    with closing(Inbox(settings.inbox, sealer=Sealer.of(settings))) as inbox:
         while not (newest := inbox.newest()) and time.monotonic() < until:
             time.sleep(EVERY_SECONDS)
     if not newest:

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-import duckdb
 from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 
-from cdp_pipelines import checks, sync, transform
+from cdp_pipelines import checks, database, sync, transform
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
 from cdp_pipelines.lock import warehouse_lock
@@ -65,7 +64,7 @@ def models(name: str, layer: str) -> dg.AssetsDefinition:
 
 def _tables(context: dg.AssetExecutionContext, settings: Settings, results: list[transform.NodeResult]) -> Iterator[dg.MaterializeResult]:
     keys = {key.path[-1]: key for key in context.selected_asset_keys}
-    with duckdb.connect(str(settings.warehouse)) as db:
+    with database.connect(settings, settings.warehouse) as db:
         for result in results:
             if result.resource_type != "model" or result.status != "success":
                 continue

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import dagster as dg
 from pydantic import Field
 
+from cdp_pipelines import encryption
 from cdp_pipelines.config import Settings
 from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.policy import OWNERS, POOL
@@ -26,6 +27,10 @@ T = TypeVar("T")
 GROUP = "writeback"
 PLAN, APPLIED = dg.AssetKey(["writeback", "plan"]), dg.AssetKey(["writeback", "applied"])
 CAN_BE_APPLIED = "can_be_applied"
+
+
+# Dagster's own files are not encrypted.
+_SEALED = "Field by field: `cdp writeback apply --dry-run`, with the file below."
 
 
 class PlanConfig(dg.Config):
@@ -58,7 +63,7 @@ def writeback_plan(context: dg.AssetExecutionContext, config: PlanConfig) -> dg.
     wrong = [f"{name}: {problem}" for name, problem in plan.problems.items()] + list(plan.stopped)
     return dg.MaterializeResult(
         metadata={
-            "plan": dg.MetadataValue.md(plans.as_markdown(plan)),
+            "plan": dg.MetadataValue.md(_SEALED if encryption.load(Settings()) else plans.as_markdown(plan)),
             "hash, to approve it": plan.hash,
             "file": dg.MetadataValue.path(str(path)),
             "records": dg.MetadataValue.json(plan.counts()),
@@ -87,7 +92,7 @@ def writeback_applied(context: dg.AssetExecutionContext, config: ApplyConfig) ->
         metadata={
             "run": report.run,
             "records": dg.MetadataValue.json(report.outcomes),
-            "not as planned": dg.MetadataValue.md(_left(report)),
+            "not as planned": dg.MetadataValue.md(_left(report, told=encryption.load(Settings()) is None)),
         }
     )
     if not report.complete:
@@ -127,7 +132,9 @@ def _with_sessions(work: Callable[..., Awaitable[T]]) -> T:
         return asyncio.run(run(connections))
 
 
-def _left(report: service.RunReport) -> str:
+def _left(report: service.RunReport, *, told: bool) -> str:
+    if report.left and not told:
+        return "`cdp writeback rejects` lists them."
     lines = [
         f"| {one['connection']} | {one['object']} {one['id'] or '(new)'} | {one['state']} | {one['reason']} |" for one in report.left[:100]
     ]
