@@ -11,7 +11,7 @@ from typing import Literal
 
 from cdp_pipelines.config import ConfigError, Settings
 
-Purpose = Literal["pseudonym", "chain", "payload", "suppression", "settings", "certificate"]
+Purpose = Literal["pseudonym", "chain", "payload", "suppression", "settings", "certificate", "masking"]
 LEAST = 32
 
 
