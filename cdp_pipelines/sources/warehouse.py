@@ -25,17 +25,20 @@ class Warehouse:
     def values(self, table: str, field: str, where: Mapping[str, str | Collection[str]] | None = None) -> Iterator[str]:
         """See KnownRecords."""
         column = column_name(field)
-        conditions = {CONNECTION: self.connection, **{column_name(k): v for k, v in (where or {}).items()}}
-        tests = " and ".join(f'"{c}" in (select unnest(?::varchar[]))' for c in conditions)
+        tests, allowed = self._conditions(where)
         query = f'select distinct "{column}" from {self.schema}."{table}" where {tests} and "{column}" is not null order by 1'
-        allowed = [[v] if isinstance(v, str) else list(v) for v in conditions.values()]
         yield from (value for (value,) in self._rows(query, allowed))
 
-    def pairs(self, table: str, field: str, other: str) -> Iterator[tuple[str, str]]:
+    def pairs(
+        self, table: str, field: str, other: str, where: Mapping[str, str | Collection[str]] | None = None
+    ) -> Iterator[tuple[str, str]]:
         """See KnownRecords."""
         first, second = column_name(field), column_name(other)
-        query = f'select distinct "{first}", "{second}" from {self.schema}."{table}" where {CONNECTION} = ? and "{first}" <> \'\' and "{second}" <> \'\''
-        yield from self._rows(query, [self.connection])
+        tests, allowed = self._conditions(where)
+        query = (
+            f'select distinct "{first}", "{second}" from {self.schema}."{table}" where {tests} and "{first}" <> \'\' and "{second}" <> \'\''
+        )
+        yield from self._rows(query, allowed)
 
     def gone_since(self, table: str, field: str, moment: datetime) -> Iterator[str]:
         """See KnownRecords."""
@@ -44,6 +47,11 @@ class Warehouse:
             f'select distinct "{column}" from {self.schema}."{table}" where {CONNECTION} = ? and {DELETED} = \'true\' and {SYNCED_AT} >= ?'
         )
         yield from (row[0] for row in self._rows(query, [self.connection, stamp(moment)]))
+
+    def _conditions(self, where: Mapping[str, str | Collection[str]] | None) -> tuple[str, list[list[str]]]:
+        conditions = {CONNECTION: self.connection, **{column_name(k): v for k, v in (where or {}).items()}}
+        tests = " and ".join(f'"{column}" in (select unnest(?::varchar[]))' for column in conditions)
+        return tests, [[v] if isinstance(v, str) else list(v) for v in conditions.values()]
 
     def _rows(self, query: str, values: Iterable[Any]) -> Iterator[Any]:
         if not self.path.exists():

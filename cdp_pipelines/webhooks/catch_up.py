@@ -30,7 +30,7 @@ from cdp_pipelines.sources.report import ExtractReport
 from cdp_pipelines.sources.warehouse import Warehouse
 from cdp_pipelines.sync import ConnectionOutcome, SyncReport, build
 from cdp_pipelines.webhooks.inbox import Inbox, Waiting
-from cdp_pipelines.webhooks.wanted import wanted_of
+from cdp_pipelines.webhooks.wanted import ends_of, links_of, wanted_of
 
 # Events that one run deals with; the next run has the rest.
 A_RUN = 50_000
@@ -160,14 +160,13 @@ def _read_together(
     if wanted.whole:
         found.append(extract(connection, registry.reader(connection, settings), settings, tables=wanted.whole))
         found.append(reconcile(connection, registry.reader(connection, settings), settings, tables=wanted.whole))
+    before = links_of(connection.kind, wanted.named, known)
     for named in (wanted.named, beside.without(wanted.named)):
         if named.tables:
             found.append(read_named(connection, registry.reader(connection, settings), settings, named))
-    if back := [waiting.event for waiting in events if waiting.event.what == "restored"]:
-        # Only now the warehouse knows what they are linked with again: their deletion took the links away.
-        others = wanted_of(connection.kind, back, known).named.without(wanted.named)
-        if others.tables:
-            found.append(read_named(connection, registry.reader(connection, settings), settings, others))
+    others = ends_of(before, links_of(connection.kind, wanted.named, known)).without(wanted.named)
+    if others.tables:
+        found.append(read_named(connection, registry.reader(connection, settings), settings, others))
     for one in found:
         history.record_syncs(settings, one.tables)
         outcome.tables += one.tables
