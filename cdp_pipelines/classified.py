@@ -17,7 +17,7 @@ def classes(spec: Mapping) -> Classes:
     for name, table in spec.unified.items():
         found[name] = _unified(spec, table)
         found[table.provenance] = provenance(table)
-    return found | {name: dict(columns) for name, columns in spec.other_tables.items()}
+    return found | (spec.consents.classes() if spec.consents else {}) | {name: dict(columns) for name, columns in spec.other_tables.items()}
 
 
 def unclassified(db: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:

@@ -17,6 +17,7 @@ import yaml.constructor
 from pydantic import Field, ValidationError, model_validator
 
 from cdp_pipelines.config import Kind
+from cdp_pipelines.consents import Consents
 from cdp_pipelines.pii import Pii
 from cdp_pipelines.sources.columns import assign_columns
 from cdp_pipelines.strict import Name, Strict, Type
@@ -185,11 +186,12 @@ class Mapping(Strict):
     """The whole spec.
 
     `raw` describes each CRM's raw tables; `sources` holds, for each CRM and entity, the feeds by model name; `unified` says whose values
-    the unified tables show. `other_tables` has the class of personal data of each column of the published tables that it does not make.
+    the unified tables show, `consents` which fields say whether a person may be reached. `other_tables` has the class of personal data of each column of the published tables that it does not make.
     """
 
     entities: dict[Name, Entity]
     unified: dict[Name, Unified] = Field(default_factory=dict)
+    consents: Consents | None = None
     other_tables: dict[Name, dict[Name, Pii]] = Field(default_factory=dict)
     raw: dict[Kind, dict[Name, Table]]
     sources: dict[Kind, dict[Name, dict[Name, Feed]]]
@@ -241,6 +243,9 @@ class Mapping(Strict):
             self._check_tables(where, kind, feed)
         for name, entity in self.entities.items():
             self._check_references(name, entity)
+        if self.consents:
+            records = self.entities.get(self.consents.records)
+            self.consents.check_against({n: field.type for n, field in records.fields.items()} if records else {})
         for name, table in self.unified.items():
             table.check_against(f"unified.{name}", {e: entity.fields for e, entity in self.entities.items()})
         return self

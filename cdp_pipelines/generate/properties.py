@@ -8,6 +8,7 @@ import yaml
 
 from cdp_pipelines.classified import class_of
 from cdp_pipelines.classified import provenance as provenance_classes
+from cdp_pipelines.consents import DECISIONS, Consents
 from cdp_pipelines.generate.sql import FAILED_CASTS, ROW_COUNTS, model_name
 from cdp_pipelines.mapping import Entity, Mapping, StandardField
 from cdp_pipelines.pii import Pii, described
@@ -89,6 +90,62 @@ def survivors(spec: Mapping) -> str:
     models = []
     for name, table in spec.unified.items():
         models += [_unified(spec, name, table), _provenance(name, table)]
+    return _dump({"version": 2, "models": models})
+
+
+def consents(spec: Consents) -> str:
+    """What the tables of consents are, with their tests."""
+    of = spec.classes()
+    described = {
+        spec.key: "The customer.",
+        "channel": "The way to reach them.",
+        "decision": "`opted_out`: do not; `allowed`: nobody said no, or it is allowed again.",
+        "decided_at": "When the record came to say so, UTC; null where its CRM does not tell.",
+        "legal_basis": "The legal basis that the record names, in its CRM's words.",
+        "connection": "Connection of the record that says so.",
+        spec.id: "Its id in its CRM.",
+        "said_by": "The field of the contact that says so.",
+        "source_system": "Kind of its CRM.",
+        "last_updated": "When the record was last changed, UTC; something else in it may have been.",
+        "why": "What decided.",
+        "evidence_count": "Number of records that say something.",
+        "opted_out_count": "Number of those that say no.",
+    }
+    tests = {
+        "channel": [_test("accepted_values", "The channel is one of the mapping's.", values=list(spec.channels))],
+        "decision": [
+            _test("not_null", "Every row has a decision."),
+            _test("accepted_values", f"The decision is one of {', '.join(DECISIONS)}.", values=list(DECISIONS)),
+        ],
+    }
+    models = []
+    for name, description, keys, more in (
+        (
+            spec.evidence,
+            "One row for each customer, channel and current record that says something of it: the evidence of `consents`.",
+            ["connection", spec.id, "channel"],
+            [],
+        ),
+        (
+            spec.table,
+            "One row for each customer and channel: whether they may be reached by it, which record decides, and why. A no holds unless a record "
+            + "allows it again at a later time; where it is not known when somebody said no, it holds always.",
+            [spec.key, "channel"],
+            [
+                _test(
+                    "no_opt_out_is_lost",
+                    "Whoever said no at an unknown time, or last of all, is opted out.",
+                    evidence=f"ref('{spec.evidence}')",
+                )
+            ],
+        ),
+    ):
+        columns = [
+            {"name": column, **_about(described[column], pii), **({"data_tests": tests[column]} if column in tests else {})}
+            for column, pii in of[name].items()
+        ]
+        unique = _test("unique_key", f"No two rows of {name} share {' and '.join(keys)}.", columns=keys)
+        models.append({"name": name, "description": description, "data_tests": [unique, *more], "columns": columns})
     return _dump({"version": 2, "models": models})
 
 
