@@ -25,23 +25,27 @@ def evidence(spec: Consents) -> str:
 def decisions(spec: Consents) -> str:
     """One row for each customer and channel: a no holds, unless a record says later that it is allowed again; one whose time is not known always does."""
     key, order = spec.key, _ORDER.format(id=spec.id)
+    said = [key, "channel", "decision", "decided_at", "connection", spec.id, "said_by", "legal_basis"]
+    counted = [*said, "evidence_count", "opted_out_count"]
+    weighed = ",\n        ".join(said)
+    judged = ",\n        ".join(counted)
     grouped = f"partition by {key}, channel"
     no = "case when decision = 'opted_out' then"
     return f"""with weighed as (
     select
-        evidence.*,
+        {weighed},
         max({no} 1 else 0 end) over ({grouped}) as any_no,
         max({no} case when decided_at is null then 1 else 0 end else 0 end) over ({grouped}) as undated_no,
         max({no} decided_at end) over ({grouped}) as latest_no,
         max(case when decision = 'allowed' then decided_at end) over ({grouped}) as latest_yes,
         count(*) over ({grouped}) as evidence_count,
         sum({no} 1 else 0 end) over ({grouped}) as opted_out_count
-    from {{{{ ref('{spec.evidence}') }}}} as evidence
+    from {{{{ ref('{spec.evidence}') }}}}
 ),
 
 judged as (
     select
-        weighed.*,
+        {judged},
         case
             when any_no = 0 then 'no_objection'
             when undated_no = 1 then 'undated'
@@ -53,7 +57,8 @@ judged as (
 
 ranked as (
     select
-        judged.*,
+        {judged},
+        reason,
         row_number() over (
             {grouped}
             order by

@@ -1,19 +1,35 @@
 -- generated from cdp_pipelines/mapping.yml by `make generate`; do not edit
 with weighed as (
     select
-        evidence.*,
+        customer_key,
+        channel,
+        decision,
+        decided_at,
+        connection,
+        customer_id,
+        said_by,
+        legal_basis,
         max(case when decision = 'opted_out' then 1 else 0 end) over (partition by customer_key, channel) as any_no,
         max(case when decision = 'opted_out' then case when decided_at is null then 1 else 0 end else 0 end) over (partition by customer_key, channel) as undated_no,
         max(case when decision = 'opted_out' then decided_at end) over (partition by customer_key, channel) as latest_no,
         max(case when decision = 'allowed' then decided_at end) over (partition by customer_key, channel) as latest_yes,
         count(*) over (partition by customer_key, channel) as evidence_count,
         sum(case when decision = 'opted_out' then 1 else 0 end) over (partition by customer_key, channel) as opted_out_count
-    from {{ ref('consent_evidence') }} as evidence
+    from {{ ref('consent_evidence') }}
 ),
 
 judged as (
     select
-        weighed.*,
+        customer_key,
+        channel,
+        decision,
+        decided_at,
+        connection,
+        customer_id,
+        said_by,
+        legal_basis,
+        evidence_count,
+        opted_out_count,
         case
             when any_no = 0 then 'no_objection'
             when undated_no = 1 then 'undated'
@@ -25,7 +41,17 @@ judged as (
 
 ranked as (
     select
-        judged.*,
+        customer_key,
+        channel,
+        decision,
+        decided_at,
+        connection,
+        customer_id,
+        said_by,
+        legal_basis,
+        evidence_count,
+        opted_out_count,
+        reason,
         row_number() over (
             partition by customer_key, channel
             order by
