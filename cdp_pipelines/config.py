@@ -255,6 +255,10 @@ class Settings(BaseSettings):
     erase_told: bool = Field(
         default=False, description="Whether a CRM's privacy deletion, when a notification tells it, erases the whole customer here."
     )
+    alert_channels: SecretStr | None = Field(
+        default=None,
+        description="Where alerts go: addresses as Apprise writes them (mailtos://, slack://, msteams://, https://), by spaces.",
+    )
     real_time_lag_minutes: float = Field(
         default=5, gt=0, description="How late a change may be in the published file before the check `real_time_lag` warns."
     )
@@ -279,6 +283,16 @@ class Settings(BaseSettings):
     def published(self) -> Path:
         """The DuckDB file that analysts open."""
         return self.data_dir / "cdp.duckdb"
+
+    @property
+    def report(self) -> Path:
+        """The page that `cdp report` builds."""
+        return self.data_dir / "report.html"
+
+    @property
+    def alerts(self) -> Path:
+        """Which alerts are open, and which channels were told."""
+        return self.data_dir / "alerts.json"
 
     @property
     def published_permissions(self) -> int:

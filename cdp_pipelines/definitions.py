@@ -2,7 +2,21 @@
 
 import dagster as dg
 
-from cdp_pipelines.defs import automate, checks, extract, identify, lag, lost_runs, polling, publish, real_time, transform, writeback
+from cdp_pipelines.defs import (
+    alerts,
+    automate,
+    checks,
+    extract,
+    identify,
+    lag,
+    lost_runs,
+    polling,
+    publish,
+    real_time,
+    report,
+    transform,
+    writeback,
+)
 
 defs = dg.Definitions.merge(
     extract.defs,
@@ -10,11 +24,13 @@ defs = dg.Definitions.merge(
     checks.defs,
     identify.defs,
     publish.defs,
+    report.defs,
     lag.defs,
     writeback.defs,
     automate.defs,
     real_time.defs,
     lost_runs.defs,
+    alerts.defs,
     polling.defs,
     # DuckDB has one writer, so steps run in one process, one after the other; waiting for the CRMs overlaps inside a step.
     dg.Definitions(executor=dg.in_process_executor),

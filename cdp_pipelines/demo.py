@@ -61,6 +61,7 @@ def run(settings: Settings) -> int:
         return 1
     equal = _summary(console, settings, counts)
     console.print(f"Done in {time.monotonic() - started:.0f} s. Published file: {os.path.relpath(settings.published)}", highlight=False)
+    console.print(f"Report, to open in a browser: {os.path.relpath(settings.report)}", highlight=False)
     console.print(_NEXT, highlight=False, soft_wrap=True)
     return 0 if equal else 1
 

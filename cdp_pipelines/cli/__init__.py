@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cdp_pipelines.cli import audit, contacts, crms, customers, privacy, reading, sandbox, syncing, webhooks, writeback
+from cdp_pipelines.cli import alerts, audit, contacts, crms, customers, privacy, reading, sandbox, syncing, webhooks, writeback
 from cdp_pipelines.private_files import keep_new_files_private
 
 
@@ -40,6 +40,7 @@ app.add_typer(crms.mapping, name="mapping")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(writeback.app, name="writeback")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(audit.app, name="audit")
 app.add_typer(privacy.app, name="privacy")
 

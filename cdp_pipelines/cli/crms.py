@@ -21,6 +21,29 @@ mapping = typer.Typer(no_args_is_help=True, help="The mapping from the CRMs' fie
 def register(app: typer.Typer) -> None:
     """Add the command that stands at the top."""
     app.command(epilog="Example: cdp connections --json")(connections)
+    app.command(epilog="Example: cdp doctor --json")(doctor)
+
+
+def doctor(json: Json = False) -> None:
+    """Look at packages, disk, connections, calls left, freshness, checks, inbox, outbox and audit log, and say what to do.
+
+    Exits with 1 when something is wrong.
+    """
+    from cdp_pipelines.config import load_settings
+    from cdp_pipelines.doctor import examine
+    from cdp_pipelines.engine import cdp_engine
+
+    findings = examine(load_settings(), asyncio.run(cdp_engine.test_crm_connections()))
+    if json:
+        output.print_json([asdict(finding) for finding in findings])
+    else:
+        table = output.table("what", "state", "finding", "what to do")
+        styles = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+        for one in findings:
+            table.add_row(one.what, output.cell(one.state, styles[one.state]), output.cell(one.says), output.cell(one.remedy))
+        output.console().print(table)
+    if any(one.state == "problem" for one in findings):
+        raise typer.Exit(1)
 
 
 def connections(json: Json = False) -> None:
