@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import httpx2
 import pyarrow as pa
 import yaml
 
+from cdp_pipelines import database
 from cdp_pipelines.config import KINDS, Kind, Settings, connection_from_config
 from cdp_pipelines.crm_integrations.base_crm import BaseCRM
 from cdp_pipelines.crm_integrations.writers import writer_of
@@ -124,7 +124,7 @@ class _Bench:
         with tempfile.TemporaryDirectory() as folder:
             settings = Settings(data_dir=Path(folder), writeback_file=Path(folder) / "writeback.yml")
             settings.writeback_file.write_text(yaml.safe_dump(_rules(self.kind, len(ids))))
-            _publish(settings.published, self.kind, ids)
+            _publish(settings, self.kind, ids)
             sessions: dict[str, Session] = {self.kind: Session(client, writer_of(client))}
             await sessions[self.kind].objects()
             with self._line("plan", len(ids), read):
@@ -155,10 +155,10 @@ def _rules(kind: Kind, count: int) -> dict[str, Any]:
     return {"guards": {"most_records": count, "most_share": 1.0}, "flows": {"titles": flow}}
 
 
-def _publish(path: Path, kind: Kind, ids: Sequence[str]) -> None:
+def _publish(settings: Settings, kind: Kind, ids: Sequence[str]) -> None:
     """A published file of these records as the update left them, and a better title for each."""
     kept = pa.table({"id": pa.array(ids), "read": pa.array([f"Title {i}" for i in ids]), "better": pa.array([f"Better {i}" for i in ids])})
-    with duckdb.connect(str(path)) as db:
+    with database.connect(settings, settings.published) as db:
         db.register("kept", kept)
         db.execute("create table corrected as select id as customer_key, better as title from kept")
         db.execute(

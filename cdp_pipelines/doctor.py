@@ -126,9 +126,10 @@ def _published(settings: Settings) -> Iterator[Finding]:
 
 
 def _inbox(settings: Settings) -> Iterator[Finding]:
+    from cdp_pipelines.encryption import Sealer
     from cdp_pipelines.webhooks.inbox import read_status
 
-    found = read_status(settings.inbox)
+    found = read_status(settings.inbox, Sealer.of(settings))
     if found is None:
         return
     waiting, dead = (sum(one[which] for one in found["connections"].values()) for which in ("waiting", "dead"))

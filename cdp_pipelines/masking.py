@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from cdp_pipelines import mapping
+from cdp_pipelines import database, mapping
 from cdp_pipelines.audit import keys
 from cdp_pipelines.classified import Classes, classes
 from cdp_pipelines.config import Settings
@@ -102,9 +102,9 @@ def mask(settings: Settings) -> Masked | None:
 
 def _opened(settings: Settings, new: Path) -> duckdb.DuckDBPyConnection:
     """A connection with the published file as `published` and the new one as `masked`."""
-    db = duckdb.connect()
-    db.execute(f"attach {_text(settings.published)} as published (read_only)")
-    db.execute(f"attach {_text(new)} as masked")
+    db = database.in_memory(settings)
+    database.attach(settings, db, settings.published, "published", read_only=True)
+    database.attach(settings, db, new, "masked")
     return db
 
 

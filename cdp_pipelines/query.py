@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from cdp_pipelines import database
 from cdp_pipelines.audit import keys, subjects
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
@@ -101,7 +102,7 @@ def published(settings: Settings, *, masked: bool = False) -> Generator[duckdb.D
         off = " CDP_MASKED is false, so that no masked file is written." if masked and not settings.masked else ""
         raise NotPublished(f"There is no {'masked' if masked else 'published'} file yet ({path}).{off} Run `cdp sync` first.")
     try:
-        opened = duckdb.connect(str(path), read_only=True, config={"enable_external_access": "false"})
+        opened = database.connect(settings, path, read_only=True, no_way_out=True)
     except duckdb.Error as error:
         raise QueryError(f"{path} cannot be opened: {_one_line(error)}") from None
     with opened as db:

@@ -47,7 +47,10 @@ def doctor(json: Json = False) -> None:
 
 
 def connections(json: Json = False) -> None:
-    """Test every connection: ok, or the reason and the remedy. Exits with 1 when one fails."""
+    """Test every connection: ok, or the reason and the remedy. Exits with 1 when one fails.
+
+    Says what each token may do, as far as the vendor tells, and warns of one that may do more than is needed or ends soon.
+    """
     from cdp_pipelines.engine import cdp_engine
     from cdp_pipelines.summary import explain
 
@@ -61,7 +64,14 @@ def connections(json: Json = False) -> None:
                 test["connection"], test["kind"], output.mark(test["ok"]), output.cell(test["account"]), output.cell(test["calls_used"]),
                 output.cell(test["calls_left"]), output.cell(explain(test["problem"], test["remedy"])),
             )  # fmt: skip
-        output.console().print(table)
+        console = output.console()
+        console.print(table)
+        for test in tests.values():
+            if test["scopes"]:
+                console.print(output.cell(f"{test['connection']}: {', '.join(test['scopes'])}"))
+        for test in tests.values():
+            for warning in test["warnings"]:
+                console.print(output.cell(f"{test['connection']}: the token {warning}", "yellow"))
     if not all(test["ok"] for test in tests.values()):
         raise typer.Exit(1)
 

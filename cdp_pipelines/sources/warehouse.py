@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from cdp_pipelines.config import Connection
+from cdp_pipelines import database
+from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.sources.columns import column_name
 from cdp_pipelines.sources.raw_tables import CONNECTION, SYNCED_AT, stamp
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, RawTable
@@ -19,8 +19,8 @@ from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, RawTable
 class Warehouse:
     """What the warehouse holds of a connection; a `KnownRecords`."""
 
-    def __init__(self, path: Path, kind: str, connection: str):
-        self.path, self.schema, self.connection = path, f"raw_{kind}", connection
+    def __init__(self, settings: Settings, kind: str, connection: str):
+        self.settings, self.schema, self.connection = settings, f"raw_{kind}", connection
 
     def values(self, table: str, field: str, where: Mapping[str, str | Collection[str]] | None = None) -> Iterator[str]:
         """See KnownRecords."""
@@ -54,18 +54,18 @@ class Warehouse:
         return tests, [[v] if isinstance(v, str) else list(v) for v in conditions.values()]
 
     def _rows(self, query: str, values: Iterable[Any]) -> Iterator[Any]:
-        if not self.path.exists():
+        if not self.settings.warehouse.exists():
             return
         nothing_loaded_yet = contextlib.suppress(duckdb.CatalogException, duckdb.BinderException)
-        with duckdb.connect(str(self.path)) as db, nothing_loaded_yet:
+        with database.connect(self.settings, self.settings.warehouse) as db, nothing_loaded_yet:
             rows = db.execute(query, list(values))
             while some := rows.fetchmany(10_000):
                 yield from some
 
 
-def keep_newest(warehouse: Path, connection: Connection, tables: Iterable[RawTable]) -> None:
+def keep_newest(settings: Settings, connection: Connection, tables: Iterable[RawTable]) -> None:
     """Of each record only the newest version, of each set only its newest read: what the last load replaced goes, and what a stop left."""
-    with duckdb.connect(str(warehouse)) as db:
+    with database.connect(settings, settings.warehouse) as db:
         for table in tables:
             relation = f'raw_{connection.kind}."{table.name}"'
             if table.replace_by:
@@ -89,13 +89,13 @@ def _remove_older(db: duckdb.DuckDBPyConnection, relation: str, connection: str,
 
 
 def retire_rows_of_older_full_reads(
-    warehouse: Path, connection: Connection, tables: Iterable[RawTable], full_since: Mapping[str, str]
+    settings: Settings, connection: Connection, tables: Iterable[RawTable], full_since: Mapping[str, str]
 ) -> None:
     """After a full read, what it did not see again is gone from the CRM: records become tombstones, sets and their rows go.
 
     Done after every load, so that a stop in between mends itself. Events stay: the CRM has merely stopped to keep them.
     """
-    with duckdb.connect(str(warehouse)) as db:
+    with database.connect(settings, settings.warehouse) as db:
         for table in tables:
             if table.events or not (since := full_since.get(table.name)):
                 continue
@@ -129,12 +129,12 @@ def no_value(columns: Iterable[str]) -> str:
     return f"coalesce({named}) is null" if named else "true"
 
 
-def count_rows(warehouse: Path, connection: Connection, tables: Iterable[RawTable]) -> dict[str, int]:
+def count_rows(settings: Settings, connection: Connection, tables: Iterable[RawTable]) -> dict[str, int]:
     """Rows of a connection in each raw table that exists."""
     counts: dict[str, int] = {}
-    if not warehouse.exists():
+    if not settings.warehouse.exists():
         return counts
-    with duckdb.connect(str(warehouse)) as db:
+    with database.connect(settings, settings.warehouse) as db:
         for table in tables:
             with contextlib.suppress(duckdb.CatalogException):  # not loaded yet
                 query = f'select count(*) from raw_{connection.kind}."{table.name}" where {CONNECTION} = ?'

@@ -18,6 +18,7 @@ from cdp_pipelines import history, transform
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import ConfigError, Connection, Settings
+from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.history import EventLag
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.privacy.told import erase_told
@@ -73,7 +74,7 @@ def catch_up(
     """
     usable = {c.name: c for c in connections if isinstance(c, Connection)}
     say = on_stage or (lambda text: None)
-    with closing(Inbox(settings.inbox, settings.inbox_most)) as inbox, warehouse_lock(settings, "catching up", say):
+    with closing(Inbox(settings.inbox, settings.inbox_most, Sealer.of(settings))) as inbox, warehouse_lock(settings, "catching up", say):
         by_connection: defaultdict[str, list[Waiting]] = defaultdict(list)
         for waiting in inbox.waiting(usable, A_RUN):
             by_connection[waiting.event.connection].append(waiting)
@@ -128,7 +129,7 @@ def _settle(inbox: Inbox, dealt: Iterable[Dealt], report: SyncReport) -> tuple[i
 def _beside_erased(settings: Settings, connection: Connection, events: Sequence[Waiting]) -> Named:
     """What stands beside records that the CRM erased, companies say, which change with them: of whom nobody knows any more afterwards."""
     erased = [waiting.event for waiting in events if waiting.event.what == "erased"]
-    return wanted_of(connection.kind, erased, Warehouse(settings.warehouse, connection.kind, connection.name)).named
+    return wanted_of(connection.kind, erased, Warehouse(settings, connection.kind, connection.name)).named
 
 
 def _read(settings: Settings, connection: Connection, events: Sequence[Waiting], beside: Named | None, report: SyncReport) -> list[Dealt]:
@@ -154,7 +155,7 @@ def _read(settings: Settings, connection: Connection, events: Sequence[Waiting],
 def _read_together(
     settings: Settings, connection: Connection, events: Sequence[Waiting], beside: Named, outcome: ConnectionOutcome
 ) -> Dealt:
-    known = Warehouse(settings.warehouse, connection.kind, connection.name)
+    known = Warehouse(settings, connection.kind, connection.name)
     wanted = wanted_of(connection.kind, [waiting.event for waiting in events], known)
     found: list[ExtractReport] = []
     if wanted.whole:

@@ -44,7 +44,7 @@ class Synced:
     def sync(self, warehouse: str = "main", **options: Any) -> ExtractReport:
         """Read into a warehouse, which begins empty."""
         made = Settings(data_dir=self.folder / warehouse)
-        reader = HubSpotReader(self.connection, Warehouse(made.warehouse, "hubspot", "hubspot"))
+        reader = HubSpotReader(self.connection, Warehouse(made, "hubspot", "hubspot"))
         return extract(self.connection, reader, made, **options)
 
     def query(self, sql: str, warehouse: str = "main") -> list[Any]:

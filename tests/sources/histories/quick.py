@@ -80,9 +80,9 @@ class QuickWarehouse:
                     reading.release()
             finally:
                 thread.run(reader.client.close())
-        warehouse.keep_newest(self.settings.warehouse, connection, reader.tables)
+        warehouse.keep_newest(self.settings, connection, reader.tables)
         full_since = {r.table.name: r.full_since for r in readings if r.full_since}
-        warehouse.retire_rows_of_older_full_reads(self.settings.warehouse, connection, reader.tables, full_since)
+        warehouse.retire_rows_of_older_full_reads(self.settings, connection, reader.tables, full_since)
         return [reading.outcome for reading in readings]
 
     def _memory(self, connection: Connection, table: RawTable) -> dict[str, Any]:
