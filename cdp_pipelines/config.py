@@ -289,10 +289,6 @@ class Settings(_Sourced):
     encryption_key_previous: Secret | None = Field(
         default=None, description="The key before it, for `cdp privacy rekey`, which brings every file to the key that is set."
     )
-    encryption_key_file: Path | None = Field(
-        default=None, description="File that has the key, when `CDP_ENCRYPTION_KEY` does not; refused when others may read it."
-    )
-    encryption_keyring: bool = Field(default=False, description="Whether the key is in the system's keyring, when neither of them is set.")
     erase_told: bool = Field(
         default=False, description="Whether a CRM's privacy deletion, when a notification tells it, erases the whole customer here."
     )
