@@ -201,3 +201,17 @@ def test_every_class_is_told_of_in_the_mappings_page():
     page = (Path(mapping.PATH).parents[1] / "docs" / "mapping.md").read_text()
     for name, one in CLASSES.items():
         assert f"| {name} | {one.holds} | {one.masked} |" in page
+
+
+def test_with_an_encryption_key_it_is_encrypted_too(settings, tmp_path):
+    key = settings.model_copy(update={"encryption_key": SecretStr("k" * 32), "data_dir": tmp_path / "encrypted"})
+    with history.opened(key) as db:
+        db.execute("create schema standardized; create table standardized.companies as select '1' as id, 'Visible Industries' as name")
+    publish.publish(key)
+    with query.sql(key, "select name from companies", masked=True) as rows:
+        assert list(rows) == [("Visible Industries",)]
+    with pytest.raises(duckdb.Error):
+        read(key.masked_file, "select 1")
+    assert b"visible industries" not in key.masked_file.read_bytes().lower()
+    with pytest.raises(ConfigError), query.sql(key.model_copy(update={"encryption_key": None}), "select 1", masked=True):
+        pass
