@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cdp_pipelines import scrubbing
 from cdp_pipelines.config import ConfigError, Settings
 from cdp_pipelines.doctor import Finding, State
 from cdp_pipelines.private_files import write_private
+from cdp_pipelines.scrubbing import know
 
 if TYPE_CHECKING:
     from apprise import Apprise
@@ -44,6 +44,7 @@ class Channels:
     def __init__(self, settings: Settings):
         self._by_id: dict[str, Apprise] = {}
         addresses = settings.alert_channels.get_secret_value().split() if settings.alert_channels else []
+        know(*addresses)  # each has its password or token in it
         for number, address in enumerate(addresses, 1):
             from apprise import Apprise  # slow to load, and for most nothing to do
 
@@ -52,7 +53,6 @@ class Channels:
                 remedy = "Write it as the service's page at https://appriseit.com/services/ says."
                 raise ConfigError(_SETTING, f"has as address {number} what is none", remedy)
             # The address has secrets in it, so that the file of open alerts knows it by a hash.
-            scrubbing.know(address)
             self._by_id[hashlib.sha256(address.encode()).hexdigest()[:16]] = channel
 
     def __iter__(self) -> Iterator[str]:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from cdp_pipelines.config import ConfigError, Settings
 from cdp_pipelines.private_files import write_private
+from cdp_pipelines.scrubbing import know
 
 LEAST = 32
 PROBE = "sealed_with"
@@ -43,7 +44,9 @@ class EncryptionKey:
 
     def of_database(self, path: Path) -> str:
         """What DuckDB is given as the key of a file: another one for each file name, so that one can be handed out without the others."""
-        return self._derived(f"duckdb/{_name_of(path)}").hex()
+        derived = self._derived(f"duckdb/{_name_of(path)}").hex()
+        know(derived)  # it stands in SQL, which DuckDB repeats in its errors
+        return derived
 
     def seal(self, content: bytes, about: str) -> bytes:
         """Content encrypted; `about` says what it is, and opening it as anything else fails."""
@@ -89,6 +92,7 @@ def previous(settings: Settings) -> EncryptionKey | None:
 def _key(text: str, setting: str) -> EncryptionKey:
     if len(text.strip()) < LEAST:
         raise ConfigError(setting, f"has fewer than {LEAST} characters", _NEW_KEY)
+    know(text.strip())
     return EncryptionKey(text.strip().encode(), setting)
 
 
