@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from cdp_pipelines import scrubbing
 from cdp_pipelines.config import ConfigError, Settings
 from cdp_pipelines.doctor import Finding, State
 from cdp_pipelines.private_files import write_private
@@ -53,6 +54,7 @@ class Channels:
                 remedy = "Write it as the service's page at https://appriseit.com/services/ says."
                 raise ConfigError(_SETTING, f"has as address {number} what is none", remedy)
             # The address has secrets in it, so that the file of open alerts knows it by a hash.
+            scrubbing.know(address)
             self._by_id[hashlib.sha256(address.encode()).hexdigest()[:16]] = channel
 
     def __iter__(self) -> Iterator[str]:
