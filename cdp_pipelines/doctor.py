@@ -7,13 +7,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from packaging.requirements import Requirement
 
 from cdp_pipelines import query, status
 from cdp_pipelines.config import Settings
+from cdp_pipelines.crm_integrations.rights import SOON
 
 State = Literal["ok", "warning", "problem"]
 STALE = timedelta(hours=24)
@@ -88,12 +89,14 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 def _connections(tests: dict[str, dict[str, Any]]) -> Iterator[Finding]:
     for name, test in tests.items():
         what = f"connection {name}"
-        left, used = test["calls_left"], test["calls_used"]
+        left, used, ends = test["calls_left"], test["calls_used"], test["expires_at"]
         if not test["ok"]:
             yield Finding(what, "problem", test["problem"] or "It does not work.", test["remedy"] or "")
         elif left is not None and used is not None and left < FEW_CALLS * (left + used):
             remedy = "Wait until the vendor's day is over, or let other programs call less; reads stop before the reserve and go on by themselves."
             yield Finding(what, "warning", f"{left:,} of today's {left + used:,} API calls are left.", remedy)
+        elif ends is not None and ends - datetime.now(UTC) < SOON:
+            yield Finding(what, "warning", f"Its token ends at {ends:%Y-%m-%d %H:%M} UTC.", "Renew it at the vendor (docs/connections.md).")
         else:
             yield Finding(what, "ok", f"It works: {test['account']}." if test["account"] else "It works.")
     if not tests:

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +23,15 @@ from cdp_pipelines.webhooks.event import Event
 from cdp_pipelines.webhooks.inbox import MAX_TRIES, Inbox
 from tests import published_file
 
-WORKS: dict[str, Any] = {"ok": True, "account": "Acme", "problem": None, "remedy": None, "calls_used": 10, "calls_left": 90}
+WORKS: dict[str, Any] = {
+    "ok": True,
+    "account": "Acme",
+    "problem": None,
+    "remedy": None,
+    "calls_used": 10,
+    "calls_left": 90,
+    "expires_at": None,
+}
 
 
 @pytest.fixture
@@ -101,6 +110,12 @@ def test_a_connection_that_does_not_work_and_one_with_few_calls_left(settings: S
     assert broken["connection hubspot"] == ("problem", "The token was revoked. Make another one.")
     assert found(settings, calls_used=95, calls_left=5)["connection hubspot"][0] == "warning"
     assert "connection hubspot" not in found(settings, calls_used=None, calls_left=None)
+
+
+def test_a_token_that_ends_soon_is_told_in_time(settings: Settings):
+    now = datetime.now(UTC)
+    assert "Renew it" in found(settings, expires_at=now + timedelta(days=3))["connection hubspot"][1]
+    assert "connection hubspot" not in found(settings, expires_at=now + timedelta(days=300))
 
 
 def test_another_version_of_a_package_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch):
