@@ -194,7 +194,8 @@ async def retry(
                 raise PlanError(f"No rejected entry has the key {min(missing)}. `cdp writeback rejects` lists them.")
             outbox.reopen((e.run, e.key) for e in again)
         open_runs = dict.fromkeys(e.run for e in outbox.with_state(("pending", "sent")) if run in (None, e.run))
-        return [await _send(outbox, one, sessions, on_progress) for one in open_runs]
+        # An erasure goes on by `cdp privacy finish`, which deletes as an erasure must.
+        return [await _send(outbox, one, sessions, on_progress) for one in open_runs if (row := outbox.run(one)) and row["kind"] != "erase"]
 
 
 def rejects(settings: Settings) -> list[dict[str, str | None]]:
