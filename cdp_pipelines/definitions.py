@@ -2,7 +2,20 @@
 
 import dagster as dg
 
-from cdp_pipelines.defs import automate, checks, extract, identify, lag, lost_runs, polling, publish, real_time, transform, writeback
+from cdp_pipelines.defs import (
+    automate,
+    checks,
+    extract,
+    identify,
+    lag,
+    lost_runs,
+    polling,
+    publish,
+    real_time,
+    retention,
+    transform,
+    writeback,
+)
 
 defs = dg.Definitions.merge(
     extract.defs,
@@ -16,6 +29,7 @@ defs = dg.Definitions.merge(
     real_time.defs,
     lost_runs.defs,
     polling.defs,
+    retention.defs,
     # DuckDB has one writer, so steps run in one process, one after the other; waiting for the CRMs overlaps inside a step.
     dg.Definitions(executor=dg.in_process_executor),
 )

@@ -139,6 +139,34 @@ def unsuppress(
     output.console().print(output.cell(said))
 
 
+@app.command(epilog="Example: cdp privacy retain --dry-run")
+def retain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is too old; change nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Take away what is older than retention.yml keeps it: deleted records, histories, notifications, write-backs, logs, exports.
+
+    Dagster's own runs are deleted by its job `retain` alone, which does all of this every day.
+    """
+    from dataclasses import asdict
+
+    from cdp_pipelines.cli import output
+    from cdp_pipelines.config import load_settings
+    from cdp_pipelines.privacy import retention
+
+    settings = load_settings()
+    done = retention.due(settings) if dry_run else retention.retain(settings)
+    if json:
+        output.print_json(asdict(done))
+        return
+    table = output.table("what", "older than", "#" + ("would go" if dry_run else "went"))
+    for name, before in done.before.items():
+        table.add_row(output.cell(name), f"{before:%Y-%m-%d}", output.cell(done.counts.get(name, 0)))
+    output.console().print(table)
+    for name, count in done.left.items():
+        output.console().print(output.cell(f"{name}: {count:,} are left for the Dagster job `retain`."))
+
+
 def _connections(settings: Settings, wanted: bool) -> AbstractContextManager[list[Connection | ConfigError] | None]:
     from cdp_pipelines.connections import configured
 
