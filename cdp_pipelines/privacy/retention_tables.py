@@ -5,59 +5,103 @@ Each function gives how many rows are older than a moment, and takes them out wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 
 import duckdb
 
 from cdp_pipelines import history, mapping
-from cdp_pipelines.config import Settings
+from cdp_pipelines.config import Kind, Settings
 from cdp_pipelines.privacy import rewriting
+from cdp_pipelines.privacy.where import LINKS, PEOPLE
 from cdp_pipelines.sources.raw_tables import CONNECTION, SYNCED_AT, stamp
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO
 
+FullReads = Mapping[tuple[str, str], datetime]
+
 
 def raw_deleted(settings: Settings, before: datetime, *, apply: bool) -> int:
-    """Deleted records that nothing current names. They leave the tables built from raw with the next sync.
+    """Deleted records, and rows about them, that no full read showed again and nothing current names.
 
-    Records that were merged stay: they say who their survivor was. So do deleted owners and users, whose names current records show.
+    They leave the tables built from raw with the next sync, and the file's bytes at once.
     """
-    count = 0
     with history.opened(settings) as db:
-        there = {f"{s}.{t}" for s, t in db.execute("select schema_name, table_name from duckdb_tables()").fetchall()}
-        for relation, key, naming in _records():
-            if relation not in there or not {f"standardized.{table}" for table, _ in naming} <= there:
-                continue
-            named = "".join(
-                f' and not exists (select 1 from standardized.{table} s where s.connection = r.{CONNECTION} and s."{column}" = r."{key}" '
-                "and not s.is_deleted)"
-                for table, column in naming
-            )
-            where = (
-                f"r.{DELETED} = 'true' and r.{MERGED_INTO} is null and r.{SYNCED_AT} < ?{named} and not exists "
-                f'(select 1 from {relation} m where m.{CONNECTION} = r.{CONNECTION} and m.{MERGED_INTO} = r."{key}")'
-            )
-            count += _take(db, f"{relation} r", where, [stamp(before)], apply=apply)
+        count = take_raw_deleted(db, before, _full_reads(db), apply=apply)
     if apply and count:
         history.raw_tables_change(settings)
         rewriting.rewrite(settings.warehouse)
     return count
 
 
-def _records() -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
-    """The raw relations whose rows are records of one of our entities, their key, and the standardized columns that name one."""
+def take_raw_deleted(db: duckdb.DuckDBPyConnection, before: datetime, full_reads: FullReads, *, apply: bool) -> int:
+    """The rows of `raw_deleted`; `full_reads` is when the newest whole read of each table began, by connection and table.
+
+    What such a read did not show the CRM has no more, so that none brings it back. Records that were merged stay: they say who their
+    survivor was. So do owners, whose names current records show.
+    """
+    db.execute("create or replace temp table full_reads (connection varchar, object varchar, began varchar)")
+    if full_reads:
+        db.executemany("insert into full_reads values (?, ?, ?)", [(*table, stamp(at)) for table, at in full_reads.items()])
+    there = {f"{s}.{t}" for s, t in db.execute("select schema_name, table_name from duckdb_tables()").fetchall()}
+    count = 0
+    for kind, table, key, naming in _records():
+        if f"raw_{kind}.{table}" not in there or not {f"standardized.{name}" for name, _ in naming} <= there:
+            continue
+        about = [(name, column) for name, column in _about(kind, table) if f"raw_{kind}.{name}" in there]
+        where = [
+            f"r.{DELETED} = 'true' and r.{MERGED_INTO} is null and r.{SYNCED_AT} < ? and {_unseen('r', table)}",
+            *(_not_named(f"standardized.{name}", column, key, "not n.is_deleted") for name, column in naming),
+            _not_named(f"raw_{kind}.{table}", MERGED_INTO, key),
+            *(_not_named(f"raw_{kind}.{name}", column, key, f"not {_unseen('n', name)}") for name, column in about),
+        ]
+        records = f'select r.{CONNECTION}, r."{key}" as id from raw_{kind}.{table} r where {" and ".join(where)}'
+        db.execute(f"create or replace temp table too_old as {records}", [stamp(before)])
+        for name, column in [(table, key), *about]:
+            count += _take(
+                db, f"raw_{kind}.{name}", f'({CONNECTION}, "{column}") in (select ({CONNECTION}, id) from too_old)', [], apply=apply
+            )
+    return count
+
+
+def _about(kind: Kind, table: str) -> list[tuple[str, str]]:
+    """The other raw tables whose rows are about a person of a table, and the columns that say whom."""
+    if (kind, table) not in PEOPLE:
+        return []
+    found = [(name, column, fate) for (k, name), links in LINKS.items() for column, fate in links.items() if k == kind]
+    return [(name, column) for name, column, fate in found if fate == "drop" and (kind, name) not in PEOPLE]
+
+
+def _not_named(relation: str, column: str, key: str, where: str = "true") -> str:
+    """That no row of a relation names a record."""
+    return f'not exists (select 1 from {relation} n where n.{CONNECTION} = r.{CONNECTION} and n."{column}" = r."{key}" and {where})'
+
+
+def _unseen(alias: str, table: str) -> str:
+    """Whether the newest whole read of a table came after a row was read last."""
+    return f"exists (select 1 from full_reads f where f.connection = {alias}.{CONNECTION} and f.object = '{table}' and f.began > {alias}.{SYNCED_AT})"
+
+
+def _full_reads(db: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], datetime]:
+    found = db.execute("select connection, object, max(started_at) from ops.table_syncs where mode = 'full' and state = 'ok' group by all")
+    return {(connection, table): at.replace(tzinfo=UTC) for connection, table, at in found.fetchall()}
+
+
+def _records() -> Iterator[tuple[Kind, str, str, list[tuple[str, str]]]]:
+    """CRM and raw table whose rows are records of one of our entities, their key, and the standardized columns that may name one.
+
+    A row that must name one is about it and goes with it.
+    """
     spec = mapping.load()
     done = set()
     for kind, entity, _, feed in spec.feeds():
-        (first, *more), relation = spec.entities[entity].key, f"raw_{kind}.{feed.table}"
+        (first, *more) = spec.entities[entity].key
         field = feed.fields[first].field
-        if more or not field or "." in field or relation in done:
+        if more or not field or "." in field or (kind, feed.table) in done:
             continue
-        done.add(relation)
-        naming = [
-            (name, column) for name, e in spec.entities.items() for column, f in e.fields.items() if f.references == f"{entity}.{first}"
-        ]
-        yield relation, spec.column(kind, feed.table, field), naming
+        done.add((kind, feed.table))
+        of = f"{entity}.{first}"
+        naming = [(n, c) for n, e in spec.entities.items() for c, f in e.fields.items() if f.references == of and not f.required]
+        yield kind, feed.table, spec.column(kind, feed.table, field), naming
 
 
 def sync_history(settings: Settings, before: datetime, *, apply: bool) -> int:
