@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cdp_pipelines.mapping import UniqueKeys
 
 PATH = Path(__file__).parents[1] / "retention.yml"
-# HubSpot restores for 90 days, Salesforce for 15; what a CRM may still show again would come back at the next full sync.
+# HubSpot restores for 90 days, Salesforce for 15.
 SHOWN_AGAIN_WITHIN = 100
 
 Forever = Literal["forever"]

@@ -39,20 +39,18 @@ def take_raw_deleted(db: duckdb.DuckDBPyConnection, before: datetime, full_reads
     What such a read did not show the CRM has no more, so that none brings it back. Records that were merged stay: they say who their
     survivor was. So do owners, whose names current records show.
     """
-    db.execute("create or replace temp table full_reads (connection varchar, object varchar, began varchar)")
-    if full_reads:
-        db.executemany("insert into full_reads values (?, ?, ?)", [(*table, stamp(at)) for table, at in full_reads.items()])
-    there = {f"{s}.{t}" for s, t in db.execute("select schema_name, table_name from duckdb_tables()").fetchall()}
+    columns = set(db.execute("select schema_name || '.' || table_name, column_name from duckdb_columns()").fetchall())
+    there = {table for table, _ in columns}
     count = 0
     for kind, table, key, naming in _records():
         if f"raw_{kind}.{table}" not in there or not {f"standardized.{name}" for name, _ in naming} <= there:
             continue
-        about = [(name, column) for name, column in _about(kind, table) if f"raw_{kind}.{name}" in there]
+        about = [(name, column) for name, column in _about(kind, table) if (f"raw_{kind}.{name}", column) in columns]
         where = [
-            f"r.{DELETED} = 'true' and r.{MERGED_INTO} is null and r.{SYNCED_AT} < ? and {_unseen('r', table)}",
+            f"r.{DELETED} = 'true' and r.{MERGED_INTO} is null and r.{SYNCED_AT} < ? and {_unseen('r', table, full_reads)}",
             *(_not_named(f"standardized.{name}", column, key, "not n.is_deleted") for name, column in naming),
             _not_named(f"raw_{kind}.{table}", MERGED_INTO, key),
-            *(_not_named(f"raw_{kind}.{name}", column, key, f"not {_unseen('n', name)}") for name, column in about),
+            *(_not_named(f"raw_{kind}.{name}", column, key, f"not {_unseen('n', name, full_reads)}") for name, column in about),
         ]
         records = f'select r.{CONNECTION}, r."{key}" as id from raw_{kind}.{table} r where {" and ".join(where)}'
         db.execute(f"create or replace temp table too_old as {records}", [stamp(before)])
@@ -76,9 +74,15 @@ def _not_named(relation: str, column: str, key: str, where: str = "true") -> str
     return f'not exists (select 1 from {relation} n where n.{CONNECTION} = r.{CONNECTION} and n."{column}" = r."{key}" and {where})'
 
 
-def _unseen(alias: str, table: str) -> str:
+def _unseen(alias: str, table: str, full_reads: FullReads) -> str:
     """Whether the newest whole read of a table came after a row was read last."""
-    return f"exists (select 1 from full_reads f where f.connection = {alias}.{CONNECTION} and f.object = '{table}' and f.began > {alias}.{SYNCED_AT})"
+    began = {connection: stamp(at) for (connection, name), at in full_reads.items() if name == table}
+    cases = "".join(f" when {_quoted(connection)} then {_quoted(at)}" for connection, at in began.items())
+    return f"{alias}.{SYNCED_AT} < case {alias}.{CONNECTION}{cases} else '' end" if cases else "false"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _full_reads(db: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], datetime]:

@@ -63,6 +63,10 @@ def fill(settings: Settings) -> None:
         )
         put_raw(db, "hubspot", "contacts", [{"id": "905", **gone, "_synced_at": "2040-01-01T00:00:00.000000Z"}])
         put_raw(db, "hubspot", "owners", [{"id": "77", **gone}])
+        put_raw(db, "hubspot", "contacts", [{"id": "906", **gone}])
+        shown = {"_synced_at": "2040-01-01T00:00:00.000000Z"}
+        for one, read in (("900", {"_synced_at": gone["_synced_at"]}), ("906", shown)):
+            put_raw(db, "hubspot", "lifecycle_stage_history", [{"contact_id": one, "value": "lead", "timestamp": "1", **read}])
         db.execute(
             "insert into standardized.opportunities by name select 'hubspot' as connection, 'hubspot' as source_system, 'd1' as id, '901' as contact_id, "
             "false as is_deleted, now()::timestamp as synced_at"
@@ -72,6 +76,8 @@ def fill(settings: Settings) -> None:
         history.record_syncs(settings, [TableReport("hubspot", "hubspot", "contacts", "full", at, at, state=state)])
         history.record_checks(settings, at, [CheckResult("daily", "contacts", True, False, 0, "x")])
         history.record_event_lags(settings, at, [EventLag("hubspot", 1, 1.0, 1.0)])
+    at = NOW - timedelta(days=1)
+    history.record_syncs(settings, [TableReport("hubspot", "hubspot", "lifecycle_stage_history", "full", at, at, state="ok")])
     history.record_checks(settings, NOW - timedelta(days=300), [CheckResult("not run any more", "contacts", True, False, 0, "x")])
     with closing(Inbox(settings.inbox)) as inbox:
         done, dead, *_ = [waiting.id for waiting in inbox.waiting()]
@@ -101,27 +107,28 @@ def test_what_is_too_old_is_told_then_goes_and_nothing_else(settings: Settings) 
     fill(settings)
     told = retention.due(settings, NOW)
     assert {name: count for name, count in told.counts.items() if count} == {
-        "raw_deleted": 1, "sync_history": 2, "check_history": 3, "event_lags": 3, "inbox_refusals": 1, "logs": 3, "exports": 1,
+        "raw_deleted": 2, "sync_history": 2, "check_history": 3, "event_lags": 3, "inbox_refusals": 1, "logs": 3, "exports": 1,
         "certificates": 1,
     }  # fmt: skip
-    assert rows(settings, "select count(*) from raw_hubspot.contacts") == [(8,)], "a dry run changes nothing"
+    assert rows(settings, "select count(*) from raw_hubspot.contacts") == [(9,)], "a dry run changes nothing"
     failing = retention.check(settings, NOW)
-    assert not failing.passed and "1 of raw_deleted" in failing.description
+    assert not failing.passed and "2 of raw_deleted" in failing.description
     done = retention.retain(settings, NOW)
     assert {**done.counts, "dagster_runs": 0} == told.counts
     assert rows(settings, "select id from raw_hubspot.contacts where _deleted order by 1") == [
-        (i,) for i in ("901", "902", "903", "904", "905")
+        (i,) for i in ("901", "902", "903", "904", "905", "906")
     ]
+    assert rows(settings, "select contact_id from raw_hubspot.lifecycle_stage_history order by 1") == [("101",), ("102",), ("906",)]
     assert rows(settings, "select count(*) from raw_hubspot.owners") == [(1,)], "an owner's name is shown by current records"
     assert b"old.deleted@acme.example" not in settings.warehouse.read_bytes()
-    ages = "select datediff('day', ended_at, now()::timestamp), state from ops.table_syncs order by 1 desc"
+    ages = "select datediff('day', ended_at, now()::timestamp), state from ops.table_syncs where object = 'contacts' order by 1 desc"
     assert rows(settings, ages) == [(298, "failed"), (1, "ok")], "of each kind the newest"
     assert rows(settings, "select count(*) from ops.check_results where name = 'not run any more'") == [(1,)]
     assert (settings.data_dir / "logs" / "demo.log").exists() and not (settings.data_dir / "logs" / "old.log").exists()
     assert retention.check(settings, NOW).passed
     assert sum(retention.retain(settings, NOW).counts.values()) == 0
     first, second = (entry for entry in AuditLog(settings).entries() if entry["what"] == "retain")
-    assert first["count"] == done.total and first["about"]["removed"]["raw_deleted"] == 1 and second["count"] == 0
+    assert first["count"] == done.total and first["about"]["removed"]["raw_deleted"] == 2 and second["count"] == 0
 
 
 def test_years_later_what_is_needed_to_go_on_is_still_there(settings: Settings) -> None:
