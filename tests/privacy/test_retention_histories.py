@@ -15,8 +15,9 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from cdp_pipelines.config import KINDS, Kind
 from cdp_pipelines.crm_integrations import http
 from cdp_pipelines.privacy.retention_tables import take_raw_deleted
 from cdp_pipelines.privacy.where import LINKS, PEOPLE
@@ -34,6 +35,17 @@ class WithRetention(History):
     """A history in which deleted records are forgotten."""
 
     taken: list[int]
+    only: Kind
+
+    @initialize()
+    def begin(self) -> None:
+        """One of the CRMs is followed."""
+        self.kinds = [self.only]
+
+    def teardown(self) -> None:
+        """At the end of the story too."""
+        self.retain(0, 1)
+        super().teardown()
 
     @rule(which=st.integers(0, 10**6), later=st.integers(0, 4_000))
     def retain(self, which: int, later: int) -> None:
@@ -47,7 +59,7 @@ class WithRetention(History):
         self.synced(self.kinds, 0)
         with clock.at(self.now):
             for store in (store for store in stores if isinstance(store, Purges)):
-                for person in list(store.purgeable_people()):
+                for person in list(store.deleted_people()):
                     store.purge_record(person, self.now)
         self.now += timedelta(seconds=60)
         began = datetime.now(UTC)
@@ -81,26 +93,27 @@ def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "_backoff", lambda state: 0.01)
 
 
-def _run(folder: Path, histories: int, steps: int, crms: int) -> None:
+def _run(folder: Path, histories: int, steps: int, kind: Kind) -> None:
     chosen = int(os.environ.get("HISTORY_SEED") or random.randrange(10**9))
     print(f"\nHISTORY_SEED={chosen}")
     taken: list[int] = []
-    given = {"layers": Layers(folder / "models"), "begun": {"folder": folder}, "crms": crms, "taken": taken}
+    given = {"layers": Layers(folder / "models"), "begun": {"folder": folder}, "crms": 1, "taken": taken, "only": kind}
     machine: type[RuleBasedStateMachine] = type("WithRetention", (WithRetention,), given)
     options = settings(
         max_examples=histories, stateful_step_count=steps, deadline=None, database=None, print_blob=True,
         suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.shrink) if os.environ.get("SHRINK") else (Phase.generate,),
     )  # fmt: skip
     run_state_machine_as_test(seed(chosen)(machine), settings=options)
-    assert sum(taken) > 0, "something was taken away"
+    # Salesforce tells of purges for two weeks, and Marketo of deletions for months; those stay till then.
+    assert kind != "hubspot" or min(taken) > 0, "something was taken away"
 
 
 @pytest.mark.slow
-def test_in_five_histories_incremental_equals_full_after_retention(tmp_path: Path) -> None:
-    _run(tmp_path, 5, 6, crms=1)
+def test_in_two_histories_incremental_equals_full_after_retention(tmp_path: Path) -> None:
+    _run(tmp_path, 2, 5, "hubspot")
 
 
 @pytest.mark.endurance
-@pytest.mark.parametrize("crms", [1, 3])
-def test_in_many_histories_incremental_equals_full_after_retention(tmp_path: Path, crms: int) -> None:
-    _run(tmp_path, 40, 8, crms)
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_many_histories_incremental_equals_full_after_retention(tmp_path: Path, kind: Kind) -> None:
+    _run(tmp_path, 25, 8, kind)
