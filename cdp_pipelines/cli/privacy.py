@@ -46,9 +46,7 @@ def erase(
     from cdp_pipelines.config import load_settings
     from cdp_pipelines.lock import warehouse_lock
     from cdp_pipelines.privacy import erasing
-    from cdp_pipelines.privacy.hashes import Hasher
     from cdp_pipelines.privacy.person import look_up
-    from cdp_pipelines.privacy.propagating import would_delete
 
     _one(email, id, customer)
     settings = load_settings()
@@ -61,7 +59,7 @@ def erase(
             if connections is None:
                 _print_counts(removed, json)
             else:
-                _print_deletions(removed, would_delete(connections, person, Hasher.of_settings(settings)), json)
+                _print_deletions(removed, erasing.would_delete_in_crms(settings, [person], connections), json)
             return
         reference = _clean(reference, settings, person.asked)
         certificate = erasing.erase(settings, [person], asked_by=login(), reference=reference, connections=connections, say=say)

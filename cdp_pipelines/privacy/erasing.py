@@ -31,10 +31,11 @@ from cdp_pipelines.privacy.certificate import Certificate, keep, limits_of
 from cdp_pipelines.privacy.hashes import Hasher
 from cdp_pipelines.privacy.needles import Needles
 from cdp_pipelines.privacy.person import Person
-from cdp_pipelines.privacy.propagating import Connections, Deletion, delete_in_crms, summary
+from cdp_pipelines.privacy.propagating import Connections, Deletion, delete_in_crms, summary, would_delete
 from cdp_pipelines.privacy.suppression import Suppression, SuppressionList
 from cdp_pipelines.private_files import write_private
 from cdp_pipelines.writeback.outbox import there_is_one
+from cdp_pipelines.writeback.plan import Plan
 from cdp_pipelines.writeback.service import writing
 
 _PEOPLE_OBJECTS = {"salesforce": {"Contact", "Lead", "Account"}, "hubspot": {"contacts"}, "marketo": {"leads"}}
@@ -124,6 +125,14 @@ def would_erase(settings: Settings, people: Sequence[Person]) -> dict[str, Count
             counts = {"raw tables": warehouse_rows.sweep_raw(db, suppression := Suppression(hasher, listed), apply=False)}
         target.ids |= suppression.learnt
         return counts | _elsewhere(settings, target, hasher, apply=False)
+
+
+def would_delete_in_crms(settings: Settings, people: Sequence[Person], connections: Connections) -> Plan:
+    """What an erasure would delete in the CRMs, record by record. Nothing is changed."""
+    with _alone(settings, lambda text: None):
+        made = Erasure("planned", [Person.of_json(person.to_json()) for person in people], "", "", "", "")
+        _learn_more(settings, made)
+        return would_delete(connections, people_of.union(made.people), Hasher.of_settings(settings))
 
 
 @contextmanager

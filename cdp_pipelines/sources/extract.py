@@ -115,6 +115,8 @@ def extract(
             record(settings, _operation(report, mode))
     full_since = {r.table.name: r.full_since for r in readings if r.full_since}
     warehouse.keep_newest(settings.warehouse, connection, chosen)
+    for reading in readings:
+        warehouse.remove(settings.warehouse, connection, reading.table, reading.left_out)
     warehouse.retire_rows_of_older_full_reads(settings.warehouse, connection, chosen, full_since)
     after = warehouse.count_rows(settings.warehouse, connection, chosen)
     for table in report.tables:

@@ -97,6 +97,8 @@ class QuickWarehouse:
             finally:
                 thread.run(reader.client.close())
         warehouse.keep_newest(self.settings.warehouse, connection, reader.tables)
+        for reading in readings:
+            warehouse.remove(self.settings.warehouse, connection, reading.table, reading.left_out)
         full_since = {r.table.name: r.full_since for r in readings if r.full_since}
         warehouse.retire_rows_of_older_full_reads(self.settings.warehouse, connection, reader.tables, full_since)
         return [reading.outcome for reading in readings]
