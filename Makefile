@@ -7,7 +7,7 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-all test-endurance test-timing test-clients check generate bench bench-calls bench-realtime bench-identity clean
+.PHONY: help setup demo dev test test-all test-endurance test-timing test-clients check audit generate bench bench-calls bench-realtime bench-identity clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,11 +51,15 @@ test-timing: setup ## how quickly the sandbox answers at 100,000 and 1,000,000 p
 test-clients: setup ## public connectors, each in an environment of its own, read the whole sandbox
 	@TEST_CLIENTS_DIR=$(VENV)-clients $(BIN)/python -m pytest -q -n 2 tests/clients_slow
 
-check: setup ## lint, format, types, and generated files up to date
+check: setup ## lint and security rules, format, types, generated files up to date, and known faults of our dependencies
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ty check
 	@$(BIN)/python -m cdp_pipelines.generate --check
+	@$(BIN)/python -m tests.advisories
+
+audit: setup ## the last of these alone: fails for a known fault, and also when no advisory source answers
+	@$(BIN)/python -m tests.advisories --require
 
 generate: setup ## dbt files, docs and the dbt manifest from the mapping
 	@$(BIN)/python -m cdp_pipelines.generate

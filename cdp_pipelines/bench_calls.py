@@ -19,8 +19,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
+from cdp_pipelines import database
 from cdp_pipelines.config import KINDS, Connection, Kind, Settings, connection_from_config
 from cdp_pipelines.crm_integrations.marketo_export import split_windows
 from cdp_pipelines.sandbox.marketo.options import MarketoOptions
@@ -57,13 +56,13 @@ class Reading:
 class Sizes:
     """How many records there are, for what the least number of calls is counted from."""
 
-    def __init__(self, server: SandboxServer, warehouse: Path, kind: Kind):
+    def __init__(self, server: SandboxServer, settings: Settings, kind: Kind):
         self.store: Any = server.world.stores[kind]
-        self._warehouse = warehouse
+        self._settings = settings
 
     def ask(self, query: str) -> Any:
         """The only value of a query of the raw tables."""
-        with duckdb.connect(str(self._warehouse)) as db:
+        with database.connect(self._settings, self._settings.warehouse) as db:
             return db.execute(query).fetchall()[0][0]
 
 
@@ -86,7 +85,7 @@ def _of(kind: Kind, server: SandboxServer, folder: Path) -> Iterator[Reading]:
     connection = connection_from_config(
         kind, {**server.addresses.connections()[kind], "visibility_lag_seconds": 0, "overlap_seconds": 0, **_SETTINGS[kind]}
     )
-    sizes = Sizes(server, settings.warehouse, kind)
+    sizes = Sizes(server, settings, kind)
     full, unchanged, changed = _LEAST[kind]
     yield Reading(kind, "full", _taken(connection, settings), full(sizes))
     yield Reading(kind, "nothing changed", _taken(connection, settings), unchanged(sizes))

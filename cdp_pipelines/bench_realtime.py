@@ -26,10 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import httpx2
 
-from cdp_pipelines import dagster_home, dev
+from cdp_pipelines import dagster_home, database, dev
 from cdp_pipelines.config import KINDS, Connection, Kind, Settings, connection_from_config
 from cdp_pipelines.crm_integrations.writers import writer_of
 from cdp_pipelines.crm_integrations.writes import RecordWrite
@@ -107,8 +106,8 @@ class _Changes:
     """Makes changes, and watches the published file for them from a thread."""
 
     def __init__(self, settings: Settings, dice: random.Random):
-        self.dice, self.made, self._file = dice, list[_Change](), settings.published
-        with duckdb.connect(str(self._file), read_only=True) as db:
+        self.dice, self.made, self._settings = dice, list[_Change](), settings
+        with database.connect(self._settings, self._settings.published, read_only=True) as db:
             rows = db.execute("select source_system, customer_id from contacts where not is_deleted order by all").fetchall()
         self._people = {kind: [i for crm, i in rows if crm == kind and i.startswith(_PEOPLE[kind][2])] for kind in KINDS}
         self._lock, self._ended = threading.Lock(), threading.Event()
@@ -136,11 +135,11 @@ class _Changes:
     def _watch(self) -> None:
         last = None
         while not self._ended.wait(0.05):
-            found = self._file.stat()
+            found = self._settings.published.stat()
             if (found.st_ino, found.st_mtime_ns) == last:
                 continue
             last, now = (found.st_ino, found.st_mtime_ns), time.time()
-            with duckdb.connect(str(self._file), read_only=True) as db:
+            with database.connect(self._settings, self._settings.published, read_only=True) as db:
                 titles = {title for (title,) in db.execute("select title from contacts where title like 'Changed %'").fetchall()}
             with self._lock:
                 for change in self.made:

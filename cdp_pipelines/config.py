@@ -1,5 +1,7 @@
 """Settings: one typed object from the environment and `.env`; nothing else in the project reads them.
 
+A secret may also be in a file of its own or in the keyring (see secret_sources.py).
+
 A connection is a CRM account with a name and a kind. Its settings come from variables that begin with its name in capitals
 (`SALESFORCE_CLIENT_ID`, `HUBSPOT_ACCESS_TOKEN`, `MARKETO_ENDPOINT`). One of each kind is the usual case; more are named in
 `CDP_CONNECTIONS`, for example `CDP_CONNECTIONS=emea:salesforce,apac:salesforce,hubspot` with `EMEA_CLIENT_ID`, `APAC_CLIENT_ID` and so on.
@@ -15,8 +17,11 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from cdp_pipelines.scrubbing import scrub
+from cdp_pipelines.secret_sources import GROUP_AND_OTHERS, BadSecretFile, PrivateKey, Secret, SecretFiles, check_private
 
 Kind = Literal["salesforce", "hubspot", "marketo"]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -29,6 +34,7 @@ class ConfigError(Exception):
     """A setting is missing or wrong. The text names the setting and says what to do."""
 
     def __init__(self, setting: str, problem: str, remedy: str, connection: str | None = None):
+        problem, remedy = scrub(problem), scrub(remedy)
         super().__init__(f"{setting} {problem}. {remedy}")
         self.setting, self.problem, self.remedy, self.connection = setting, problem, remedy, connection
 
@@ -46,7 +52,31 @@ def _base_url(url: str) -> str:
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 
 
-class Connection(BaseSettings):
+class _Sourced(BaseSettings):
+    """Settings from code, else from the environment, else from a file that it names (secrets), else from `.env`."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """See pydantic-settings. Raises ConfigError for a `.env` or a file with a secret that is not private."""
+        assert isinstance(env_settings, EnvSettingsSource)
+        assert isinstance(dotenv_settings, DotEnvSettingsSource)
+        if isinstance(path := dotenv_settings.env_file, Path):
+            try:
+                check_private(path, GROUP_AND_OTHERS)
+            except BadSecretFile as bad:
+                raise ConfigError(str(path), bad.problem, bad.remedy) from None
+        files = SecretFiles(settings_cls, [env_settings, dotenv_settings], ConfigError)
+        return init_settings, env_settings, files, dotenv_settings
+
+
+class Connection(_Sourced):
     """One CRM account. Subclasses add the settings of their kind."""
 
     model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True)
@@ -61,10 +91,10 @@ class Connection(BaseSettings):
     poll_minutes: int | None = Field(
         default=None, ge=1, lt=60, description="Minutes between two syncs of this connection alone; unset: with all others, every hour."
     )
-    webhook_secret: SecretStr | None = Field(
+    webhook_secret: Secret | None = Field(
         default=None, description="What change notifications are signed with (HubSpot: the app's client secret) or must show (the others)."
     )
-    webhook_secret_previous: SecretStr | None = Field(default=None, description="The secret before it, accepted while it is being changed.")
+    webhook_secret_previous: Secret | None = Field(default=None, description="The secret before it, accepted while it is being changed.")
 
     @property
     @abstractmethod
@@ -101,14 +131,14 @@ class SalesforceConnection(Connection):
     }
     kind: Literal["salesforce"] = "salesforce"
     client_id: str | None = None
-    client_secret: SecretStr | None = None
+    client_secret: Secret | None = None
     username: str | None = None
-    password: SecretStr | None = Field(default=None, description="Password with the security token appended.")
-    refresh_token: SecretStr | None = None
+    password: Secret | None = Field(default=None, description="Password with the security token appended.")
+    refresh_token: Secret | None = None
     refresh_token_file: Path | None = Field(
         default=None, description="File that keeps the refresh token: read if it is there, written when Salesforce renews the token."
     )
-    private_key: SecretStr | None = Field(
+    private_key: PrivateKey | None = Field(
         default=None, description="RSA key of the Connected App's certificate (JWT bearer): PEM text, or the path of a PEM file."
     )
     domain: str | None = Field(
@@ -148,7 +178,7 @@ class HubSpotConnection(Connection):
 
     WHERE: ClassVar = {"access_token": "access token of the private app (Settings > Integrations > Private Apps > your app > Auth)"}
     kind: Literal["hubspot"] = "hubspot"
-    access_token: SecretStr | None = None
+    access_token: Secret | None = None
     base_url: BaseUrl = "https://api.hubapi.com"
     calls_per_10_seconds: int = Field(default=100, ge=1, description="190 for Professional and Enterprise.")
     searches_per_second: int = Field(default=4, ge=1)
@@ -177,7 +207,7 @@ class MarketoConnection(Connection):
     kind: Literal["marketo"] = "marketo"
     endpoint: BaseUrl | None = None
     client_id: str | None = None
-    client_secret: SecretStr | None = None
+    client_secret: Secret | None = None
     calls_per_20_seconds: int = Field(default=90, ge=1, description="The instance allows 100; the rest is for others.")
     bulk_poll_seconds: float = Field(default=10, gt=0, description="First pause between two looks at an export; doubles up to 60 s.")
     visibility_lag_seconds: int = Field(default=60, ge=0, description="Never read closer to now than this.")
@@ -211,7 +241,7 @@ CONNECTION_CLASSES: dict[Kind, type[Connection]] = {
 }  # fmt: skip
 
 
-class Settings(BaseSettings):
+class Settings(_Sourced):
     """What the whole project is set to. Every variable begins with `CDP_`."""
 
     model_config = SettingsConfigDict(
@@ -246,11 +276,26 @@ class Settings(BaseSettings):
         pattern=r"^6[04][04]$",
         description="Who may read the published file: its owner (600), also its group (640), or all (644).",
     )
-    privacy_key: SecretStr | None = Field(
+    privacy_key: Secret | None = Field(
         default=None, description="Behind pseudonyms, the audit log and the suppression list; unset: a file that is made once. Keep it."
     )
+    encryption_key: Secret | None = Field(
+        default=None,
+        description="Encrypts every file that holds people's data; unset: they are plain. At least 32 characters; keep a copy.",
+    )
+    encryption_key_previous: Secret | None = Field(
+        default=None, description="The key before it, for `cdp privacy rekey`, which brings every file to the key that is set."
+    )
+    encryption_key_file: Path | None = Field(
+        default=None, description="File that has the key, when `CDP_ENCRYPTION_KEY` does not; refused when others may read it."
+    )
+    encryption_keyring: bool = Field(default=False, description="Whether the key is in the system's keyring, when neither of them is set.")
     erase_told: bool = Field(
         default=False, description="Whether a CRM's privacy deletion, when a notification tells it, erases the whole customer here."
+    )
+    alert_channels: Secret | None = Field(
+        default=None,
+        description="Where alerts go: addresses as Apprise writes them (mailtos://, slack://, msteams://, https://), by spaces.",
     )
     real_time_lag_minutes: float = Field(
         default=5, gt=0, description="How late a change may be in the published file before the check `real_time_lag` warns."
@@ -276,6 +321,16 @@ class Settings(BaseSettings):
     def published(self) -> Path:
         """The DuckDB file that analysts open."""
         return self.data_dir / "cdp.duckdb"
+
+    @property
+    def report(self) -> Path:
+        """The page that `cdp report` builds."""
+        return self.data_dir / "report.html"
+
+    @property
+    def alerts(self) -> Path:
+        """Which alerts are open, and which channels were told."""
+        return self.data_dir / "alerts.json"
 
     @property
     def published_permissions(self) -> int:
@@ -328,7 +383,12 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         setting = f"CDP_{str(first['loc'][0]).upper()}" if first["loc"] else "A CDP_ setting"
-        raise ConfigError(setting, f"is wrong: {first['msg']}", "Correct it in the environment or in .env.") from None
+        raise ConfigError(setting, _problem(first["msg"]), "Correct it in the environment or in .env.") from None
+
+
+def _problem(message: str) -> str:
+    said = message.removeprefix("Value error, ")
+    return said if said.startswith(("is ", "uses ")) else f"is wrong: {said}"
 
 
 def _mentioned(kind: Kind) -> bool:
@@ -369,9 +429,7 @@ def _build(name: str, kind: Kind, values: Mapping[str, Any], prefix: str | None)
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else "name"
-        problem = first["msg"].removeprefix("Value error, ")
-        problem = problem if problem.startswith(("is ", "uses ")) else f"is wrong: {problem}"
-        raise ConfigError(label(field), problem, "Correct it in the environment or in .env.", name) from None
+        raise ConfigError(label(field), _problem(first["msg"]), "Correct it in the environment or in .env.", name) from None
     missing = connection.missing()
     if missing:
         raise ConfigError(label(missing[0]), "is missing", f"Set it to the {cls.WHERE[missing[0]]}.", name)

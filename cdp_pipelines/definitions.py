@@ -3,6 +3,7 @@
 import dagster as dg
 
 from cdp_pipelines.defs import (
+    alerts,
     automate,
     checks,
     extract,
@@ -12,6 +13,7 @@ from cdp_pipelines.defs import (
     polling,
     publish,
     real_time,
+    report,
     retention,
     transform,
     writeback,
@@ -23,11 +25,13 @@ defs = dg.Definitions.merge(
     checks.defs,
     identify.defs,
     publish.defs,
+    report.defs,
     lag.defs,
     writeback.defs,
     automate.defs,
     real_time.defs,
     lost_runs.defs,
+    alerts.defs,
     polling.defs,
     retention.defs,
     # DuckDB has one writer, so steps run in one process, one after the other; waiting for the CRMs overlaps inside a step.

@@ -9,11 +9,10 @@ import sys
 import time
 import urllib.request
 
-import duckdb
 from rich.console import Console
 from rich.table import Table
 
-from cdp_pipelines import dagster_home
+from cdp_pipelines import dagster_home, database
 from cdp_pipelines.config import KINDS, Settings
 from cdp_pipelines.privacy.suppression import SuppressionList
 from cdp_pipelines.sandbox import hosting
@@ -61,6 +60,7 @@ def run(settings: Settings) -> int:
         return 1
     equal = _summary(console, settings, counts)
     console.print(f"Done in {time.monotonic() - started:.0f} s. Published file: {os.path.relpath(settings.published)}", highlight=False)
+    console.print(f"Report, to open in a browser: {os.path.relpath(settings.report)}", highlight=False)
     console.print(_NEXT, highlight=False, soft_wrap=True)
     return 0 if equal else 1
 
@@ -73,7 +73,7 @@ def _summary(console: Console, settings: Settings, held: dict[str, dict[str, int
     table.add_column("table", no_wrap=True)
     for column in (*KINDS, "all", "gone"):
         table.add_column(column, justify="right")
-    with duckdb.connect(str(settings.published), read_only=True) as db:
+    with database.connect(settings, settings.published, read_only=True) as db:
         for name, objects in _OBJECTS.items():
             found = dict(db.execute(f"select source_system, count(*) from {name} where not is_deleted group by 1").fetchall())
             gone = db.execute(f"select count(*) from {name} where is_deleted").fetchall()[0][0]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from cdp_pipelines import dagster_home
-from cdp_pipelines.config import PROJECT_DIR, Settings
+from cdp_pipelines.config import PROJECT_DIR, ConfigError, Settings
 from cdp_pipelines.private_files import keep_new_files_private
 from cdp_pipelines.sandbox import hosting
 
@@ -61,4 +61,7 @@ def end(process: subprocess.Popen[bytes]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except ConfigError as error:
+        sys.exit(f"Error: {error}")

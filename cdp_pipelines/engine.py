@@ -28,7 +28,8 @@ class CDPEngine:
             return {"state": "never synced", "problem": str(nothing), "connections": {}, "failed_checks": []}
 
     async def test_crm_connections(self) -> dict[str, dict[str, Any]]:
-        """By connection's name, whether it works (`ok`), or the `problem` and its `remedy`, and the API calls used and left today.
+        """By connection's name, whether it works (`ok`), or the `problem` and its `remedy`, the API calls used and left today,
+        the token's scopes, and `warnings` of one that may do more than is needed or ends soon.
 
         All connections of the environment are tried at once; where there is none, the sandbox's. Raises ConfigError for a setting that
         concerns all connections; one that concerns a single connection is that connection's problem.
@@ -53,14 +54,16 @@ async def _try_all(settings: Settings, connections: list[Connection | ConfigErro
 
 
 async def _try(settings: Settings, connection: Connection | ConfigError) -> ConnectionTest:
+    from cdp_pipelines.crm_integrations.rights import with_rights
     from cdp_pipelines.sources import registry
+    from cdp_pipelines.writeback.rules import writes_to
 
     if isinstance(connection, ConfigError):
         name = connection.connection or connection.setting
         kind = settings.connection_kinds().get(name, "unknown")
         return ConnectionTest(name, kind, ok=False, problem=f"{connection.setting} {connection.problem}.", remedy=connection.remedy)
     async with registry.client(connection) as client:
-        return await client.test_connection()
+        return await with_rights(client, writes=writes_to(settings.writeback_file, connection))
 
 
 cdp_engine = CDPEngine()

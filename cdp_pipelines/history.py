@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import duckdb
 
+from cdp_pipelines import database
 from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.private_files import make_private
 from cdp_pipelines.sources.report import TableReport
@@ -128,7 +129,7 @@ def record_checks(settings: Settings, checked_at: datetime, results: Iterable[Ch
 def opened(settings: Settings) -> duckdb.DuckDBPyConnection:
     """The warehouse, with the history's tables in place. Close it, or use it in a `with` block."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    db = duckdb.connect(str(settings.warehouse))
+    db = database.connect(settings, settings.warehouse)
     make_private(settings.warehouse)
     db.execute(_TABLES)
     return db

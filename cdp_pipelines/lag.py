@@ -8,6 +8,7 @@ from typing import Any
 
 from cdp_pipelines import query, status
 from cdp_pipelines.config import Connection, Settings
+from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.history import CheckResult
 from cdp_pipelines.webhooks.inbox import read_place, read_status
 
@@ -60,7 +61,7 @@ def _in_words(events: Mapping[str, Any]) -> str:
 
 
 def _waiting(settings: Settings, now: datetime, limit: timedelta) -> Iterator[tuple[str, str]]:
-    for name, one in ((read_status(settings.inbox) or {}).get("connections", {})).items():
+    for name, one in ((read_status(settings.inbox, Sealer.of(settings)) or {}).get("connections", {})).items():
         oldest = datetime.fromisoformat(one["oldest_waiting"]) if one["oldest_waiting"] else now
         if now - oldest > limit:
             yield name, f"{one['waiting']:,} notifications wait, the first of them for {_length(now - oldest)}"
@@ -71,7 +72,7 @@ def _slow_polls(settings: Settings, connection: Connection, read: Mapping[str, A
     if connection.poll_minutes is None or read is None:
         return None
     longest = timedelta(minutes=connection.poll_minutes) + limit
-    if (log := read_place(settings.inbox, connection.name)) and now - log.read_at <= longest:
+    if (log := read_place(settings.inbox, connection.name, Sealer.of(settings))) and now - log.read_at <= longest:
         return None
     seen = [one["seen_until"] for one in read["objects"].values()]
     if None in seen:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from filelock import FileLock, Timeout
 
-from cdp_pipelines.config import Settings
+from cdp_pipelines.config import ConfigError, Settings
 
 
 class WarehouseBusy(Exception):
@@ -21,9 +21,12 @@ class WarehouseBusy(Exception):
 
 
 @contextmanager
-def warehouse_lock(settings: Settings, what: str, on_wait: Callable[[str], None] | None = None) -> Generator[None]:
+def warehouse_lock(
+    settings: Settings, what: str, on_wait: Callable[[str], None] | None = None, *, any_key: bool = False
+) -> Generator[None]:
     """Hold the warehouse for `what` (a few words, shown to whoever waits). Nested use by one process is fine.
 
+    `any_key` is for who brings files to another key: that the warehouse does not open with the one that is set is no fault then.
     Waits `settings.lock_wait_seconds`, telling `on_wait` once who has it; then raises WarehouseBusy.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -42,7 +45,7 @@ def warehouse_lock(settings: Settings, what: str, on_wait: Callable[[str], None]
             ) from None
     try:
         if lock.lock_counter == 1:
-            _wait_for_other_programs(settings, on_wait or (lambda text: None))
+            _wait_for_other_programs(settings, on_wait or (lambda text: None), any_key)
             said = {"pid": os.getpid(), "what": what, "command": os.path.basename(sys.argv[0]), "since": datetime.now(UTC).isoformat()}
             holder.write_text(json.dumps(said))
         yield
@@ -52,15 +55,21 @@ def warehouse_lock(settings: Settings, what: str, on_wait: Callable[[str], None]
         lock.release()
 
 
-def _wait_for_other_programs(settings: Settings, on_wait: Callable[[str], None]) -> None:
+def _wait_for_other_programs(settings: Settings, on_wait: Callable[[str], None], any_key: bool) -> None:
     """Wait until no other program has the warehouse open, such as somebody's DuckDB shell, which knows nothing of our lock file."""
     import duckdb
+
+    from cdp_pipelines import database
 
     said, until = False, time.monotonic() + settings.lock_wait_seconds
     while settings.warehouse.exists():
         try:
-            duckdb.connect(str(settings.warehouse)).close()
+            database.connect(settings, settings.warehouse).close()
             return
+        except ConfigError:
+            if any_key:
+                return
+            raise
         except duckdb.IOException as error:
             if "lock" not in str(error):
                 raise

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import duckdb
-
+from cdp_pipelines import database
 from cdp_pipelines.config import ConfigError, Connection, MarketoConnection, Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMError
+from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sync import SyncReport, sync
@@ -46,14 +46,14 @@ def due_at(settings: Settings, connection: Connection) -> datetime | None:
     if not settings.published.exists():
         return None
     tables = [table.name for table in registry.TABLES[connection.kind]]
-    with duckdb.connect(str(settings.published), read_only=True) as db:
+    with database.connect(settings, settings.published, read_only=True) as db:
         ((begun, known),) = db.execute(
             "select min(started_at), count(*) from sync_status where connection = ? and object in (select unnest(?::varchar[]))",
             [connection.name, tables],
         ).fetchall()
     if known < len(tables):
         return None
-    place = read_place(settings.inbox, connection.name)
+    place = read_place(settings.inbox, connection.name, Sealer.of(settings))
     last = max([begun.replace(tzinfo=UTC), *([place.read_at] if place else [])])
     return last + timedelta(minutes=connection.poll_minutes)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from cdp_pipelines import history, mapping
+from cdp_pipelines import database, history, mapping
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Settings
@@ -154,9 +154,9 @@ def _beside(settings: Settings) -> Generator[Path]:
 
 def _warehouse_and(settings: Settings, new: Path) -> duckdb.DuckDBPyConnection:
     history.opened(settings).close()
-    db = duckdb.connect()
-    db.execute(f"attach '{_quoted(settings.warehouse)}' as warehouse (read_only)")
-    db.execute(f"attach '{_quoted(new)}' as published")
+    db = database.in_memory(settings)
+    database.attach(settings, db, settings.warehouse, "warehouse", read_only=True)
+    database.attach(settings, db, new, "published")
     return db
 
 

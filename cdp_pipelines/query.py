@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from cdp_pipelines import database
 from cdp_pipelines.audit import keys, subjects
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
@@ -96,7 +97,7 @@ def published(settings: Settings) -> Generator[duckdb.DuckDBPyConnection]:
     if not settings.published.exists():
         raise NotPublished(f"There is no published file yet ({settings.published}). Run `cdp sync` first.")
     try:
-        opened = duckdb.connect(str(settings.published), read_only=True, config={"enable_external_access": "false"})
+        opened = database.connect(settings, settings.published, read_only=True, no_way_out=True)
     except duckdb.Error as error:
         raise QueryError(f"{settings.published} cannot be opened: {_one_line(error)}") from None
     with opened as db:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cdp_pipelines import config
+from cdp_pipelines import config, encryption
 from cdp_pipelines.config import Settings
+from cdp_pipelines.scrubbing import scrub
 
 PROJECT_DIR = config.PROJECT_DIR / "dbt_project"
 # Layer -> what dbt selects for it. Two, so that checks can stand between them.
@@ -95,11 +96,11 @@ def _invoke(arguments: list[str], settings: Settings, target: Path) -> Any:
 
     options = {
         "--project-dir": PROJECT_DIR, "--profiles-dir": PROJECT_DIR, "--target-path": target, "--log-path": settings.data_dir / "dbt" / "logs",
-        "--log-level": "none", "--log-level-file": "info",
+        "--target": "encrypted" if encryption.load(settings) else "duckdb", "--log-level": "none", "--log-level-file": "info",
     }  # fmt: skip
     target.mkdir(parents=True, exist_ok=True)
     try:
-        with _environment(CDP_WAREHOUSE=str(settings.warehouse), DO_NOT_TRACK="1"):
+        with _environment(CDP_WAREHOUSE=str(settings.warehouse), DO_NOT_TRACK="1", **_key(settings)):
             command = [*arguments, *(str(part) for option in options.items() for part in option), "--no-print"]
             outcome = dbtRunner().invoke(command)
             remembered = target / "partial_parse.msgpack"
@@ -111,8 +112,14 @@ def _invoke(arguments: list[str], settings: Settings, target: Path) -> Any:
     finally:
         close_connections()
     if outcome.exception is not None:
-        raise TransformError(f"dbt {arguments[0]}: {str(outcome.exception).strip()}") from None
+        raise TransformError(scrub(f"dbt {arguments[0]}: {str(outcome.exception).strip()}")) from None
     return outcome.result
+
+
+def _key(settings: Settings) -> dict[str, str]:
+    """The warehouse's key for dbt's profile. dbt keeps what has such a name out of its logs and of all that it writes."""
+    key = encryption.load(settings)
+    return {"DBT_ENV_SECRET_WAREHOUSE": key.of_database(settings.warehouse)} if key else {}
 
 
 def _result(result: Any) -> NodeResult:
@@ -123,7 +130,7 @@ def _result(result: Any) -> NodeResult:
         name=_name(node),
         resource_type=str(node.resource_type),
         status=str(result.status),
-        message=result.message,
+        message=scrub(result.message) if result.message else result.message,
         failures=result.failures,
         seconds=result.execution_time,
         table=about.split(".")[-1] if about else None,

@@ -13,6 +13,7 @@ os.environ["CDP_SANDBOX_DIR"] = tempfile.mkdtemp(prefix="cdp-sandbox-")
 import socket
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from pathlib import Path
 import pytest
 import uvicorn
 from starlette.types import ASGIApp
+
+from cdp_pipelines import scrubbing
 
 
 @contextmanager
@@ -43,6 +46,13 @@ def served(app: ASGIApp) -> Generator[str]:
 def sandbox_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test changes in the sandbox is not there for the next."""
     monkeypatch.setenv("CDP_SANDBOX_DIR", str(tmp_path / "sandbox"))
+
+
+@pytest.fixture(autouse=True)
+def secrets_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is a secret in one test may be a word in the next."""
+    monkeypatch.setattr(scrubbing, "_known", OrderedDict())
+    monkeypatch.setattr(scrubbing, "_in_order", ())
 
 
 @pytest.fixture

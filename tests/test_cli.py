@@ -23,12 +23,13 @@ from cdp_pipelines.sources.report import TableReport
 from tests import published_file
 
 COMMANDS = {
-    "demo", "sync", "status", "connections", "contacts", "opportunities", "sql", "sandbox serve", "sandbox change", "sandbox faults set",
+    "demo", "sync", "status", "connections", "doctor", "alerts test", "alerts check", "contacts", "opportunities", "report", "sql", "sandbox serve", "sandbox change", "sandbox faults set",
     "sandbox faults clear", "sandbox faults kinds", "mapping check", "sandbox notify", "webhooks serve", "webhooks status", "webhooks replay",
     "contacts create", "contacts update", "writeback plan", "writeback apply",
     "writeback undo", "writeback retry", "writeback rejects", "writeback status", "writeback drift",
     "customers explain", "customers merge", "customers split", "audit show", "audit verify", "audit export", "audit begin-anew",
-    "privacy erase", "privacy finish", "privacy retain", "privacy unsuppress", "privacy export",
+    "privacy erase", "privacy finish", "privacy retain", "privacy unsuppress", "privacy export", "privacy rekey",
+    "privacy file-key",
 }  # fmt: skip
 
 
@@ -237,7 +238,11 @@ def test_connections_are_tested(world: Path) -> None:
     result = cdp("connections")
     assert result.exit_code == 0, result.output
     assert result.stdout.count(" ok ") == 3
-    assert [test["ok"] for test in json.loads(cdp("connections", "--json").stdout)] == [True, True, True]
+    assert "salesforce: api\n" in result.stdout
+    assert "hubspot: the token may do more than is needed: crm.objects.companies.write, crm.objects.deals.write" in result.stdout
+    found = json.loads(cdp("connections", "--json").stdout)
+    assert [test["ok"] for test in found] == [True, True, True]
+    assert [len(test["warnings"]) for test in found] == [0, 1, 0]
 
 
 def test_a_connection_that_fails_says_why_without_the_secret(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from cdp_pipelines.config import ConfigError, Settings
+from cdp_pipelines.encryption import Sealer
 
 Purpose = Literal["pseudonym", "chain", "payload", "suppression", "settings", "certificate"]
 LEAST = 32
@@ -49,8 +50,8 @@ def load(settings: Settings) -> PrivacyKey:
     path = key_file(settings)
     try:
         if not path.exists():
-            _make(path)
-        secret = path.read_bytes().strip()
+            _make(settings, path)
+        secret = Sealer.of(settings).read(path).strip()
     except OSError as error:
         raise ConfigError(
             str(path), f"cannot be read or made ({error.strerror})", "Mend its permissions, or set CDP_PRIVACY_KEY."
@@ -60,12 +61,12 @@ def load(settings: Settings) -> PrivacyKey:
     return PrivacyKey(secret)
 
 
-def _make(path: Path) -> None:
+def _make(settings: Settings, path: Path) -> None:
     """Write a new key in one move; whoever comes second finds the first one's."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_hex(32))
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(Sealer.of(settings).content(secrets.token_hex(32).encode(), path))
         file.flush()
         os.fsync(file.fileno())
     try:

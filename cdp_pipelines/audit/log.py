@@ -25,6 +25,7 @@ from cdp_pipelines.audit.entry import BEGINNING, Operation
 from cdp_pipelines.audit.vault import Vault
 from cdp_pipelines.config import Settings
 from cdp_pipelines.private_files import write_private
+from cdp_pipelines.scrubbing import scrub_all
 
 
 class AuditBroken(Exception):
@@ -107,7 +108,7 @@ class AuditLog:
     def _body(self, operation: Operation) -> dict[str, Any]:
         body: dict[str, Any] = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"), "who": operation.who or login(), "via": _program(),
-            "what": operation.what, "on": operation.on, "count": operation.count, "result": operation.result, "about": operation.about,
+            "what": operation.what, "on": operation.on, "count": operation.count, "result": operation.result, "about": scrub_all(operation.about),
         }  # fmt: skip
         if operation.subjects:
             body["subjects"] = sorted(set(operation.subjects))

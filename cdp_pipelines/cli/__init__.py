@@ -7,8 +7,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cdp_pipelines.cli import audit, contacts, crms, customers, privacy, reading, sandbox, syncing, webhooks, writeback
+from cdp_pipelines.cli import alerts, audit, contacts, crms, customers, privacy, reading, sandbox, syncing, webhooks, writeback
 from cdp_pipelines.private_files import keep_new_files_private
+from cdp_pipelines.scrubbing import clean
 
 
 class _Commands(TyperGroup):
@@ -18,10 +19,13 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            if not isinstance(error, _expected()):
+            said = clean(error)
+            if isinstance(error, _expected()):
+                typer.echo(f"Error: {' '.join(str(said).split())}", err=True)
+                raise typer.Exit(1) from None
+            if said is error:
                 raise
-            typer.echo(f"Error: {' '.join(str(error).split())}", err=True)
-            raise typer.Exit(1) from None
+        raise said
 
 
 app = typer.Typer(
@@ -40,6 +44,7 @@ app.add_typer(crms.mapping, name="mapping")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(writeback.app, name="writeback")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(audit.app, name="audit")
 app.add_typer(privacy.app, name="privacy")
 

@@ -21,10 +21,36 @@ mapping = typer.Typer(no_args_is_help=True, help="The mapping from the CRMs' fie
 def register(app: typer.Typer) -> None:
     """Add the command that stands at the top."""
     app.command(epilog="Example: cdp connections --json")(connections)
+    app.command(epilog="Example: cdp doctor --json")(doctor)
+
+
+def doctor(json: Json = False) -> None:
+    """Look at packages, disk, connections, calls left, freshness, checks, inbox, outbox and audit log, and say what to do.
+
+    Exits with 1 when something is wrong.
+    """
+    from cdp_pipelines.config import load_settings
+    from cdp_pipelines.doctor import examine
+    from cdp_pipelines.engine import cdp_engine
+
+    findings = examine(load_settings(), asyncio.run(cdp_engine.test_crm_connections()))
+    if json:
+        output.print_json([asdict(finding) for finding in findings])
+    else:
+        table = output.table("what", "state", "finding", "what to do")
+        styles = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+        for one in findings:
+            table.add_row(one.what, output.cell(one.state, styles[one.state]), output.cell(one.says), output.cell(one.remedy))
+        output.console().print(table)
+    if any(one.state == "problem" for one in findings):
+        raise typer.Exit(1)
 
 
 def connections(json: Json = False) -> None:
-    """Test every connection: ok, or the reason and the remedy. Exits with 1 when one fails."""
+    """Test every connection: ok, or the reason and the remedy. Exits with 1 when one fails.
+
+    Says what each token may do, as far as the vendor tells, and warns of one that may do more than is needed or ends soon.
+    """
     from cdp_pipelines.engine import cdp_engine
     from cdp_pipelines.summary import explain
 
@@ -38,7 +64,14 @@ def connections(json: Json = False) -> None:
                 test["connection"], test["kind"], output.mark(test["ok"]), output.cell(test["account"]), output.cell(test["calls_used"]),
                 output.cell(test["calls_left"]), output.cell(explain(test["problem"], test["remedy"])),
             )  # fmt: skip
-        output.console().print(table)
+        console = output.console()
+        console.print(table)
+        for test in tests.values():
+            if test["scopes"]:
+                console.print(output.cell(f"{test['connection']}: {', '.join(test['scopes'])}"))
+        for test in tests.values():
+            for warning in test["warnings"]:
+                console.print(output.cell(f"{test['connection']}: the token {warning}", "yellow"))
     if not all(test["ok"] for test in tests.values()):
         raise typer.Exit(1)
 

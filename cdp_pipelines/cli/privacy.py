@@ -165,6 +165,51 @@ def retain(
         output.console().print(output.cell(f"{name}: {count:,} are left for the Dagster job `retain`."))
 
 
+@app.command(epilog="Example: cdp privacy rekey --previous-key-file /secure/old.key")
+def rekey(
+    previous_key_file: Annotated[
+        Path | None, typer.Option(help="File with the key that the files have (or CDP_ENCRYPTION_KEY_PREVIOUS; plain ones need none).")
+    ] = None,
+    decrypt: Annotated[bool, typer.Option("--decrypt", help="Make every file plain; CDP_ENCRYPTION_KEY must not be set.")] = False,
+    json: Json = False,
+) -> None:
+    """Bring every file to the encryption key that is set now: from plain files, or from the key before.
+
+    Stop the receiver and Dagster first, and start them anew with the key. After a kill, the same command goes on.
+    """
+    from cdp_pipelines import encryption
+    from cdp_pipelines.cli import output
+    from cdp_pipelines.config import load_settings
+    from cdp_pipelines.privacy import rekeying
+
+    before = encryption.of_file(previous_key_file) if previous_key_file else None
+    changed = rekeying.rekey(load_settings(), before=before, decrypt=decrypt, say=output.console(stderr=True).print)
+    if json:
+        output.print_json({"changed": changed})
+        return
+    state = "is plain" if decrypt else "has the key that is set"
+    output.console().print(output.cell(f"{len(changed):,} files were written anew; every file {state} now."))
+
+
+@app.command("file-key", epilog="Example: cdp privacy file-key cdp.duckdb")
+def file_key(name: Annotated[str, typer.Argument(help="A DuckDB file's name.")] = "cdp.duckdb") -> None:
+    """Print the key of one DuckDB file alone, for a program that opens it itself; the other files' keys cannot be told from it.
+
+    In DuckDB: ATTACH 'cdp.duckdb' (READ_ONLY, ENCRYPTION_KEY '...'). A copy under another name keeps the key of the first name.
+    """
+    from cdp_pipelines import encryption
+    from cdp_pipelines.audit.entry import Operation
+    from cdp_pipelines.audit.recording import record
+    from cdp_pipelines.config import ConfigError, load_settings
+
+    settings = load_settings()
+    key = encryption.load(settings)
+    if key is None:
+        raise ConfigError("CDP_ENCRYPTION_KEY", "is not set", "Files are plain then, and need no key.")
+    record(settings, Operation("file_key", name, "ok", 1))
+    typer.echo(key.of_database(Path(name)))
+
+
 def _connections(settings: Settings, wanted: bool) -> AbstractContextManager[list[Connection | ConfigError] | None]:
     from cdp_pipelines.connections import configured
 

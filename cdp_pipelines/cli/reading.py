@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog="Example: cdp opportunities --where close_date__gte=2026-01-01 --where is_won=true")(opportunities)
     app.command(epilog='Example: cdp sql "select stage, count(*), sum(value) from opportunities group by all" --format csv')(sql)
+    app.command(epilog="Example: cdp report --to report.html")(report)
 
 
 def opportunities(where: Where = None, limit: Limit = None, format: As = "table", include_deleted: Deleted = False) -> None:
@@ -49,6 +51,14 @@ def sql(
 
     with published.sql(load_settings(), query, limit=None if format == "table" else limit) as rows:
         _print(rows, format, None, SQL_ROWS_SHOWN if limit is None else limit)
+
+
+def report(to: Annotated[Path | None, typer.Option(help="Where to write it (default: report.html in the data directory).")] = None) -> None:
+    """Build the page that shows what is published: overlap of the CRMs, match quality, pipeline, data quality, freshness. It names nobody."""
+    from cdp_pipelines.config import load_settings
+    from cdp_pipelines.report.page import build
+
+    typer.echo(build(load_settings(), to))
 
 
 def show(table: str, where: list[str] | None, limit: int | None, format: Format, include_deleted: bool) -> None:

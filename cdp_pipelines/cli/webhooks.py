@@ -42,10 +42,11 @@ def serve(
 def status(json: Json = False) -> None:
     """Show what waits in the inbox, what is dead, and what was refused in the last seven days. Exits with 1 when an event is dead."""
     from cdp_pipelines.config import load_settings
+    from cdp_pipelines.encryption import Sealer
     from cdp_pipelines.webhooks.inbox import read_status
 
     settings = load_settings()
-    found = read_status(settings.inbox) or {"connections": {}, "refused": []}
+    found = read_status(settings.inbox, Sealer.of(settings)) or {"connections": {}, "refused": []}
     if json:
         output.print_json(found)
     else:
@@ -79,6 +80,7 @@ def replay(
     from datetime import UTC
 
     from cdp_pipelines.config import ConfigError, load_settings
+    from cdp_pipelines.encryption import Sealer
     from cdp_pipelines.webhooks.inbox import Inbox
 
     try:
@@ -89,6 +91,7 @@ def replay(
         moment = moment.replace(tzinfo=UTC)
     if moment is None and connection is None and id is None and not dead:
         raise ConfigError("replay", "needs to know which events", "Give --since, --connection, --id or --dead.")
-    with closing(Inbox(load_settings().inbox)) as inbox:
+    settings = load_settings()
+    with closing(Inbox(settings.inbox, sealer=Sealer.of(settings))) as inbox:
         count = inbox.replay(since=moment, connection=connection, record_id=id, dead=dead)
     output.console().print(f"{count:,} events wait again.")

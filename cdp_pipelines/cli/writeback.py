@@ -71,7 +71,7 @@ def apply(
     settings = load_settings()
     path = plans.newest(settings) if file is None else _path(settings, file)
     if dry_run:
-        _print_plan(plans.load(path))
+        _print_plan(plans.load(settings, path))
         return
     done = _with_sessions(lambda settings, sessions: service.apply_plan(settings, sessions, path, on_progress=_told))
     _print_reports([done], json)

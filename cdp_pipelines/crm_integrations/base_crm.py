@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from cdp_pipelines.config import Connection
+from cdp_pipelines.scrubbing import scrub
 
 
 @dataclass(kw_only=True)
@@ -45,6 +46,7 @@ class CRMError(Exception):
     """A CRM did not do what was asked. The text says which connection, what went wrong and what to do; it never holds a secret."""
 
     def __init__(self, connection: str, problem: str, remedy: str = ""):
+        problem, remedy = scrub(problem), scrub(remedy)
         super().__init__(f"{connection}: {problem}" + (f" {remedy}" if remedy else ""))
         self.connection, self.problem, self.remedy = connection, problem, remedy
 
@@ -104,7 +106,11 @@ class FieldInfo:
 
 @dataclass(frozen=True)
 class ConnectionTest:
-    """What a test of a connection found: `ok`, or the `problem` and its `remedy`. `account` names the org, portal or instance."""
+    """What a test of a connection found: `ok`, or the `problem` and its `remedy`. `account` names the org, portal or instance.
+
+    `scopes`, `warnings` (a token that may do more than is needed, lacks something or ends soon) and `expires_at` are what the vendor tells of the
+    token, where it was asked (`rights.with_rights`).
+    """
 
     connection: str
     kind: str
@@ -114,6 +120,9 @@ class ConnectionTest:
     remedy: str | None = None
     calls_used: int | None = None
     calls_left: int | None = None
+    scopes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    expires_at: datetime | None = None
 
 
 class BaseCRM(ABC):

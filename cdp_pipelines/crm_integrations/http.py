@@ -19,8 +19,10 @@ from pyrate_limiter import Rate
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from cdp_pipelines.config import Connection
+from cdp_pipelines.crm_integrations import tls
 from cdp_pipelines.crm_integrations.base_crm import CRMError, OutcomeUnknown, Unreachable
 from cdp_pipelines.crm_integrations.pacing import Pace
+from cdp_pipelines.scrubbing import clean
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +88,7 @@ class HttpClient:
         # A stream keeps its connection while the next calls are made, so that only those at rest are limited.
         pool = httpx2.Limits(max_connections=None, max_keepalive_connections=max_concurrent, keepalive_expiry=30)
         timeout = httpx2.Timeout(connection.timeout_seconds, connect=10)
-        self._http = httpx2.AsyncClient(timeout=timeout, limits=pool, follow_redirects=False)
+        self._http = httpx2.AsyncClient(timeout=timeout, limits=pool, follow_redirects=False, verify=tls.context())
 
     async def close(self) -> None:
         """Close the connections and stop the limiters."""
@@ -176,7 +178,12 @@ class HttpClient:
                     if stream and response.status_code >= 300:
                         await response.aread()
                 except httpx2.TransportError as error:
-                    raise TryAgain(self._unreachable(url, error), begun=not isinstance(error, _NOTHING_SENT)) from error
+                    # What the library says of a header that it cannot send is the header itself.
+                    cause = clean(error)
+                    if (refusal := tls.refusal(error)) is not None:
+                        problem, remedy = refusal
+                        raise Unreachable(self.connection.name, f"{httpx2.URL(url).host} {problem}.", remedy) from cause
+                    raise TryAgain(self._unreachable(url, error), begun=not isinstance(error, _NOTHING_SENT)) from cause
             try:
                 judge(response)
             except SessionExpired as expired:

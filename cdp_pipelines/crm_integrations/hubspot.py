@@ -76,6 +76,11 @@ class HubSpot(BaseCRM):
         """Calls that may be under way at a time."""
         return self._settings.concurrent_calls
 
+    @property
+    def token(self) -> str:
+        """The access token. Raises AuthenticationError when there is none."""
+        return self._signature()["Authorization"].removeprefix("Bearer ")
+
     async def test_connection(self) -> ConnectionTest:
         """See BaseCRM. One call: the account's details."""
         name, kind = self.connection.name, self.connection.kind

@@ -19,6 +19,7 @@ from cdp_pipelines.crm_integrations.base_crm import (
     Unreachable,
 )
 from cdp_pipelines.crm_integrations.http import TryAgain
+from cdp_pipelines.scrubbing import scrub
 
 # Seconds after which a limit allows calls again; a 429 need not carry Retry-After.
 POLICY_WAITS = {"TEN_SECONDLY_ROLLING": 10.0, "SECONDLY": 1.0}
@@ -62,7 +63,7 @@ def judge(connection: HubSpotConnection, response: httpx2.Response) -> None:
             raise TryAgain(Unreachable(connection.name, problem, "Try later; check base_url and any proxy."), begun=True)
         return
     name, status, body = connection.name, response.status_code, body_of(response)
-    message = _EMAIL.sub("…", str(body.get("message", "")))[:300].strip()
+    message = _EMAIL.sub("…", scrub(str(body.get("message", ""))))[:300].strip()
     if status == 401 or status == 530:
         raise AuthenticationError(
             name,

@@ -48,9 +48,15 @@ class CRMIntegrationManager:
         await self._open.aclose()
 
     async def test_all_connections(self) -> dict[str, dict[str, Any]]:
-        """By connection's name: `ok`, or the `problem` and its `remedy`; also `account`, `calls_used`, `calls_left`. All at once."""
+        """By connection's name: `ok`, or the `problem` and its `remedy`; also `account`, `calls_used`, `calls_left`, `scopes`, `warnings` of a
+        token that may do too much or ends soon, and `expires_at`. All at once.
+        """
+        from cdp_pipelines.crm_integrations.rights import with_rights
+        from cdp_pipelines.writeback.rules import writes_to
+
         self._check_open()
-        tests = await asyncio.gather(*(client.test_connection() for client in self._clients.values()))
+        clients = self._clients.values()
+        tests = await asyncio.gather(*(with_rights(c, writes=writes_to(self._settings.writeback_file, c.connection)) for c in clients))
         return {test.connection: asdict(test) for test in tests}
 
     async def sync_all_crms(self, full: bool = False) -> SyncSummary:

@@ -23,6 +23,7 @@ from cdp_pipelines.crm_integrations.base_crm import BaseCRM, ConnectionTest, CRM
 from cdp_pipelines.crm_integrations.http import HttpClient
 from cdp_pipelines.crm_integrations.marketo_answers import DailyBudget, MarketoJudge, read_body
 from cdp_pipelines.crm_integrations.marketo_export import Exporter, ExportPart, Window, whole_second
+from cdp_pipelines.scrubbing import know
 
 IDS_IN_A_CALL = 300
 TYPES_IN_A_CALL = 10
@@ -47,6 +48,8 @@ class Marketo(BaseCRM):
     def __init__(self, connection: MarketoConnection):
         self.connection, self._settings = connection, connection
         self._token: str | None = None
+        self.api_user: str | None = None
+        """Whose token it is, once signed in: the vendor's only word on what it may do."""
         self._signing_in = asyncio.Lock()
         self._judge = MarketoJudge(connection.name)
         self._budget = DailyBudget(connection)
@@ -268,6 +271,8 @@ class Marketo(BaseCRM):
         url = f"{self._settings.endpoint}/identity/oauth/token"
         response = await self._http.request("POST", url, call="identity", signed=False, judge=self._judge.token, data=form)
         self._token = read_body(response)["access_token"]
+        know(self._token)
+        self.api_user = str(read_body(response).get("scope") or "") or None
 
 
 def _is_custom(entry: Row) -> bool:

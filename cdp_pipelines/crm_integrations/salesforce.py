@@ -93,6 +93,10 @@ class Salesforce(BaseCRM):
         used, left = daily["Max"] - daily["Remaining"], daily["Remaining"]
         return ConnectionTest(name, "salesforce", ok=True, account=account, calls_used=used, calls_left=left)
 
+    async def scope(self) -> str:
+        """The scopes of the session's token, with spaces between."""
+        return (await self._signed_in()).scope
+
     async def describe(self, object_name: str) -> dict[str, Any]:
         """An object's describe answer; asked for once."""
         if object_name not in self._described:

@@ -18,6 +18,7 @@ from cdp_pipelines.crm_integrations.base_crm import (
     Unreachable,
 )
 from cdp_pipelines.crm_integrations.http import SessionExpired, TryAgain
+from cdp_pipelines.scrubbing import scrub
 
 # More than one client has under way at a time.
 CALLS_UNDER_WAY = 25
@@ -184,6 +185,6 @@ class Answers:
 
 def _first_lines(message: str) -> str:
     """An error text on one line. A query error's first lines repeat the query with a caret below; what is wrong comes after them."""
-    lines = [line.strip() for line in message.splitlines() if line.strip() and line.strip() != "^"]
+    lines = [line.strip() for line in scrub(message).splitlines() if line.strip() and line.strip() != "^"]
     at = next((n for n, line in enumerate(lines) if line.startswith("ERROR at Row")), None)
     return _EMAIL.sub("…", " ".join(lines[at + 1 :] if at is not None else lines)[:300])

@@ -9,7 +9,7 @@ import base64
 import json
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from cdp_pipelines.config import LOOPBACK, SalesforceConnection
 from cdp_pipelines.crm_integrations.base_crm import AuthenticationError
 from cdp_pipelines.private_files import write_private
+from cdp_pipelines.scrubbing import know, know_key
+from cdp_pipelines.secret_sources import BadSecretFile, check_private
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +28,12 @@ ASSERTION_SECONDS = 120
 
 @dataclass(frozen=True)
 class Session:
-    """A sign-in: the token, where the org's API is, and the identity URL that names org and user."""
+    """A sign-in: the token, where the org's API is, the identity URL that names org and user, and the token's scopes."""
 
-    token: str
+    token: str = field(repr=False)
     instance_url: str
     identity: str
+    scope: str = ""
 
 
 class SignIn:
@@ -53,37 +56,48 @@ class SignIn:
         if c.client_secret:
             form["client_secret"] = c.client_secret.get_secret_value()
         given = c.refresh_token.get_secret_value() if c.refresh_token else None
-        self._refresh_token = self._refresh_token or _stored(c) or given
+        if not self.unsaved:
+            # What the file has may be newer than what this process knows: another one may have renewed it.
+            self._refresh_token = _stored(c) or self._refresh_token or given
+        know(self._refresh_token)
         if self._refresh_token:
             return form | {"grant_type": "refresh_token", "refresh_token": self._refresh_token}
         if c.private_key:
-            return {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": self._assertion()}
+            know(assertion := self._assertion())
+            return {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
         if c.username and c.password:
             return form | {"grant_type": "password", "username": c.username, "password": c.password.get_secret_value()}
         return form | {"grant_type": "client_credentials"}
 
     def session(self, answer: dict[str, Any]) -> Session:
         """What the token endpoint gave; a renewed refresh token is stored. Raises AuthenticationError for an address that is not https."""
+        know(str(answer.get("access_token") or ""), str(answer.get("refresh_token") or ""))
         if renewed := answer.get("refresh_token"):
             self._renewed(str(renewed))
         instance = str(answer.get("instance_url", "")).rstrip("/")
         parts = urlsplit(instance)
         if not answer.get("access_token") or not (parts.scheme == "https" or parts.hostname in LOOPBACK):
             raise AuthenticationError(self._connection.name, "the sign-in gave no token or no https address.", "Check login_url.")
-        return Session(answer["access_token"], instance, answer.get("id", ""))
+        return Session(answer["access_token"], instance, answer.get("id", ""), str(answer.get("scope") or ""))
 
     def _renewed(self, token: str) -> None:
         if token == self._refresh_token:
             return
         self._refresh_token = token
+        remedy = "Set %s to a file that keeps it."
         if path := self._connection.refresh_token_file:
-            write_private(path.expanduser(), token.encode())
-            return
+            try:
+                write_private(path.expanduser(), token.encode())
+            except OSError as error:
+                # This process goes on with it; the next one has to be told.
+                remedy = f"The file of %s cannot be written ({error.strerror}): mend that while this process runs, which keeps the token."
+            else:
+                self.unsaved = False
+                return
         self.unsaved = True
-        setting = self._connection.variable("refresh_token_file")
         log.warning(
-            "%s: Salesforce has renewed the refresh token, and the old one is no longer good. Set %s to a file that keeps it.",
-            self._connection.name, setting,
+            f"%s: Salesforce has renewed the refresh token, and the old one is no longer good. {remedy}",
+            self._connection.name, self._connection.variable("refresh_token_file"),
         )  # fmt: skip
 
     def _assertion(self) -> str:
@@ -105,13 +119,24 @@ def _sign(connection: SalesforceConnection, content: bytes) -> bytes:
     given = connection.private_key.get_secret_value().strip() if connection.private_key else ""
     try:
         # A PEM in one line of an .env file has \n for its line ends.
-        pem = given.replace("\\n", "\n").encode() if given.startswith("-----") else Path(given).expanduser().read_bytes()
-        key = load_pem_private_key(pem, password=None)
+        pem = given.replace("\\n", "\n") if given.startswith("-----") else _private_text(connection, "private_key", Path(given))
+        know_key(pem)
+        key = load_pem_private_key(pem.encode(), password=None)
     except (OSError, ValueError, TypeError) as error:
         raise _bad_key(connection) from error
     if not isinstance(key, RSAPrivateKey):
         raise _bad_key(connection)
     return key.sign(content, PKCS1v15(), SHA256())
+
+
+def _private_text(connection: SalesforceConnection, field: str, path: Path) -> str:
+    """What is in a file that only its owner, or a group, may read. Raises AuthenticationError, and OSError as reading does."""
+    try:
+        check_private(path.expanduser())
+    except BadSecretFile as bad:
+        problem = f"{connection.variable(field)} names {path}, which {bad.problem}."
+        raise AuthenticationError(connection.name, problem, bad.remedy) from None
+    return path.expanduser().read_text()
 
 
 def _bad_key(connection: SalesforceConnection) -> AuthenticationError:
@@ -126,7 +151,7 @@ def _encoded(content: bytes) -> bytes:
 def _stored(connection: SalesforceConnection) -> str | None:
     path = connection.refresh_token_file
     try:
-        return path.expanduser().read_text().strip() or None if path else None
+        return _private_text(connection, "refresh_token_file", path).strip() or None if path else None
     except FileNotFoundError:
         return None
     except OSError as error:

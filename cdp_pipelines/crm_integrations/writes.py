@@ -9,6 +9,8 @@ from enum import Enum
 from math import isfinite
 from typing import Final, Literal, Protocol
 
+from cdp_pipelines.scrubbing import scrub
+
 
 class Clear(Enum):
     """The one value `CLEAR`: set this field to null. A field that is not named is left as it is; `""` is blank as the vendor understands it."""
@@ -74,6 +76,11 @@ class WriteResult:
     retryable: bool = False
     ignored: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, text in (("reason", self.reason), ("code", self.code)):
+            if text:
+                object.__setattr__(self, name, scrub(text))
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-import duckdb
 
+from cdp_pipelines import database
 from cdp_pipelines.config import KINDS, Settings
 from cdp_pipelines.defs import writeback
 from cdp_pipelines.defs.extract import ExtractConfig
+from cdp_pipelines.scrubbing import without_secrets
 
 OVERDUE = timedelta(hours=2)
 # All but write-back, which a person starts.
@@ -52,6 +53,7 @@ weekly = dg.ScheduleDefinition(
 
 
 @dg.sensor(job=sync, minimum_interval_seconds=300, default_status=dg.DefaultSensorStatus.RUNNING)
+@without_secrets
 def overdue_sync(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Asks for a sync when the published data is older than two hours: after a night asleep, a failed hour, or on the first start."""
     last = _last_sync(Settings())
@@ -66,7 +68,7 @@ def _last_sync(settings: Settings) -> datetime | None:
     """When the oldest of the connections' tables was last read to its end; None when one never was."""
     if not settings.published.exists():
         return None
-    with duckdb.connect(str(settings.published), read_only=True) as db:
+    with database.connect(settings, settings.published, read_only=True) as db:
         return db.execute("select case when bool_and(state = 'ok') then min(ended_at) end from sync_status").fetchall()[0][0]
 
 

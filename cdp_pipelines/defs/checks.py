@@ -10,6 +10,7 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.defs.policy import POOL
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish_status
+from cdp_pipelines.scrubbing import without_secrets
 
 
 def _spec(check: checks.Check) -> dg.AssetCheckSpec:
@@ -17,6 +18,7 @@ def _spec(check: checks.Check) -> dg.AssetCheckSpec:
 
 
 @dg.multi_asset_check(name="compare_stages", specs=[_spec(c) for c in checks.all_checks()], pool=POOL)
+@without_secrets
 def compare_stages(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     """Nothing lost between raw and standardized, values that did not cast, and the like."""
     settings = Settings()

@@ -6,12 +6,13 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from cdp_pipelines import sync
+from cdp_pipelines import database, sync
 from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings
 from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.policy import OWNERS, POOL
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.mapping import load
+from cdp_pipelines.scrubbing import without_secrets
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.report import TableReport
 
@@ -44,13 +45,14 @@ def raw_tables(kind: Kind) -> dg.AssetsDefinition:
     ]
 
     @dg.multi_asset(name=f"raw_{kind}", specs=specs, check_specs=completeness, pool=POOL)
+    @without_secrets
     def assets(context: dg.AssetExecutionContext, config: ExtractConfig) -> Iterator[dg.MaterializeResult]:
         settings = Settings()
         with configured(settings) as connections, warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):
             mine = [c for c in connections if sync.kind_of(c, settings) == kind]
             reports = _extract(context, settings, mine, config)
             sync.create_missing_raw_tables(settings)
-            with duckdb.connect(str(settings.warehouse)) as db:
+            with database.connect(settings, settings.warehouse) as db:
                 for table, key in keys.items():
                     found = [r for r in reports if r.table == table]
                     yield dg.MaterializeResult(key, metadata=_metadata(db, kind, table, found), check_results=[_completeness(key, found)])

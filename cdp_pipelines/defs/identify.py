@@ -10,6 +10,7 @@ from cdp_pipelines.identity import health, tables
 from cdp_pipelines.identity.step import identify
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish_status
+from cdp_pipelines.scrubbing import without_secrets
 
 CONTACTS = dg.AssetKey(["standardized", "contacts"])
 KEYS = {name: dg.AssetKey([tables.SCHEMA, name]) for name in tables.TABLES}
@@ -37,6 +38,7 @@ def _spec(name: str, table: tables.Table) -> dg.AssetSpec:
     ],
     pool=POOL,
 )
+@without_secrets
 def who_is_who(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
     """Resolve all contacts into customers, with the keys that they had."""
     settings = Settings()

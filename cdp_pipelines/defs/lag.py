@@ -12,6 +12,7 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.policy import POOL
 from cdp_pipelines.defs.publish import PUBLISHED
+from cdp_pipelines.scrubbing import without_secrets
 from cdp_pipelines.sync import SyncReport
 
 
@@ -21,6 +22,7 @@ from cdp_pipelines.sync import SyncReport
     description="Changes reach the published file within CDP_REAL_TIME_LAG_MINUTES of a notification, or of the poll that is due.",
     pool=POOL,
 )
+@without_secrets
 def real_time_lag() -> dg.AssetCheckResult:
     """Looks at the published file and the inbox; no call is made. Warns, and never stops a run: the data is right, only late."""
     settings = Settings()

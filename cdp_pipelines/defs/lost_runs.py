@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 import dagster as dg
 import psutil
 
+from cdp_pipelines.scrubbing import without_secrets
+
 # A process that begins says so a moment later.
 BEGINNING_SECONDS = 60
 
 
 @dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+@without_secrets
 def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Marks runs as failed whose process is not there any more, so that others have their turn."""
     lost = 0

@@ -12,11 +12,13 @@ from cdp_pipelines.defs.automate import sync as whole_sync
 from cdp_pipelines.defs.lag import materialized
 from cdp_pipelines.defs.policy import POOL
 from cdp_pipelines.defs.real_time import UNDER_WAY
+from cdp_pipelines.scrubbing import without_secrets
 
 EVERY_SECONDS = 30
 
 
 @dg.op(pool=POOL)
+@without_secrets
 def sync_what_is_due(context: dg.OpExecutionContext) -> None:
     """What changed in the connections whose poll interval is over; models, checks and the published file. Fails when it is incomplete."""
     settings = Settings()
@@ -47,6 +49,7 @@ _READING = (poll_connections.name, whole_sync.name, reconcile.name, full_sync.na
 
 
 @dg.sensor(job=poll_connections, minimum_interval_seconds=EVERY_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
+@without_secrets
 def polls_due(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Asks for a sync of those connections whose `<NAME>_POLL_MINUTES` are over, unless a run is under way that reads them."""
     settings, now = Settings(), datetime.now(UTC)

@@ -1,13 +1,14 @@
 """The published file, and the last word on the run: whether everything was read."""
 
 import dagster as dg
-import duckdb
 
+from cdp_pipelines import database
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs import identify, transform
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish
+from cdp_pipelines.scrubbing import without_secrets
 
 PUBLISHED = dg.AssetKey(["published", "cdp"])
 _LAGS = """
@@ -41,12 +42,13 @@ _INPUTS = sorted(key for step in _STEPS for key in step.keys if key.path[0] != "
         )
     ],
 )
+@without_secrets
 def cdp(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """The file that analysts open: every standardized and unified table, sync_status and data_quality, replaced in one move."""
     settings = Settings()
     with warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):
         written = publish(settings)
-    with duckdb.connect(str(written.path), read_only=True) as db:
+    with database.connect(settings, written.path, read_only=True) as db:
         incomplete = db.execute(_INCOMPLETE).fetchall()
         lags = db.execute(_LAGS).fetchall()
     for connection, table, problem, remedy in incomplete:

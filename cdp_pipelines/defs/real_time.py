@@ -9,6 +9,8 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.lag import materialized
 from cdp_pipelines.defs.policy import POOL
+from cdp_pipelines.encryption import Sealer
+from cdp_pipelines.scrubbing import without_secrets
 from cdp_pipelines.webhooks.catch_up import CaughtUp, catch_up
 from cdp_pipelines.webhooks.inbox import Inbox
 
@@ -20,6 +22,7 @@ UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.Dag
 
 
 @dg.op(pool=POOL)
+@without_secrets
 def read_what_changed(context: dg.OpExecutionContext) -> None:
     """The records that waiting notifications name, read again; then models, checks and the published file. Fails when events remain.
 
@@ -52,6 +55,7 @@ def catch_up_with_events() -> None:
 
 
 @dg.sensor(job=catch_up_with_events, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
+@without_secrets
 def inbox_events(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Asks for a run when events wait and none is under way. The cursor is the newest event that a run was asked for."""
     settings = Settings()
@@ -60,7 +64,7 @@ def inbox_events(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Skip
     if context.instance.get_runs(dg.RunsFilter(job_name=catch_up_with_events.name, statuses=UNDER_WAY), limit=1):
         return dg.SkipReason("A run is under way; it takes what comes meanwhile.")
     until = time.monotonic() + LOOK_SECONDS
-    with closing(Inbox(settings.inbox)) as inbox:
+    with closing(Inbox(settings.inbox, sealer=Sealer.of(settings))) as inbox:
         while not (newest := inbox.newest()) and time.monotonic() < until:
             time.sleep(EVERY_SECONDS)
     if not newest:

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-import duckdb
 from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 
-from cdp_pipelines import checks, sync, transform
+from cdp_pipelines import checks, database, sync, transform
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish_status
+from cdp_pipelines.scrubbing import without_secrets
 
 project = DbtProject(transform.PROJECT_DIR)
 if not project.manifest_path.exists():  # a fresh clone; `make setup` and `make generate` write it too
@@ -46,6 +46,7 @@ def models(name: str, layer: str) -> dg.AssetsDefinition:
         dagster_dbt_translator=Layers(),
         pool=POOL,
     )
+    @without_secrets
     def assets(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         settings = Settings()
         with warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):
@@ -63,7 +64,7 @@ def models(name: str, layer: str) -> dg.AssetsDefinition:
 
 def _tables(context: dg.AssetExecutionContext, settings: Settings, results: list[transform.NodeResult]) -> Iterator[dg.MaterializeResult]:
     keys = {key.path[-1]: key for key in context.selected_asset_keys}
-    with duckdb.connect(str(settings.warehouse)) as db:
+    with database.connect(settings, settings.warehouse) as db:
         for result in results:
             if result.resource_type != "model" or result.status != "success":
                 continue

@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 import dagster as dg
 from pydantic import Field
 
+from cdp_pipelines import encryption
 from cdp_pipelines.config import Settings
 from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.policy import OWNERS, POOL
 from cdp_pipelines.defs.publish import PUBLISHED
 from cdp_pipelines.query import NotPublished
+from cdp_pipelines.scrubbing import without_secrets
 from cdp_pipelines.writeback import plan as plans
 from cdp_pipelines.writeback import service
 from cdp_pipelines.writeback.drift import drift
@@ -25,6 +27,10 @@ T = TypeVar("T")
 GROUP = "writeback"
 PLAN, APPLIED = dg.AssetKey(["writeback", "plan"]), dg.AssetKey(["writeback", "applied"])
 CAN_BE_APPLIED = "can_be_applied"
+
+
+# Dagster's own files are not encrypted.
+_SEALED = "Field by field: `cdp writeback apply --dry-run`, with the file below."
 
 
 class PlanConfig(dg.Config):
@@ -48,6 +54,7 @@ class ApplyConfig(dg.Config):
     pool=POOL,
     check_specs=[dg.AssetCheckSpec(CAN_BE_APPLIED, asset=PLAN, description="Every CRM could be asked, and no guard is passed.")],
 )
+@without_secrets
 def writeback_plan(context: dg.AssetExecutionContext, config: PlanConfig) -> dg.MaterializeResult:
     """What would change in the CRMs, field by field, compared with what they hold now. Nothing is written."""
     plan, path = _with_sessions(lambda settings, sessions: service.make_plan(settings, sessions, flows=config.flows))
@@ -56,7 +63,7 @@ def writeback_plan(context: dg.AssetExecutionContext, config: PlanConfig) -> dg.
     wrong = [f"{name}: {problem}" for name, problem in plan.problems.items()] + list(plan.stopped)
     return dg.MaterializeResult(
         metadata={
-            "plan": dg.MetadataValue.md(plans.as_markdown(plan)),
+            "plan": dg.MetadataValue.md(_SEALED if encryption.load(Settings()) else plans.as_markdown(plan)),
             "hash, to approve it": plan.hash,
             "file": dg.MetadataValue.path(str(path)),
             "records": dg.MetadataValue.json(plan.counts()),
@@ -73,6 +80,7 @@ def writeback_plan(context: dg.AssetExecutionContext, config: PlanConfig) -> dg.
 @dg.asset(
     key=APPLIED, deps=[PLAN], group_name=GROUP, owners=OWNERS, kinds={"salesforce", "hubspot", "marketo"}, pool=POOL, output_required=False
 )
+@without_secrets
 def writeback_applied(context: dg.AssetExecutionContext, config: ApplyConfig) -> Iterator[dg.MaterializeResult]:
     """The approved plan, done: in each CRM, each record once. Without an approved hash nothing is written."""
     if not config.approved:
@@ -84,7 +92,7 @@ def writeback_applied(context: dg.AssetExecutionContext, config: ApplyConfig) ->
         metadata={
             "run": report.run,
             "records": dg.MetadataValue.json(report.outcomes),
-            "not as planned": dg.MetadataValue.md(_left(report)),
+            "not as planned": dg.MetadataValue.md(_left(report, told=encryption.load(Settings()) is None)),
         }
     )
     if not report.complete:
@@ -97,6 +105,7 @@ def writeback_applied(context: dg.AssetExecutionContext, config: ApplyConfig) ->
     description="The CRMs still hold what write-back put there last. A person's edit is no fault, and shows here.",
     pool=POOL,
 )
+@without_secrets
 def holds_what_we_wrote() -> dg.AssetCheckResult:
     """Compares what we last wrote with what the syncs have read since; no call is made."""
     try:
@@ -123,7 +132,9 @@ def _with_sessions(work: Callable[..., Awaitable[T]]) -> T:
         return asyncio.run(run(connections))
 
 
-def _left(report: service.RunReport) -> str:
+def _left(report: service.RunReport, *, told: bool) -> str:
+    if report.left and not told:
+        return "`cdp writeback rejects` lists them."
     lines = [
         f"| {one['connection']} | {one['object']} {one['id'] or '(new)'} | {one['state']} | {one['reason']} |" for one in report.left[:100]
     ]

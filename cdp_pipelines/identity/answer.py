@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
+from cdp_pipelines import database
 from cdp_pipelines.identity import customer_keys, judging, overrides
 from cdp_pipelines.identity.customer_keys import Held, Keys, Record
 from cdp_pipelines.identity.judging import PRIORITY, Judged
@@ -53,9 +54,15 @@ class Resolution:
 
 
 def tables(
-    found: Particulars, pairs: pa.Table, judged: Judged, merged: Merged, decisions: Decisions, previous: pa.Table | None
+    found: Particulars,
+    pairs: pa.Table,
+    judged: Judged,
+    merged: Merged,
+    decisions: Decisions,
+    previous: pa.Table | None,
+    put_aside: Path | None = None,
 ) -> Resolution:
-    """The whole answer."""
+    """The whole answer. `put_aside`: see Options."""
     people = _people(found, merged)
     records = found.records()
     before = _held(previous)
@@ -68,7 +75,7 @@ def tables(
     return Resolution(
         customers=_customers(members),
         customer_contacts=members,
-        edges=_edges(found, pairs, judged, merged),
+        edges=_edges(found, pairs, judged, merged, put_aside),
         vetoes=_vetoes(found, judged, merged),
         review=_review(found, judged, merged, key_of),
         aliases=pa.table({
@@ -142,7 +149,7 @@ def _customers(members: pa.Table) -> pa.Table:
     return named.rename_columns(["customer_key", "contact_count", "connection_count", "is_current"]).sort_by("customer_key")
 
 
-def _edges(found: Particulars, pairs: pa.Table, judged: Judged, merged: Merged) -> pa.Table:
+def _edges(found: Particulars, pairs: pa.Table, judged: Judged, merged: Merged, put_aside: Path | None) -> pa.Table:
     person = np.array(merged.person_of, np.int64)
     inside = np.flatnonzero((person[judged.a] == person[judged.b]) & (judged.priority < judging.NO_RULE))
     a, b = judged.a[inside], judged.b[inside]
@@ -154,13 +161,13 @@ def _edges(found: Particulars, pairs: pa.Table, judged: Judged, merged: Merged) 
         **_pair(found, [*a.tolist(), *(link.a for link in stated)], [*b.tolist(), *(link.b for link in stated)]),
         "rule": pa.array([*rules, *(link.rule for link in stated)], pa.string()),
         "priority": pa.array([*judged.priority[inside].tolist(), *(link.priority for link in stated)], pa.int32()),
-        "value_hash": pa.array([*_hashes(pairs.take(pa.array(inside))), *(None for _ in stated)], pa.string()),
+        "value_hash": pa.array([*_hashes(pairs.take(pa.array(inside)), put_aside), *(None for _ in stated)], pa.string()),
         "is_decisive": pa.array([*(pair in made for pair in both), *(True for _ in stated)], pa.bool_()),
     })  # fmt: skip
 
 
-def _hashes(pairs: pa.Table) -> list[str | None]:
-    with duckdb.connect() as db:
+def _hashes(pairs: pa.Table, put_aside: Path | None) -> list[str | None]:
+    with database.scratch(put_aside) as db:
         db.register("chosen", pairs)
         hashed = "select substring(sha256(coalesce(email_value, phone_value, company_value)), 1, 32) as hash from chosen order by a, b"
         return db.execute(hashed).to_arrow_table().column("hash").to_pylist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,11 @@ class Options:
 
     `twins` matters for civil data alone: whether a family name, date of birth and address in common can be two people's, whose first names and
     national numbers differ. Say false for registers without twins whose first names are keyed badly.
+
+    `put_aside` is a folder for what does not fit in memory, encrypted; None: DuckDB's own, plain.
     """
 
     region: str = "US"
     plus_tags: bool = True
     twins: bool = True
+    put_aside: Path | None = None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
+from cdp_pipelines import database
 from cdp_pipelines.identity import answer, candidates, civil, judging, merging, overrides, particulars
 from cdp_pipelines.identity.answer import Resolution
 from cdp_pipelines.identity.judging import Judged
@@ -31,12 +31,12 @@ def resolve(
     found = particulars.read(contacts, options)
     decisions = _decisions(found, overrides)
     civil_data = civil.read(found)
-    with duckdb.connect() as db:
+    with database.scratch(options.put_aside) as db:
         pairs = candidates.find(db, found, civil_data)
         moved = db.execute("select distinct a from said where how <> 'crm_reference'").to_arrow_table().column("a").to_pylist()
     judged = judging.judge(pairs, found, civil_data, twins=options.twins)
     merged = merging.merge(found, [*decisions.links(), *_links(judged)], splits=decisions.splits(), moved=frozenset(moved))
-    return answer.tables(found, pairs, judged, merged, decisions, previous)
+    return answer.tables(found, pairs, judged, merged, decisions, previous, options.put_aside)
 
 
 def _decisions(found: particulars.Particulars, given: pa.Table | None) -> overrides.Decisions:

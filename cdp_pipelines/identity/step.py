@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import duckdb
 import pyarrow as pa
 
-from cdp_pipelines import history
+from cdp_pipelines import database, history
 from cdp_pipelines.config import Settings
 from cdp_pipelines.history import CheckResult
 from cdp_pipelines.identity import health, store
@@ -52,7 +52,7 @@ def identify(settings: Settings, *, now: datetime | None = None) -> Identified:
         contacts,
         previous=before,
         overrides=store.overrides(settings),
-        options=Options(settings.identity_region, settings.identity_plus_tags),
+        options=Options(settings.identity_region, settings.identity_plus_tags, put_aside=database.put_aside(settings)),
     )
     went = _aliases(store.aliases(settings), found, moment)
     store.keep(settings, found.ledger, went)

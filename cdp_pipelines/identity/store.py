@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cdp_pipelines.config import Settings
+from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.identity.overrides import COLUMNS
-from cdp_pipelines.private_files import replaced
 
 _OVERRIDES = pa.schema([(name, pa.timestamp("us") if name == "decided_at" else pa.string()) for name in COLUMNS])
 _ALIASES = pa.schema([("old_key", pa.string()), ("new_key", pa.string()), ("reason", pa.string()), ("happened_at", pa.timestamp("us"))])
@@ -27,12 +27,12 @@ class StoreBroken(Exception):
 
 def ledger(settings: Settings) -> pa.Table | None:
     """The key of every record ever known; None before the first run. Raises StoreBroken."""
-    return _parquet(_path(settings, "keys.parquet"))
+    return _parquet(settings, _path(settings, "keys.parquet"))
 
 
 def aliases(settings: Settings) -> pa.Table:
     """Where keys went, in the order of the runs. Raises StoreBroken."""
-    found = _parquet(_path(settings, "aliases.parquet"))
+    found = _parquet(settings, _path(settings, "aliases.parquet"))
     return _ALIASES.empty_table() if found is None else found.select(_ALIASES.names).cast(_ALIASES)
 
 
@@ -40,7 +40,8 @@ def overrides(settings: Settings) -> pa.Table:
     """The decisions of people, the oldest first. Raises StoreBroken."""
     path = _path(settings, "overrides.jsonl")
     try:
-        rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()] if path.exists() else []
+        text = Sealer.of(settings).read(path).decode() if path.exists() else ""
+        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
         for row in rows:
             row["decided_at"] = datetime.fromisoformat(row["decided_at"]).astimezone(UTC).replace(tzinfo=None)
         return pa.Table.from_pylist(rows, schema=_OVERRIDES)
@@ -52,28 +53,38 @@ def add_override(settings: Settings, override: dict[str, Any]) -> None:
     """Write a decision down, after those that are there. The caller holds the warehouse lock."""
     path = _path(settings, "overrides.jsonl")
     said = {**override, "decided_at": override["decided_at"].astimezone(UTC).isoformat()}
-    before = path.read_text() if path.exists() else ""
-    with replaced(path) as new:
-        new.write_text(f"{before}{json.dumps(said, ensure_ascii=False)}\n")
+    sealer = Sealer.of(settings)
+    before = sealer.read(path).decode() if path.exists() else ""
+    sealer.write(path, f"{before}{json.dumps(said, ensure_ascii=False)}\n".encode())
 
 
 def keep(settings: Settings, new_ledger: pa.Table, new_aliases: pa.Table) -> None:
     """Keep the keys of a run. Where they went comes first: a run after a kill between the two finds the same again, and says it once."""
-    with replaced(_path(settings, "aliases.parquet")) as new:
-        pq.write_table(new_aliases, new)
-    with replaced(_path(settings, "keys.parquet")) as new:
-        pq.write_table(new_ledger, new)
+    write_table(settings, _path(settings, "aliases.parquet"), new_aliases)
+    write_table(settings, _path(settings, "keys.parquet"), new_ledger)
+
+
+def read_table(settings: Settings, path: Path) -> pa.Table:
+    """A Parquet file of the store."""
+    return pq.read_table(pa.BufferReader(Sealer.of(settings).read(path)))
+
+
+def write_table(settings: Settings, path: Path, table: pa.Table) -> None:
+    """Write a Parquet file of the store anew."""
+    written = pa.BufferOutputStream()
+    pq.write_table(table, written)
+    Sealer.of(settings).write(path, written.getvalue().to_pybytes())
 
 
 def _path(settings: Settings, name: str) -> Path:
     return settings.data_dir / "identity" / name
 
 
-def _parquet(path: Path) -> pa.Table | None:
+def _parquet(settings: Settings, path: Path) -> pa.Table | None:
     if not path.exists():
         return None
     try:
-        return pq.read_table(path)
+        return read_table(settings, path)
     except (pa.ArrowException, OSError) as error:
         raise StoreBroken(
             f"{path} cannot be read ({type(error).__name__}). Take it back from a backup; without it customers get new keys."

@@ -19,11 +19,12 @@ from typing import Any
 import duckdb
 import orjson
 
-from cdp_pipelines import history
+from cdp_pipelines import database, history
 from cdp_pipelines.audit import subjects
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.log import AuditLog
 from cdp_pipelines.config import KINDS, Settings
+from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.privacy import person as people_of
 from cdp_pipelines.privacy import proof, rewriting, stores, warehouse_rows
@@ -33,7 +34,6 @@ from cdp_pipelines.privacy.needles import Needles
 from cdp_pipelines.privacy.person import Person
 from cdp_pipelines.privacy.propagating import Connections, Deletion, delete_in_crms, summary, would_delete
 from cdp_pipelines.privacy.suppression import Suppression, SuppressionList
-from cdp_pipelines.private_files import write_private
 from cdp_pipelines.writeback.outbox import there_is_one
 from cdp_pipelines.writeback.plan import Plan
 from cdp_pipelines.writeback.service import writing
@@ -102,7 +102,7 @@ def finish(settings: Settings, *, connections: Connections | None = None, say: S
 
 def under_way(settings: Settings) -> list[Erasure]:
     """What was begun and not ended."""
-    return [_load(path) for path in sorted((settings.privacy_dir / "pending").glob("*.json"))]
+    return [_load(settings, path) for path in sorted((settings.privacy_dir / "pending").glob("*.json"))]
 
 
 def _finish(settings: Settings, connections: Connections | None, say: Say) -> list[Certificate]:
@@ -220,10 +220,10 @@ def _elsewhere(settings: Settings, target: Person, hasher: Hasher, *, apply: boo
         counts["warehouse"] = warehouse_rows.purge_tables(db, settings.warehouse.stem, target, in_tables, apply=apply)
         kinds = dict(db.execute("select connection, kind from ops.connections").fetchall())
     if apply and (rewrite_anyway or counts["warehouse"]):
-        rewriting.rewrite(settings.warehouse)
+        rewriting.rewrite(settings, settings.warehouse)
     for path in sorted(settings.data_dir.glob("*.duckdb")):
         if path != settings.warehouse:
-            counts[path.name] = _purge_file(path, target, in_tables, apply=apply, rewrite_anyway=rewrite_anyway)
+            counts[path.name] = _purge_file(settings, path, target, in_tables, apply=apply, rewrite_anyway=rewrite_anyway)
     objects = {name: _PEOPLE_OBJECTS[kind] for name, kind in kinds.items() if kind in KINDS}
     counts["identity"] = stores.identity_store(settings, target, apply=apply)
     counts["inbox"] = stores.inbox(settings, target, objects, apply=apply)
@@ -234,13 +234,13 @@ def _elsewhere(settings: Settings, target: Person, hasher: Hasher, *, apply: boo
     return counts
 
 
-def _purge_file(path: Path, target: Person, needles: Needles, *, apply: bool, rewrite_anyway: bool) -> Counter[str]:
+def _purge_file(settings: Settings, path: Path, target: Person, needles: Needles, *, apply: bool, rewrite_anyway: bool) -> Counter[str]:
     """A file that others may have open for reading."""
-    with duckdb.connect() as db:
-        db.execute(f"attach '{warehouse_rows.quoted(path)}' as looked_at (read_only)")
+    with database.in_memory(settings) as db:
+        database.attach(settings, db, path, "looked_at", read_only=True)
         counts = warehouse_rows.purge_tables(db, "looked_at", target, needles, apply=False)
     if apply and (counts or rewrite_anyway):
-        rewriting.rewrite_changed(path, lambda db, name: _purge(db, name, target, needles))
+        rewriting.rewrite_changed(settings, path, lambda db, name: _purge(db, name, target, needles))
     return counts
 
 
@@ -251,8 +251,8 @@ def _purge(db: duckdb.DuckDBPyConnection, name: str, target: Person, needles: Ne
 def _without_shared(settings: Settings, needles: Needles) -> tuple[Needles, dict[str, int], set[str]]:
     """Without numbers and names that are in the raw tables still: all rows there are other people's. Gives how many there are of each kind,
     and the values that are a part of a longer one of somebody else, which bytes do not tell apart."""
-    with duckdb.connect() as db:
-        db.execute(f"attach '{warehouse_rows.quoted(settings.warehouse)}' as looked_at (read_only)")
+    with database.in_memory(settings) as db:
+        database.attach(settings, db, settings.warehouse, "looked_at", read_only=True)
         there = {value for place, value, _ in warehouse_rows.still_there(db, "looked_at", needles) if place.startswith("raw_")}
     shared = {text: kind for text, kind in needles.values.items() if kind not in _IN_TABLES and text.lower() in there}
     left = {text: kind for text, kind in needles.values.items() if text not in shared}
@@ -273,11 +273,11 @@ def _keep(settings: Settings, made: Erasure) -> None:
         "id": made.id, "people": [person.to_json() for person in made.people], "asked_at": made.asked_at, "asked_by": made.asked_by,
         "reference": made.reference, "source": made.source, "propagate": made.propagate, "round": made.round,
     }  # fmt: skip
-    write_private(made.path(settings), orjson.dumps(said))
+    Sealer.of(settings).write(made.path(settings), orjson.dumps(said))
 
 
-def _load(path: Path) -> Erasure:
-    raw = orjson.loads(path.read_bytes())
+def _load(settings: Settings, path: Path) -> Erasure:
+    raw = orjson.loads(Sealer.of(settings).read(path))
     people = [Person.of_json(one) for one in raw["people"]]
     return Erasure(
         raw["id"],

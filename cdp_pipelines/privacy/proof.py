@@ -6,13 +6,15 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cdp_pipelines import database
 from cdp_pipelines.config import Settings
+from cdp_pipelines.identity import store
 from cdp_pipelines.privacy.needles import Needles
 from cdp_pipelines.privacy.stores import files_of
-from cdp_pipelines.privacy.warehouse_rows import quoted, still_there
+from cdp_pipelines.privacy.warehouse_rows import still_there
 
 PIECE = 32 << 20
 
@@ -48,12 +50,16 @@ def search(settings: Settings, needles: Needles, parts: Collection[str] = (), *,
         proof.files += 1
         proof.bytes += _search_bytes(path, name, wanted, proof)
         if path.suffix == ".duckdb":
-            _search_tables(path, name, needles, kinds, proof)
+            _search_tables(settings, path, name, needles, kinds, proof)
         elif path.suffix == ".parquet":
-            texts = {str(value) for column in pq.read_table(path).columns for value in column.to_pylist()}
+            texts = {str(value) for column in _parquet(settings, path).columns for value in column.to_pylist()}
             for text in filter(needles.found_in, texts):
                 proof.add(name, next((kind for value, kind in kinds.items() if value in text.lower()), "record"))
     return proof
+
+
+def _parquet(settings: Settings, path: Path) -> pa.Table:
+    return store.read_table(settings, path) if path.parent == settings.data_dir / "identity" else pq.read_table(path)
 
 
 def _search_bytes(path: Path, name: str, wanted: dict[bytes, str], proof: Proof) -> int:
@@ -71,9 +77,9 @@ def _search_bytes(path: Path, name: str, wanted: dict[bytes, str], proof: Proof)
     return size
 
 
-def _search_tables(path: Path, name: str, needles: Needles, kinds: dict[str, str], proof: Proof) -> None:
-    with duckdb.connect() as db:
-        db.execute(f"attach '{quoted(path)}' as looked_at (read_only)")
+def _search_tables(settings: Settings, path: Path, name: str, needles: Needles, kinds: dict[str, str], proof: Proof) -> None:
+    with database.in_memory(settings) as db:
+        database.attach(settings, db, path, "looked_at", read_only=True)
         for place, value, by_itself in still_there(db, "looked_at", needles):
             if by_itself:
                 proof.add(f"{name}: {place}", kinds[value])

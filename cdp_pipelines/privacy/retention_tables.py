@@ -29,7 +29,7 @@ def raw_deleted(settings: Settings, before: datetime, *, apply: bool) -> int:
         count = take_raw_deleted(db, before, _full_reads(db), apply=apply)
     if apply and count:
         history.raw_tables_change(settings)
-        rewriting.rewrite(settings.warehouse)
+        rewriting.rewrite(settings, settings.warehouse)
     return count
 
 

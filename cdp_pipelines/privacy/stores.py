@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cdp_pipelines.config import Settings
+from cdp_pipelines.encryption import Sealer
+from cdp_pipelines.identity import store
 from cdp_pipelines.privacy.needles import Needles
 from cdp_pipelines.privacy.person import Person, ids_by_connection
 from cdp_pipelines.private_files import replaced
+from cdp_pipelines.webhooks import inbox as inbox_file
+from cdp_pipelines.writeback import outbox as outbox_file
 
 # Texts that programs write beside the data, in which values are replaced. A file of any other kind is named, and left to its owner.
 _LOGS = {".log", ".out", ".err", ".json", ".yaml", ".txt", ".sql"}
@@ -44,20 +47,19 @@ def identity_store(settings: Settings, person: Person, *, apply: bool) -> Counte
     ):
         path = folder / name
         if path.exists():
-            table = pq.read_table(path)
+            table = store.read_table(settings, path)
             left = [not gone(row) for row in table.to_pylist()]
             counts[f"identity/{name}"] = left.count(False)
             if apply and counts[f"identity/{name}"]:
-                with replaced(path) as new:
-                    pq.write_table(table.filter(pa.array(left, pa.bool_())), new)
+                store.write_table(settings, path, table.filter(pa.array(left, pa.bool_())))
     path = folder / "overrides.jsonl"
     if path.exists():
-        lines = path.read_text().splitlines(keepends=True)
+        sealer = Sealer.of(settings)
+        lines = sealer.read(path).decode().splitlines(keepends=True)
         left_lines = [line for line in lines if line.strip() and not _is_about(json.loads(line), person)]
         counts["identity/overrides.jsonl"] = len(lines) - len(left_lines)
         if apply and len(left_lines) < len(lines):
-            with replaced(path) as new:
-                new.write_text("".join(left_lines))
+            sealer.write(path, "".join(left_lines).encode())
     return +counts
 
 
@@ -71,11 +73,12 @@ def inbox(settings: Settings, person: Person, people_objects: dict[str, set[str]
     if not settings.inbox.exists():
         return counts
     ids = {connection: set(found) for connection, found in ids_by_connection(person.ids).items()}
+    sealer = Sealer.of(settings)
     with opened(settings.inbox) as db:
         rows = db.execute("select id, connection, object, record_id, related from events").fetchall()
         for number, connection, object_name, record, related in rows:
             mine = ids.get(connection, set())
-            others = json.loads(related)
+            others = json.loads(sealer.opened(related, inbox_file.SEALED, settings.inbox))
             start, _, end = object_name.partition("/")
             about = record in mine and (not people_objects.get(connection) or start in people_objects[connection])
             if about:
@@ -87,7 +90,7 @@ def inbox(settings: Settings, person: Person, people_objects: dict[str, set[str]
                 if apply:
                     db.execute(
                         "update events set related = ?, identity = null where id = ?",
-                        (json.dumps([o for o in others if o not in mine]), number),
+                        (sealer.text(json.dumps([o for o in others if o not in mine]), inbox_file.SEALED), number),
                     )
         if apply and counts:
             compact(db, settings.inbox)
@@ -100,10 +103,12 @@ def outbox(settings: Settings, person: Person, needles: Needles, *, apply: bool)
     path = settings.writeback_dir / "outbox.sqlite"
     if path.exists():
         gone: dict[str, set[int]] = {}
+        sealer = Sealer.of(settings)
         with opened(path) as db:
             for table, said in {"entries": "entry", "calls": "request"}.items():
                 rows = db.execute(f"select rowid, connection, {said} from {table}").fetchall()
-                gone[table] = {number for number, connection, text in rows if _names(connection, text, person, needles)}
+                plain = [(number, connection, sealer.opened(text, outbox_file.SEALED, path)) for number, connection, text in rows]
+                gone[table] = {number for number, connection, text in plain if _names(connection, text, person, needles)}
             for table in ("entries", "base"):
                 rows = db.execute(f"select rowid, connection, id from {table} where id is not null").fetchall()
                 gone.setdefault(table, set()).update(number for number, *record in rows if tuple(record) in person.ids)
@@ -113,7 +118,7 @@ def outbox(settings: Settings, person: Person, needles: Needles, *, apply: bool)
                     db.executemany(f"delete from {table} where rowid = ?", [(number,) for number in numbers])
                 compact(db, path)
     for plan in sorted((settings.writeback_dir / "plans").glob("*")):
-        if _plan_names(plan, person, needles):
+        if _plan_names(settings, plan, person, needles):
             counts["plans"] += 1
             if apply:
                 plan.unlink()
@@ -126,7 +131,9 @@ def outbox_entries(settings: Settings, person: Person, needles: Needles) -> list
     if not path.exists():
         return []
     with opened(path) as db:
-        rows = db.execute("select connection, id, entry, run, state, done_at from entries order by rowid").fetchall()
+        found = db.execute("select connection, id, entry, run, state, done_at from entries order by rowid").fetchall()
+    sealer = Sealer.of(settings)
+    rows = [(c, i, sealer.opened(entry, outbox_file.SEALED, path), *rest) for c, i, entry, *rest in found]
     return [
         {"connection": connection, "id": one, "run": run, "state": state, "done_at": done_at, "changes": json.loads(entry)["changes"]}
         for connection, one, entry, run, state, done_at in rows
@@ -134,8 +141,8 @@ def outbox_entries(settings: Settings, person: Person, needles: Needles) -> list
     ]
 
 
-def _plan_names(path: Path, person: Person, needles: Needles) -> bool:
-    text = path.read_text(errors="replace")
+def _plan_names(settings: Settings, path: Path, person: Person, needles: Needles) -> bool:
+    text = Sealer.of(settings).read(path).decode(errors="replace")
     try:
         entries = json.loads(text)["entries"]
     except (ValueError, KeyError, TypeError):
@@ -154,12 +161,14 @@ def _names(connection: str, text: str, person: Person, needles: Needles) -> bool
 
 
 def dlt_folders(settings: Settings, *, apply: bool) -> Counter[str]:
-    """dlt's working directories with their load packages: scratch, since the warehouse remembers."""
-    folder = settings.data_dir / "dlt"
-    files = [path for path in folder.rglob("*") if path.is_file()] if folder.exists() else []
-    if apply:
-        shutil.rmtree(folder, ignore_errors=True)
-    return +Counter({"dlt/": len(files)})
+    """dlt's working directories with their load packages, and what else a killed extraction left: scratch, since the warehouse remembers."""
+    counts: Counter[str] = Counter()
+    for name in ("dlt", "unloaded"):
+        folder = settings.data_dir / name
+        counts[f"{name}/"] = sum(path.is_file() for path in folder.rglob("*")) if folder.exists() else 0
+        if apply:
+            shutil.rmtree(folder, ignore_errors=True)
+    return +counts
 
 
 def sqlite_files(settings: Settings, needles: Needles, *, apply: bool) -> Counter[str]:

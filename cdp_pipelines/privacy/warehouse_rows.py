@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -242,8 +241,3 @@ def _dicts(db: duckdb.DuckDBPyConnection, query: str, values: list[Any]) -> list
     result = db.execute(query, values)
     columns = [name for name, *_ in result.description or []]
     return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
-
-
-def quoted(path: Path) -> str:
-    """A path inside quotes in SQL."""
-    return str(path).replace("'", "''")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import duckdb
 import pyarrow as pa
 
-from cdp_pipelines.config import Connection
+from cdp_pipelines import database
+from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.sources.columns import as_text, assign_columns, column_name
 from cdp_pipelines.sources.raw_tables import CONNECTION, SYNCED_AT
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Glance, RawTable
@@ -26,15 +25,15 @@ class Comparison:
     Use it as a context manager: `add` all that the CRM shows, `compare`, then take `rows` and `keys`.
     """
 
-    def __init__(self, warehouse: Path, connection: Connection, table: RawTable, columns: dict[str, str]):
-        self._path, self._connection, self._table = warehouse, connection, table
+    def __init__(self, settings: Settings, connection: Connection, table: RawTable, columns: dict[str, str]):
+        self._settings, self._connection, self._table = settings, connection, table
         self._columns = dict(columns)
         self._key = [column_name(f) for f in table.key]
         self._seen = [*self._key, *_MARKS]
 
     def __enter__(self) -> Self:
         # Temporary tables belong to this connection to the file, and go with it.
-        self._db = duckdb.connect(str(self._path))
+        self._db = database.connect(self._settings, self._settings.warehouse)
         self._db.execute("set enable_progress_bar = false")
         self._db.execute(f"create temp table seen ({', '.join(f'{c} varchar' for c in _quoted(self._seen))})")
         return self

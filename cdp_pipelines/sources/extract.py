@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import shutil
+import tempfile
 from collections.abc import Generator, Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -19,12 +21,13 @@ import pyarrow as pa
 from dlt.extract import DltResource, DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from cdp_pipelines import history
+from cdp_pipelines import encryption, history
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMError
 from cdp_pipelines.privacy.suppression import Suppression
+from cdp_pipelines.scrubbing import scrub
 from cdp_pipelines.sources import warehouse
 from cdp_pipelines.sources.raw_tables import declared_columns, pipeline_of, resource_of, run
 from cdp_pipelines.sources.reader import Mode, Reader
@@ -54,7 +57,26 @@ def _frugal() -> Generator[None]:
         gc.set_threshold(*before)
 
 
-@_frugal()
+@contextlib.contextmanager
+def _leaving_nothing(settings: Settings) -> Generator[None]:
+    """Where files are encrypted, what is read lies plain on the disk in one private folder for as long as it takes to load it: pages and
+    bulk files in temporary files, dlt's load packages. After a kill the next extraction removes it. The caller holds the warehouse lock."""
+    if encryption.load(settings) is None:
+        yield
+        return
+    folder, before = settings.data_dir / "unloaded", tempfile.tempdir
+    for left in (folder, settings.data_dir / "dlt"):
+        shutil.rmtree(left, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        for left in (folder, settings.data_dir / "dlt"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def extract(
     connection: Connection,
     reader: Reader,
@@ -72,11 +94,25 @@ def extract(
     the reader itself finds what to read, and cursors stay (see reconcile.py); with `named` it reads some records alone (see named.py).
     Never raises a CRMError: the report says what is incomplete. Raises NotLoaded when the warehouse cannot be written.
     """
+    with _frugal(), _leaving_nothing(settings):
+        return _extract(connection, reader, settings, full, reconcile, named, tables, on_progress)
+
+
+def _extract(
+    connection: Connection,
+    reader: Reader,
+    settings: Settings,
+    full: bool,
+    reconcile: bool,
+    named: bool,
+    tables: Iterable[str] | None,
+    on_progress: Progress | None,
+) -> ExtractReport:
     chosen = [t for t in reader.tables if tables is None or t.name in set(tables)]
     reader.chosen = frozenset(t.name for t in chosen)
     report = ExtractReport(connection.name, connection.kind)
     history.raw_tables_change(settings)
-    before = warehouse.count_rows(settings.warehouse, connection, chosen)
+    before = warehouse.count_rows(settings, connection, chosen)
     with EventLoopThread() as thread:
         mode: Mode = "named" if named else "reconcile" if reconcile else "full" if full else "incremental"
         going = Run(
@@ -114,11 +150,11 @@ def extract(
             thread.run(reader.client.close())
             record(settings, _operation(report, mode))
     full_since = {r.table.name: r.full_since for r in readings if r.full_since}
-    warehouse.keep_newest(settings.warehouse, connection, chosen)
+    warehouse.keep_newest(settings, connection, chosen)
     for reading in readings:
-        warehouse.remove(settings.warehouse, connection, reading.table, reading.left_out)
-    warehouse.retire_rows_of_older_full_reads(settings.warehouse, connection, chosen, full_since)
-    after = warehouse.count_rows(settings.warehouse, connection, chosen)
+        warehouse.remove(settings, connection, reading.table, reading.left_out)
+    warehouse.retire_rows_of_older_full_reads(settings, connection, chosen, full_since)
+    after = warehouse.count_rows(settings, connection, chosen)
     for table in report.tables:
         table.rows_total = after.get(table.table, 0)
         table.rows_inserted = max(table.rows_total - before.get(table.table, 0), 0)
@@ -175,4 +211,4 @@ def _cause(error: BaseException) -> str:
     """What lies at the bottom of an error, in a line."""
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
-    return str(error).strip().splitlines()[0]
+    return scrub(str(error)).strip().splitlines()[0]

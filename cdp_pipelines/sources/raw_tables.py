@@ -18,9 +18,10 @@ import pyarrow as pa
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltResource, DltSource
 
-from cdp_pipelines import mapping
+from cdp_pipelines import encryption, mapping
 from cdp_pipelines.config import Kind, Settings
 from cdp_pipelines.sources.columns import arrow_schema, assign_columns, column_name
+from cdp_pipelines.sources.encrypted_loading import EncryptedDuckDb
 from cdp_pipelines.sources.load_files import load_files
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, RawTable
 
@@ -73,7 +74,12 @@ def pipeline_of(kind: str, name: str, settings: Settings) -> dlt.Pipeline:
     shutil.rmtree(folder / pipeline, ignore_errors=True)
     credentials = DuckDbCredentials(pragmas=_PRAGMAS)
     credentials.database = str(settings.warehouse)  # given to the constructor, it would be parsed as a URL, for which dlt loads SQLAlchemy
-    return dlt.pipeline(pipeline, pipelines_dir=str(folder), dataset_name=f"raw_{kind}", destination=dlt.destinations.duckdb(credentials))
+    if encryption.load(settings):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        destination = EncryptedDuckDb.of(settings, credentials)
+    else:
+        destination = dlt.destinations.duckdb(credentials)
+    return dlt.pipeline(pipeline, pipelines_dir=str(folder), dataset_name=f"raw_{kind}", destination=destination)
 
 
 def run(pipeline: dlt.Pipeline, source: DltSource) -> None:

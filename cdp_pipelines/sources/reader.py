@@ -125,8 +125,10 @@ class KnownRecords(Protocol):
         """Distinct values of a vendor field in a raw table, null ones left out; `where` says what other fields are, or may be one of."""
         ...
 
-    def pairs(self, table: str, field: str, other: str) -> Iterator[tuple[str, str]]:
-        """Distinct pairs of the values of two vendor fields of one row, where neither is null or empty."""
+    def pairs(
+        self, table: str, field: str, other: str, where: Mapping[str, str | Collection[str]] | None = None
+    ) -> Iterator[tuple[str, str]]:
+        """Distinct pairs of the values of two vendor fields of one row, where neither is null or empty; `where` as for `values`."""
         ...
 
     def gone_since(self, table: str, field: str, moment: datetime) -> Iterator[str]:

@@ -56,7 +56,7 @@ class Differences(Reader):
         """See Reader."""
         glance = self._glances[table.name]
         self._reader.unread = {**self._reader.unread, table.name: span.unread}
-        with Comparison(self._settings.warehouse, self._connection, table, span.columns) as comparison:
+        with Comparison(self._settings, self._connection, table, span.columns) as comparison:
             async for batch in glance.pages:
                 comparison.add(batch.rows)
             await asyncio.to_thread(comparison.compare, glance)

@@ -35,7 +35,7 @@ def client(connection: Connection) -> BaseCRM:
 
 def reader(connection: Connection, settings: Settings) -> Reconciler:
     """A reader of the connection's raw tables."""
-    known = Warehouse(settings.warehouse, connection.kind, connection.name)
+    known = Warehouse(settings, connection.kind, connection.name)
     match connection:
         case SalesforceConnection():
             return SalesforceReconciler(connection, known)

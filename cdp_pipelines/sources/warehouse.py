@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from cdp_pipelines.config import Connection
+from cdp_pipelines import database
+from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.sources.columns import column_name
 from cdp_pipelines.sources.raw_tables import CONNECTION, SYNCED_AT, stamp
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, RawTable
@@ -19,23 +19,26 @@ from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, RawTable
 class Warehouse:
     """What the warehouse holds of a connection; a `KnownRecords`."""
 
-    def __init__(self, path: Path, kind: str, connection: str):
-        self.path, self.schema, self.connection = path, f"raw_{kind}", connection
+    def __init__(self, settings: Settings, kind: str, connection: str):
+        self.settings, self.schema, self.connection = settings, f"raw_{kind}", connection
 
     def values(self, table: str, field: str, where: Mapping[str, str | Collection[str]] | None = None) -> Iterator[str]:
         """See KnownRecords."""
         column = column_name(field)
-        conditions = {CONNECTION: self.connection, **{column_name(k): v for k, v in (where or {}).items()}}
-        tests = " and ".join(f'"{c}" in (select unnest(?::varchar[]))' for c in conditions)
+        tests, allowed = self._conditions(where)
         query = f'select distinct "{column}" from {self.schema}."{table}" where {tests} and "{column}" is not null order by 1'
-        allowed = [[v] if isinstance(v, str) else list(v) for v in conditions.values()]
         yield from (value for (value,) in self._rows(query, allowed))
 
-    def pairs(self, table: str, field: str, other: str) -> Iterator[tuple[str, str]]:
+    def pairs(
+        self, table: str, field: str, other: str, where: Mapping[str, str | Collection[str]] | None = None
+    ) -> Iterator[tuple[str, str]]:
         """See KnownRecords."""
         first, second = column_name(field), column_name(other)
-        query = f'select distinct "{first}", "{second}" from {self.schema}."{table}" where {CONNECTION} = ? and "{first}" <> \'\' and "{second}" <> \'\''
-        yield from self._rows(query, [self.connection])
+        tests, allowed = self._conditions(where)
+        query = (
+            f'select distinct "{first}", "{second}" from {self.schema}."{table}" where {tests} and "{first}" <> \'\' and "{second}" <> \'\''
+        )
+        yield from self._rows(query, allowed)
 
     def gone_since(self, table: str, field: str, moment: datetime) -> Iterator[str]:
         """See KnownRecords."""
@@ -45,19 +48,24 @@ class Warehouse:
         )
         yield from (row[0] for row in self._rows(query, [self.connection, stamp(moment)]))
 
+    def _conditions(self, where: Mapping[str, str | Collection[str]] | None) -> tuple[str, list[list[str]]]:
+        conditions = {CONNECTION: self.connection, **{column_name(k): v for k, v in (where or {}).items()}}
+        tests = " and ".join(f'"{column}" in (select unnest(?::varchar[]))' for column in conditions)
+        return tests, [[v] if isinstance(v, str) else list(v) for v in conditions.values()]
+
     def _rows(self, query: str, values: Iterable[Any]) -> Iterator[Any]:
-        if not self.path.exists():
+        if not self.settings.warehouse.exists():
             return
         nothing_loaded_yet = contextlib.suppress(duckdb.CatalogException, duckdb.BinderException)
-        with duckdb.connect(str(self.path)) as db, nothing_loaded_yet:
+        with database.connect(self.settings, self.settings.warehouse) as db, nothing_loaded_yet:
             rows = db.execute(query, list(values))
             while some := rows.fetchmany(10_000):
                 yield from some
 
 
-def keep_newest(warehouse: Path, connection: Connection, tables: Iterable[RawTable]) -> None:
+def keep_newest(settings: Settings, connection: Connection, tables: Iterable[RawTable]) -> None:
     """Of each record only the newest version, of each set only its newest read: what the last load replaced goes, and what a stop left."""
-    with duckdb.connect(str(warehouse)) as db:
+    with database.connect(settings, settings.warehouse) as db:
         for table in tables:
             relation = f'raw_{connection.kind}."{table.name}"'
             if table.replace_by:
@@ -65,13 +73,13 @@ def keep_newest(warehouse: Path, connection: Connection, tables: Iterable[RawTab
             _remove_older(db, relation, connection.name, table.key, f"{{'read': found.{SYNCED_AT}, 'row': found.rowid}}")
 
 
-def remove(warehouse: Path, connection: Connection, table: RawTable, keys: Collection[tuple[str | None, ...]]) -> None:
+def remove(settings: Settings, connection: Connection, table: RawTable, keys: Collection[tuple[str | None, ...]]) -> None:
     """Remove records by key: those whose newest version is an erased person's, so that no older one may stay."""
     if not keys:
         return
     columns = [f'"{column_name(field)}"' for field in table.key]
     same = " and ".join(f"gone.{c} is not distinct from found.{c}" for c in columns)
-    with duckdb.connect(str(warehouse)) as db:
+    with database.connect(settings, settings.warehouse) as db:
         db.execute(f"create or replace temp table gone ({', '.join(f'{c} varchar' for c in columns)})")
         db.executemany(f"insert into gone values ({', '.join('?' * len(columns))})", [list(key) for key in keys])
         db.execute(
@@ -96,13 +104,13 @@ def _remove_older(db: duckdb.DuckDBPyConnection, relation: str, connection: str,
 
 
 def retire_rows_of_older_full_reads(
-    warehouse: Path, connection: Connection, tables: Iterable[RawTable], full_since: Mapping[str, str]
+    settings: Settings, connection: Connection, tables: Iterable[RawTable], full_since: Mapping[str, str]
 ) -> None:
     """After a full read, what it did not see again is gone from the CRM: records become tombstones, sets and their rows go.
 
     Done after every load, so that a stop in between mends itself. Events stay: the CRM has merely stopped to keep them.
     """
-    with duckdb.connect(str(warehouse)) as db:
+    with database.connect(settings, settings.warehouse) as db:
         for table in tables:
             if table.events or not (since := full_since.get(table.name)):
                 continue
@@ -136,12 +144,12 @@ def no_value(columns: Iterable[str]) -> str:
     return f"coalesce({named}) is null" if named else "true"
 
 
-def count_rows(warehouse: Path, connection: Connection, tables: Iterable[RawTable]) -> dict[str, int]:
+def count_rows(settings: Settings, connection: Connection, tables: Iterable[RawTable]) -> dict[str, int]:
     """Rows of a connection in each raw table that exists."""
     counts: dict[str, int] = {}
-    if not warehouse.exists():
+    if not settings.warehouse.exists():
         return counts
-    with duckdb.connect(str(warehouse)) as db:
+    with database.connect(settings, settings.warehouse) as db:
         for table in tables:
             with contextlib.suppress(duckdb.CatalogException):  # not loaded yet
                 query = f'select count(*) from raw_{connection.kind}."{table.name}" where {CONNECTION} = ?'

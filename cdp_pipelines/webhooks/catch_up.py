@@ -18,6 +18,7 @@ from cdp_pipelines import history, transform
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import ConfigError, Connection, Settings
+from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.history import EventLag
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.privacy.told import about_erased, erase_told
@@ -30,7 +31,7 @@ from cdp_pipelines.sources.report import ExtractReport
 from cdp_pipelines.sources.warehouse import Warehouse
 from cdp_pipelines.sync import ConnectionOutcome, SyncReport, build
 from cdp_pipelines.webhooks.inbox import Inbox, Waiting
-from cdp_pipelines.webhooks.wanted import wanted_of
+from cdp_pipelines.webhooks.wanted import ends_of, links_of, wanted_of
 
 # Events that one run deals with; the next run has the rest.
 A_RUN = 50_000
@@ -73,7 +74,7 @@ def catch_up(
     """
     usable = {c.name: c for c in connections if isinstance(c, Connection)}
     say = on_stage or (lambda text: None)
-    with closing(Inbox(settings.inbox, settings.inbox_most)) as inbox, warehouse_lock(settings, "catching up", say):
+    with closing(Inbox(settings.inbox, settings.inbox_most, Sealer.of(settings))) as inbox, warehouse_lock(settings, "catching up", say):
         by_connection: defaultdict[str, list[Waiting]] = defaultdict(list)
         for waiting in inbox.waiting(usable, A_RUN):
             by_connection[waiting.event.connection].append(waiting)
@@ -129,7 +130,7 @@ def _settle(inbox: Inbox, dealt: Iterable[Dealt], report: SyncReport) -> tuple[i
 def _beside_erased(settings: Settings, connection: Connection, events: Sequence[Waiting]) -> Named:
     """What stands beside records that the CRM erased, companies say, which change with them: of whom nobody knows any more afterwards."""
     erased = [waiting.event for waiting in events if waiting.event.what == "erased"]
-    return wanted_of(connection.kind, erased, Warehouse(settings.warehouse, connection.kind, connection.name)).named
+    return wanted_of(connection.kind, erased, Warehouse(settings, connection.kind, connection.name)).named
 
 
 def _read(settings: Settings, connection: Connection, events: Sequence[Waiting], beside: Named | None, report: SyncReport) -> list[Dealt]:
@@ -155,20 +156,19 @@ def _read(settings: Settings, connection: Connection, events: Sequence[Waiting],
 def _read_together(
     settings: Settings, connection: Connection, events: Sequence[Waiting], beside: Named, outcome: ConnectionOutcome
 ) -> Dealt:
-    known = Warehouse(settings.warehouse, connection.kind, connection.name)
+    known = Warehouse(settings, connection.kind, connection.name)
     wanted = wanted_of(connection.kind, [waiting.event for waiting in events], known)
     found: list[ExtractReport] = []
     if wanted.whole:
         found.append(extract(connection, registry.reader(connection, settings), settings, tables=wanted.whole))
         found.append(reconcile(connection, registry.reader(connection, settings), settings, tables=wanted.whole))
+    before = links_of(connection.kind, wanted.named, known)
     for named in (wanted.named, beside.without(wanted.named)):
         if named.tables:
             found.append(read_named(connection, registry.reader(connection, settings), settings, named))
-    if back := [waiting.event for waiting in events if waiting.event.what == "restored"]:
-        # Only now the warehouse knows what they are linked with again: their deletion took the links away.
-        others = wanted_of(connection.kind, back, known).named.without(wanted.named)
-        if others.tables:
-            found.append(read_named(connection, registry.reader(connection, settings), settings, others))
+    others = ends_of(before, links_of(connection.kind, wanted.named, known)).without(wanted.named)
+    if others.tables:
+        found.append(read_named(connection, registry.reader(connection, settings), settings, others))
     for one in found:
         history.record_syncs(settings, one.tables)
         outcome.tables += one.tables

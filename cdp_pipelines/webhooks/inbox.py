@@ -16,10 +16,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
+from cdp_pipelines.encryption import PROBE, Sealer, check_database
 from cdp_pipelines.webhooks.event import Event, What
 
 MAX_TRIES = 5
 KEEP_DONE = timedelta(days=7)
+# Columns whose texts are sealed where a key is set, by table, and what they are sealed as.
+SEALED_COLUMNS = {"events": ("related", "reason")}
+SEALED = "inbox"
 _WHATS = ", ".join(f"'{what}'" for what in get_args(What))
 _SCHEMA = f"""
 create table if not exists events (
@@ -68,15 +72,21 @@ class Place:
 class Inbox:
     """The inbox file, for one thread. `most` is how many events may wait."""
 
-    def __init__(self, path: Path, most: int = 1_000_000):
-        self.path, self.most = path, most
+    def __init__(self, path: Path, most: int = 1_000_000, sealer: Sealer | None = None):
+        self.path, self.most, self._sealer = path, most, sealer or Sealer(None)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         self._db = sqlite3.connect(path, timeout=10, isolation_level=None)
         self._db.execute("pragma journal_mode = wal")
         # A commit is on the disk when it returns, also after a power cut.
         self._db.execute("pragma synchronous = full")
+        try:
+            check_database(self._db, path, self._sealer)
+        except BaseException:
+            self._db.close()
+            raise
         self._db.executescript(_SCHEMA)
+        self._key_mark = self._mark()
 
     def close(self) -> None:
         """Close the file."""
@@ -90,12 +100,14 @@ class Inbox:
         """
         now = _text(received_at or datetime.now(UTC))
         rows = [
-            (e.connection, e.object, e.record_id, e.what, _text(e.occurred_at), e.identity or None, json.dumps(e.related), now)
+            (e.connection, e.object, e.record_id, e.what, _text(e.occurred_at), e.identity or None, self._seal(json.dumps(e.related)), now)
             for e in events
         ]
         try:
             self._db.execute("begin immediate")
             try:
+                if self._mark() != self._key_mark:
+                    raise InboxUnavailable(f"{self.path} has another encryption key now. Start this program anew with it.")
                 if self.waiting_count() + len(rows) > self.most:
                     raise InboxFull(f"{self.path}: {self.most:,} events wait already")
                 before = self._db.total_changes
@@ -135,7 +147,12 @@ class Inbox:
             [*(chosen or []), most],
         )
         return [
-            Waiting(i, Event(c, o, r, w, _moment(at), identity or "", tuple(json.loads(related))), _moment(received) or _EPOCH, tries)
+            Waiting(
+                i,
+                Event(c, o, r, w, _moment(at), identity or "", tuple(json.loads(self._open(related)))),
+                _moment(received) or _EPOCH,
+                tries,
+            )
             for i, c, o, r, w, at, identity, related, received, tries in rows
         ]
 
@@ -163,7 +180,7 @@ class Inbox:
             self._db.executemany(
                 "update events set tries = tries + 1, reason = ?, state = case when tries + 1 >= ? then 'dead' else 'waiting' end, "
                 "ended_at = case when tries + 1 >= ? then ? end where id = ?",
-                [(reason[:500], MAX_TRIES, MAX_TRIES, now, i) for i in ids],
+                [(self._seal(reason[:500]), MAX_TRIES, MAX_TRIES, now, i) for i in ids],
             )
 
     def replay(
@@ -206,9 +223,22 @@ class Inbox:
         week = (datetime.now(UTC) - timedelta(days=7)).date().isoformat()
         refused = self._db.execute("select connection, reason, sum(calls) from refusals where day >= ? group by 1, 2 order by 1, 2", [week])
         return {
-            "connections": {connection: dict(zip(names, rest, strict=True)) for connection, *rest in rows},
+            "connections": {
+                connection: dict(zip(names, [*rest, reason and self._open(reason)], strict=True)) for connection, *rest, reason in rows
+            },
             "refused": [{"connection": c or None, "reason": r, "calls": n} for c, r, n in refused],
         }
+
+    def _mark(self) -> object:
+        """Changes when the file is sealed with another key, or with none."""
+        there = self._db.execute("select 1 from sqlite_master where name = ?", [PROBE]).fetchone()
+        return self._db.execute(f"select probe from {PROBE}").fetchone() if there else None
+
+    def _seal(self, text: str) -> str:
+        return self._sealer.text(text, SEALED)
+
+    def _open(self, text: str) -> str:
+        return self._sealer.opened(text, SEALED, self.path)
 
     def _writing(self) -> _Transaction:
         return _Transaction(self._db)
@@ -227,19 +257,19 @@ class _Transaction:
         self._db.execute("commit" if kind is None else "rollback")
 
 
-def read_status(path: Path) -> dict[str, Any] | None:
+def read_status(path: Path, sealer: Sealer | None = None) -> dict[str, Any] | None:
     """`Inbox.status` of a file that may not be there; None then."""
     if not path.exists() or not os.path.getsize(path):
         return None
-    with closing(Inbox(path)) as inbox:
+    with closing(Inbox(path, sealer=sealer)) as inbox:
         return inbox.status()
 
 
-def read_place(path: Path, connection: str) -> Place | None:
+def read_place(path: Path, connection: str, sealer: Sealer | None = None) -> Place | None:
     """`Inbox.place` of a file that may not be there."""
     if not path.exists() or not os.path.getsize(path):
         return None
-    with closing(Inbox(path)) as inbox:
+    with closing(Inbox(path, sealer=sealer)) as inbox:
         return inbox.place(connection)
 
 

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from cdp_pipelines.config import ConfigError
+from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.webhooks.event import Event
 from cdp_pipelines.webhooks.inbox import Inbox, InboxFull, InboxUnavailable
 
@@ -28,8 +30,8 @@ _Call = tuple[Sequence[Event], "asyncio.Future[int]", asyncio.AbstractEventLoop]
 class Keeper:
     """Writes to an inbox from a thread of its own. Use it as a context manager."""
 
-    def __init__(self, path: Path, most: int):
-        self._path, self._most = path, most
+    def __init__(self, path: Path, most: int, sealer: Sealer | None = None):
+        self._path, self._most, self._sealer = path, most, sealer
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._in_flight = 0
         self._refused: Counter[tuple[str, str]] = Counter()
@@ -40,6 +42,8 @@ class Keeper:
     def __enter__(self) -> Self:
         self._thread.start()
         if error := self._ready.get():
+            if isinstance(error, ConfigError):
+                raise error
             raise InboxUnavailable(f"{self._path} cannot be opened: {error}. Mend its folder's permissions, or make room.") from error
         return self
 
@@ -68,8 +72,8 @@ class Keeper:
 
     def _work(self) -> None:
         try:
-            inbox = Inbox(self._path, self._most)
-        except (sqlite3.Error, OSError) as error:
+            inbox = Inbox(self._path, self._most, self._sealer)
+        except (sqlite3.Error, OSError, ConfigError) as error:
             self._ready.put(error)
             return
         self._ready.put(None)

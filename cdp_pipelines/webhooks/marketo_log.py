@@ -15,6 +15,7 @@ from typing import Any
 from cdp_pipelines.config import MarketoConnection, Settings
 from cdp_pipelines.crm_integrations.base_crm import RequestRejected
 from cdp_pipelines.crm_integrations.marketo import ActivityPage, Marketo
+from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.sources.marketo_activities import ALWAYS, CHANGE_VALUE, NEW_LEAD
 from cdp_pipelines.webhooks import marketo
 from cdp_pipelines.webhooks.event import Event, Malformed
@@ -34,7 +35,7 @@ async def read_log(settings: Settings, connection: MarketoConnection) -> int:
     InboxUnavailable; what was kept by then stays, and the next time goes on from there.
     """
     new = 0
-    with closing(Inbox(settings.inbox, settings.inbox_most)) as inbox:
+    with closing(Inbox(settings.inbox, settings.inbox_most, Sealer.of(settings))) as inbox:
         async with Marketo(connection) as client:
             async for page in _pages(client, connection, inbox.place(connection.name)):
                 events = list(_events(connection.name, page.rows))

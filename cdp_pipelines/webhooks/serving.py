@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from cdp_pipelines.config import PROJECT_DIR, ConfigError, Connection, Settings
+from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.webhooks.keeper import Keeper
 from cdp_pipelines.webhooks.receiver import Receiver
 
@@ -34,7 +35,7 @@ def serve(settings: Settings, connections: Sequence[Connection | ConfigError], o
         raise ConfigError(
             "CDP_WEBHOOK_PORT", f"cannot be used: {where}: {error.strerror}", "Set another one, or end what listens there."
         ) from None
-    with listener, Keeper(settings.inbox, settings.inbox_most) as keeper:
+    with listener, Keeper(settings.inbox, settings.inbox_most, Sealer.of(settings)) as keeper:
         # Access logs would have the secret of Salesforce's addresses in them.
         config = uvicorn.Config(Receiver(usable, keeper, public_url).app(), access_log=False, log_level="warning", server_header=False)
         host, port = listener.getsockname()[:2]

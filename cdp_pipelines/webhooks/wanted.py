@@ -16,6 +16,8 @@ from cdp_pipelines.webhooks.event import Event
 # HubSpot's tables of links, by what they lead from and to.
 _LINKS = {tuple(table.object.split("/")): table.name for table in registry.TABLES["hubspot"] if "/" in table.object}
 
+Links = dict[str, set[tuple[str, str]]]
+
 
 @dataclass
 class Wanted:
@@ -88,6 +90,29 @@ def _other_ends(found: Wanted, events: Iterable[Event], known: KnownRecords) -> 
             found.named.ends[table].update(moved[end])
             found.named.add(table, starts)
             _records(found, start, starts)
+
+
+def links_of(kind: Kind, named: Named, known: KnownRecords) -> Links:
+    """The links of what is named, as the warehouse has them: by table, from which record to which. Only HubSpot has tables of links."""
+    found: Links = {}
+    for (start, end), table in _LINKS.items() if kind == "hubspot" else ():
+        starts, ends = {*named.keys.get(table, ()), *named.keys.get(start, ())}, {*named.ends.get(table, ()), *named.keys.get(end, ())}
+        asked = [(side, ids) for side, ids in (("from_id", starts), ("to_id", ends)) if ids]
+        found[table] = {pair for side, ids in asked for pair in known.pairs(table, "from_id", "to_id", {side: ids})}
+    return found
+
+
+def ends_of(before: Links, after: Links) -> Named:
+    """The records at both ends of the links that came or went between two looks: what HubSpot counts of them changes, and no event tells it.
+
+    So it is when a record is read again for another reason than its deletion, whose event comes after, or is found to be restored.
+    """
+    found = Wanted()
+    for (start, end), table in _LINKS.items():
+        moved = before.get(table, set()) ^ after.get(table, set())
+        _records(found, start, (pair[0] for pair in moved))
+        _records(found, end, (pair[1] for pair in moved))
+    return found.named
 
 
 def _records(found: Wanted, name: str, ids: Iterable[str]) -> None:

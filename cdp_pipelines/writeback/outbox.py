@@ -22,6 +22,7 @@ from cdp_pipelines.audit import keys, subjects
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Settings
+from cdp_pipelines.encryption import Sealer, check_database
 from cdp_pipelines.writeback.deciding import Known
 from cdp_pipelines.writeback.outgoing import DONE, Outgoing, Result, State
 from cdp_pipelines.writeback.plan import WRITES, Entry, Plan, PlanError
@@ -47,6 +48,9 @@ create table if not exists calls (
     reason text, made_at text not null
 );
 """
+# Columns whose texts are sealed where a key is set, by table, and what they are sealed as.
+SEALED_COLUMNS = {"entries": ("email", "entry", "reason"), "base": ("value",), "calls": ("request", "reason")}
+SEALED = "outbox"
 _ENTRY = "run, key, entry, state, id, code, reason, retryable, ignored, attempts, sent_at"
 
 
@@ -66,12 +70,18 @@ class Outbox:
         settings.writeback_dir.mkdir(parents=True, exist_ok=True)
         self._settings = settings
         path = _path(settings)
+        self._path, self._sealer = path, Sealer.of(settings)
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # it holds people's data
         self._db = sqlite3.connect(path, isolation_level=None, timeout=30)
         self._db.row_factory = sqlite3.Row
         self._db.execute("pragma journal_mode = wal")
         self._db.execute("pragma synchronous = full")
+        try:
+            check_database(self._db, path, self._sealer)
+        except BaseException:
+            self._db.close()
+            raise
         self._db.executescript(_TABLES)
 
     def __enter__(self) -> Self:
@@ -123,8 +133,8 @@ class Outbox:
     def _add(self, db: sqlite3.Connection, run: str, entries: Iterable[Entry]) -> None:
         first = db.execute("select coalesce(max(seq), 0) + 1 from entries where run = ?", (run,)).fetchone()[0]
         rows = [
-            (run, first + i, e.key, e.connection, e.object, e.action, e.id, e.email, orjson.dumps(asdict(e)).decode(),
-             "pending" if e.action in WRITES else e.action, e.code or None, e.reason or None)
+            (run, first + i, e.key, e.connection, e.object, e.action, e.id, self._seal(e.email), self._seal(orjson.dumps(asdict(e)).decode()),
+             "pending" if e.action in WRITES else e.action, e.code or None, self._seal(e.reason or None))
             for i, e in enumerate(entries)
         ]  # fmt: skip
         db.executemany(
@@ -140,7 +150,7 @@ class Outbox:
         sql += f" and state in ({', '.join('?' * len(chosen))})" if chosen else ""
         sql += " and connection = ?" if connection else ""
         rows = self._db.execute(f"{sql} order by seq", (run, *(chosen or ()), *([connection] if connection else [])))
-        return [_outgoing(row) for row in rows]
+        return [self._outgoing(row) for row in rows]
 
     def states(self, run: str) -> dict[str, dict[str, int]]:
         """How many entries of a run are in each state, by connection."""
@@ -154,7 +164,7 @@ class Outbox:
         """The entries of all runs that are in one of these states, oldest first."""
         chosen = tuple(states)
         sql = f"select {_ENTRY} from entries where state in ({', '.join('?' * len(chosen))}) order by rowid"
-        return [_outgoing(row) for row in self._db.execute(sql, chosen)]
+        return [self._outgoing(row) for row in self._db.execute(sql, chosen)]
 
     def newest(self) -> list[Outgoing]:
         """The newest entry of each record, and all those that are not done yet, oldest first."""
@@ -162,7 +172,7 @@ class Outbox:
             f"select {_ENTRY} from entries where state in ('pending', 'sent') "
             "or rowid in (select max(rowid) from entries group by connection, key) order by rowid"
         )
-        return [_outgoing(row) for row in self._db.execute(sql)]
+        return [self._outgoing(row) for row in self._db.execute(sql)]
 
     def sending(self, run: str, keys: Iterable[str]) -> None:
         """These are about to be sent: on disk before the call is made."""
@@ -181,13 +191,13 @@ class Outbox:
                 db.execute(
                     "update entries set state = ?, id = coalesce(?, id), code = ?, reason = ?, retryable = ?, ignored = ?, done_at = ? "
                     "where run = ? and key = ?",
-                    (r.state, r.id, r.code, r.reason, r.retryable, orjson.dumps(r.ignored).decode(), _now(), run, r.key),
+                    (r.state, r.id, r.code, self._seal(r.reason), r.retryable, orjson.dumps(r.ignored).decode(), _now(), run, r.key),
                 )
                 if r.state in DONE:
                     row = db.execute(f"select {_ENTRY} from entries where run = ? and key = ?", (run, r.key)).fetchone()
-                    self._move_base(db, _outgoing(row), restore)
+                    self._move_base(db, self._outgoing(row), restore)
                     if r.state != "unchanged":
-                        written.append((r, _outgoing(row)))
+                        written.append((r, self._outgoing(row)))
             # Before the results are: after a kill between the two an entry is there twice, never not at all.
             self._write_down(written)
 
@@ -220,7 +230,7 @@ class Outbox:
                 )
             else:
                 value = c.base if restore else None if c.new is None else str(c.new)
-                row = (e.connection, e.object, id_, c.field, c.to, value, done.run, _now())
+                row = (e.connection, e.object, id_, c.field, c.to, self._seal(value), done.run, _now())
                 db.execute("insert or replace into base values (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def write_down_run(self, run: str, connections: Iterable[str], *, complete: bool) -> None:
@@ -267,49 +277,59 @@ class Outbox:
     def open_creates(self, connection: str) -> dict[str, str]:
         """E-mail address, lower case -> run, of the contacts that are still to be made in a connection."""
         rows = self._db.execute(
-            "select lower(email), run from entries where connection = ? and action = 'create' and state in ('pending', 'sent') and email is not null",
+            "select email, run from entries where connection = ? and action = 'create' and state in ('pending', 'sent') and email is not null",
             (connection,),
         )
-        return dict(rows.fetchall())
+        return {(self._open(email) or "").lower(): run for email, run in rows}
 
     def bases(self, connection: str) -> dict[tuple[str, str], dict[str, Known]]:
         """(object, id) -> our field -> what we last wrote there, in one connection."""
         found: dict[tuple[str, str], dict[str, Known]] = {}
         for row in self._db.execute("select object, id, field, value from base where connection = ?", (connection,)):
-            found.setdefault((row["object"], row["id"]), {})[row["field"]] = Known(row["value"])
+            found.setdefault((row["object"], row["id"]), {})[row["field"]] = Known(self._open(row["value"]))
         return found
 
     def base_rows(self) -> list[dict[str, Any]]:
         """Everything that we last wrote: connection, object, id, field, to_field, value, run, written_at."""
-        return [dict(row) for row in self._db.execute("select * from base order by connection, object, id, field")]
+        rows = self._db.execute("select * from base order by connection, object, id, field")
+        return [{**dict(row), "value": self._open(row["value"])} for row in rows]
 
     def call(self, call: str, run: str, connection: str, what: str, request: Mapping[str, Any]) -> None:
         """Note a call for a single contact, before anything is asked of the CRM."""
         with self._transaction() as db:
             db.execute(
                 "insert or ignore into calls values (?, ?, ?, ?, ?, 'pending', null, ?)",
-                (call, run, connection, what, orjson.dumps(dict(request)).decode(), _now()),
+                (call, run, connection, what, self._seal(orjson.dumps(dict(request)).decode()), _now()),
             )
 
     def call_ended(self, call: str, *, reason: str | None = None, pending: bool = False) -> None:
         """The call is done, or is still to be done, and why. What was asked is kept only as long as it is needed."""
         with self._transaction() as db:
             if pending:
-                db.execute("update calls set reason = ? where call = ?", (reason, call))
+                db.execute("update calls set reason = ? where call = ?", (self._seal(reason), call))
             else:
-                db.execute("update calls set state = 'done', request = '{}', reason = ? where call = ?", (reason, call))
+                done = "update calls set state = 'done', request = ?, reason = ? where call = ?"
+                db.execute(done, (self._seal("{}"), self._seal(reason), call))
 
     def pending_calls(self) -> list[dict[str, Any]]:
         """The calls that are not done, oldest first: call, run, connection, what, request, reason, made_at."""
         rows = self._db.execute("select * from calls where state = 'pending' order by made_at, call")
-        return [{**dict(row), "request": orjson.loads(row["request"])} for row in rows]
+        return [
+            {**dict(row), "request": orjson.loads(self._open(row["request"]) or ""), "reason": self._open(row["reason"])} for row in rows
+        ]
 
+    def _outgoing(self, row: sqlite3.Row) -> Outgoing:
+        entry = Entry.of(orjson.loads(self._open(row["entry"]) or ""))
+        return Outgoing(
+            row["run"], row["key"], entry, row["state"], row["id"], row["code"], self._open(row["reason"]), bool(row["retryable"]),
+            tuple(orjson.loads(row["ignored"])), row["attempts"], row["sent_at"],
+        )  # fmt: skip
 
-def _outgoing(row: sqlite3.Row) -> Outgoing:
-    return Outgoing(
-        row["run"], row["key"], Entry.of(orjson.loads(row["entry"])), row["state"], row["id"], row["code"], row["reason"],
-        bool(row["retryable"]), tuple(orjson.loads(row["ignored"])), row["attempts"], row["sent_at"],
-    )  # fmt: skip
+    def _seal(self, text: str | None) -> str | None:
+        return None if text is None else self._sealer.text(text, SEALED)
+
+    def _open(self, text: str | None) -> str | None:
+        return None if text is None else self._sealer.opened(text, SEALED, self._path)
 
 
 def _now() -> str:

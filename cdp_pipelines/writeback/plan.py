@@ -13,7 +13,7 @@ from typing import Any, Literal
 import orjson
 
 from cdp_pipelines.config import Kind, Settings
-from cdp_pipelines.private_files import write_private
+from cdp_pipelines.encryption import Sealer
 
 VERSION = 1
 Action = Literal["create", "update", "delete", "unchanged", "conflict", "refused"]
@@ -154,15 +154,15 @@ def save(settings: Settings, plan: Plan) -> Path:
     """Write the plan to a file of its own, readable by its owner alone: it holds people's data. Gives its path."""
     stamp = plan.made_at.replace("-", "").replace(":", "")[:15]
     path = settings.writeback_dir / "plans" / f"{stamp}-{plan.hash[:8]}.json"
-    write_private(path, orjson.dumps({"hash": plan.hash, **asdict(plan)}, option=orjson.OPT_INDENT_2))
+    Sealer.of(settings).write(path, orjson.dumps({"hash": plan.hash, **asdict(plan)}, option=orjson.OPT_INDENT_2))
     return path
 
 
-def load(path: Path) -> Plan:
+def load(settings: Settings, path: Path) -> Plan:
     """The plan in a file. Raises PlanError when it cannot be read or is not what was written."""
     again = "Make a new one: `cdp writeback plan`."
     try:
-        raw = orjson.loads(path.read_bytes())
+        raw = orjson.loads(Sealer.of(settings).read(path))
         said = raw.pop("hash")
         if raw["version"] != VERSION:
             raise PlanError(f"{path.name} was made by another version of this program. {again}")

@@ -141,5 +141,13 @@ def read(path: Path = PATH) -> Rules:
         raise RulesError("\n".join(_say(path, e["loc"], e["msg"]) for e in error.errors()[:10])) from None
 
 
+def writes_to(path: Path, connection: Connection) -> bool:
+    """Whether any flow of a file writes to a connection; also where the file cannot be read, which is no reason to call a token too powerful."""
+    try:
+        return any(flow.target(connection) is not None for flow in read(path).flows.values())
+    except RulesError:
+        return True
+
+
 def _say(path: Path, place: tuple[int | str, ...], message: str) -> str:
     return f"{path.name}: {'.'.join(map(str, place))}: {message.removeprefix('Value error, ')}"

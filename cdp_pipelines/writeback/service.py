@@ -148,7 +148,7 @@ async def apply_plan(settings: Settings, sessions: Mapping[str, Session], path: 
 
     Raises PlanError for a plan that was changed, was not made here, or that goes beyond a guard; WritebackBusy.
     """
-    plan = load(path)
+    plan = load(settings, path)
     with writing(settings), Outbox(settings) as outbox:
         outbox.check_plan(plan)
         _check_nobody_erased(settings, plan)

@@ -108,6 +108,11 @@ def test_a_signed_assertion_signs_in_with_the_key_as_text_or_in_a_file(serve: Se
     private, public = key
     url = serve(app(new_store(), SalesforceOptions(jwt_public_key=public)))
     (tmp_path / "key.pem").write_text(private)
+    (tmp_path / "key.pem").chmod(0o644)
+    refused = use(connection(url, private_key=str(tmp_path / "key.pem"), password=None), lambda c: c.test_connection())
+    assert "can be read or changed by others" in (refused.problem or "")
+    assert "chmod 640" in (refused.remedy or "")
+    (tmp_path / "key.pem").chmod(0o600)
     for given in (private, private.replace("\n", "\\n"), str(tmp_path / "key.pem")):
         made = connection(url, private_key=given, password=None, client_secret=None)
         assert use(made, lambda c: c.limits())["DailyApiRequests"]["Max"] == 100_000

@@ -55,6 +55,26 @@ def test_a_plan_is_shown_and_done_only_when_its_hash_is_approved(world: World) -
     assert not run("apply_write_back", ops={"writeback__applied": {"config": {"approved": "0" * 64}}}).success
 
 
+def test_with_a_key_a_plan_is_done_from_sealed_files_and_not_told_to_dagster(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CDP_ENCRYPTION_KEY", "writeback-key-" * 3)
+    world = World(world.sandbox, Settings())
+    email = unique("sealed")
+    record = world.make("hubspot", email=email, last_name="Lee", title="Beekeeper")
+    world.publish({"customer_key": "k1", "title": "Falconer", "records": {"hubspot": record}})
+    world.rules({"title": "source_wins"}, kinds=["hubspot"])
+    (made,) = run("plan_write_back").get_asset_materialization_events()
+    assert "cdp writeback apply --dry-run" in str(made.materialization.metadata["plan"].value)
+    assert "Falconer" not in str(made.materialization.metadata)
+    approved = {"ops": {"writeback__applied": {"config": {"approved": made.materialization.metadata["hash, to approve it"].value}}}}
+    assert run("apply_write_back", **approved).success
+    assert world.see("hubspot", record)["title"] == "Falconer"
+    written = [path for path in world.settings.data_dir.rglob("*") if path.is_file()]
+    assert {"outbox.sqlite", "log.jsonl"} <= {path.name for path in written}
+    for path in written:
+        content = path.read_bytes()
+        assert not [value for value in (email, "Beekeeper", "Falconer") if value.encode() in content], path
+
+
 def test_a_plan_beyond_a_guard_fails_its_check(world: World) -> None:
     record = world.make("hubspot", email=unique(), last_name="Lee", title="Old")
     world.publish({"customer_key": "k1", "title": "New", "records": {"hubspot": record}})

@@ -191,7 +191,7 @@ def test_the_deleted_value_would_be_in_the_file_without_the_new_one(settings: Se
     marked = SALESFORCE_ID.encode()
     assert marked in settings.warehouse.read_bytes()
     views = rows(settings, "select count(*) from duckdb_views() where not internal")
-    rewriting.rewrite(settings.warehouse)
+    rewriting.rewrite(settings, settings.warehouse)
     assert rows(settings, "select count(*) from duckdb_views() where not internal") == views
     assert rows(settings, "select count(*) from raw_salesforce.contact") == [(0,)]
 

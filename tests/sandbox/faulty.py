@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
-from cdp_pipelines.config import KINDS
+from cdp_pipelines.config import KINDS, Kind
 from cdp_pipelines.sandbox import credentials
 from cdp_pipelines.sandbox.server import SandboxServer
 
@@ -69,9 +69,9 @@ class Faulty:
 
 
 @contextmanager
-def faulty(state: Path, people: int = 120) -> Generator[Faulty]:
-    """A sandbox of its own."""
-    server = SandboxServer(people=people, seed=1, state=state)
+def faulty(state: Path, people: int = 120, options: Mapping[Kind, Any] | None = None) -> Generator[Faulty]:
+    """A sandbox of its own, with other options than usual where they are given."""
+    server = SandboxServer(people=people, seed=1, state=state, options=options)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     made = Faulty(server)

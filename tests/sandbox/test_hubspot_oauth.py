@@ -84,3 +84,10 @@ def test_tokens_tell_whose_they_are(serve: Serve) -> None:
     private = portal.post("/oauth/v2/private-apps/get/access-token-info", {"tokenKey": portal.options.access_token})
     assert (private["hubId"], private["scopes"]) == (44237313, told["scopes"])
     portal.post("/oauth/v2/private-apps/get/access-token-info", {"tokenKey": "x"}, 404)
+
+
+def test_a_token_may_have_more_scopes_than_matter_here(serve: Serve) -> None:
+    portal = Portal(serve, extra_scopes=frozenset({"files"}), withheld_scopes=frozenset({"crm.objects.deals.write"}))
+    scopes = portal.post("/oauth/v2/private-apps/get/access-token-info", {"tokenKey": portal.options.access_token})["scopes"]
+    assert "files" in scopes
+    assert "crm.objects.deals.write" not in scopes

@@ -242,3 +242,20 @@ def test_companies_are_edited_and_people_moved_between_them(store: SalesforceSto
     renamed = store.rename_field_for_people(field, 8, at)
     assert store.added_fields() == [renamed]
     assert renamed.lower() in store.schema["lead"].fields
+
+
+def test_the_user_of_the_session_asks_what_they_may_do(caller: Caller, options: SalesforceOptions) -> None:
+    options.user_permissions = frozenset({"ModifyAllData"})
+    answer = caller.query("SELECT PermissionsApiEnabled, permissionsmodifyalldata, PermissionsAuthorApex FROM UserPermissionAccess LIMIT 1")
+    assert (answer["totalSize"], answer["done"]) == (1, True)
+    (row,) = answer["records"]
+    assert row.pop("attributes")["type"] == "UserPermissionAccess"
+    assert row == {"PermissionsApiEnabled": True, "PermissionsModifyAllData": True, "PermissionsAuthorApex": False}
+    error = caller.error("SELECT PermissionsFly FROM UserPermissionAccess")
+    assert (error["errorCode"], "PermissionsFly" in error["message"]) == ("INVALID_FIELD", True)
+
+
+def test_a_token_says_what_it_is_good_for(caller: Caller, options: SalesforceOptions) -> None:
+    assert caller.token(grant_type="password").json()["scope"] == "api"
+    options.token_scopes = "full refresh_token"
+    assert caller.token(grant_type="password").json()["scope"] == "full refresh_token"

@@ -44,7 +44,7 @@ class Synced:
     def sync(self, warehouse: str = "main", **options: Any) -> ExtractReport:
         """Read into a warehouse, which begins empty."""
         made = Settings(data_dir=self.folder / warehouse)
-        reader = HubSpotReader(self.connection, Warehouse(made.warehouse, "hubspot", "hubspot"))
+        reader = HubSpotReader(self.connection, Warehouse(made, "hubspot", "hubspot"))
         return extract(self.connection, reader, made, **options)
 
     def query(self, sql: str, warehouse: str = "main") -> list[Any]:
@@ -80,13 +80,16 @@ class Rows:
         self.tables: dict[str, dict[Any, list[dict[str, Any]]]] = {t.name: {} for t in TABLES}
 
     def values(self, table: str, field: str, where: Mapping[str, str | Collection[str]] | None = None) -> Iterator[str]:
-        rows = [row for rows in self.tables[table].values() for row in rows]
-        fit = [row for row in rows if all(as_text(row.get(k)) in ([v] if isinstance(v, str) else v) for k, v in (where or {}).items())]
-        yield from sorted({row[field] for row in fit if row.get(field) is not None})
+        yield from sorted({row[field] for row in self._fit(table, where) if row.get(field) is not None})
 
-    def pairs(self, table: str, field: str, other: str) -> Iterator[tuple[str, str]]:
+    def pairs(
+        self, table: str, field: str, other: str, where: Mapping[str, str | Collection[str]] | None = None
+    ) -> Iterator[tuple[str, str]]:
+        yield from sorted({(row[field], row[other]) for row in self._fit(table, where) if row.get(field) and row.get(other)})
+
+    def _fit(self, table: str, where: Mapping[str, str | Collection[str]] | None) -> list[dict[str, Any]]:
         rows = [row for rows in self.tables[table].values() for row in rows]
-        yield from sorted({(row[field], row[other]) for row in rows if row.get(field) and row.get(other)})
+        return [row for row in rows if all(as_text(row.get(k)) in ([v] if isinstance(v, str) else v) for k, v in (where or {}).items())]
 
     def gone_since(self, table: str, field: str, moment: datetime) -> Iterator[str]:
         # Here no sync is stopped between two tables.

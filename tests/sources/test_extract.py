@@ -179,7 +179,7 @@ def test_the_report_counts_new_updated_and_deleted_rows(settings):
 
 
 def test_what_the_warehouse_knows_can_be_asked_by_field(settings):
-    known = Warehouse(settings.warehouse, "salesforce", "salesforce")
+    known = Warehouse(settings, "salesforce", "salesforce")
     assert list(known.values("contact", "Id")) == []
     run(settings, FakeReader({"contact": [[{"Id": "1", "Name": "x"}, {"Id": "2", "Name": "y"}]]}))
     run(settings, FakeReader({"contact": [[{"Id": "3", "Name": "x"}]]}), name="other")

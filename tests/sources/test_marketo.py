@@ -50,7 +50,7 @@ class Instance:
 
     def read(self, name: str = "one", **options) -> ExtractReport:
         settings, connection = Settings(data_dir=self.folder / name), self.connection(**options.pop("settings", {}))
-        reader = MarketoReader(connection, Warehouse(settings.warehouse, "marketo", "marketo"))
+        reader = MarketoReader(connection, Warehouse(settings, "marketo", "marketo"))
         return extract(connection, reader, settings, **options)
 
     def query(self, sql: str, name: str = "one") -> list[tuple]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from starlette.responses import JSONResponse, Response
 
+from cdp_pipelines.config import Settings
 from cdp_pipelines.crm_integrations import marketo_answers, marketo_export
 from cdp_pipelines.crm_integrations.base_crm import CRMError, QuotaExhausted
 from cdp_pipelines.sandbox.marketo.api import app
@@ -48,7 +49,9 @@ def read(instance: Instance, table: str = "leads", *, most: int | None = None, r
     """The batches of a full read of a table, at most so many, and the error that ended it."""
 
     async def batches() -> tuple[list[Batch], CRMError | None]:
-        reader = MarketoReader(instance.connection(**settings), Warehouse(instance.folder / "none.duckdb", "marketo", "marketo"))
+        reader = MarketoReader(
+            instance.connection(**settings), Warehouse(Settings(data_dir=instance.folder / "none"), "marketo", "marketo")
+        )
         found: list[Batch] = []
         reading = reader.read(BY_NAME[table], Span("full", None, datetime.now(UTC), resume=json.loads(json.dumps(resume))))
         try:

@@ -202,7 +202,7 @@ def test_an_opportunity_without_a_role_is_kept_fresh_and_its_deletion_noticed(fo
 class Glancing(FakeReader, Reconciler):
     """Shows the batches that it reads; `fail` holds for glances too."""
 
-    known = Warehouse(Path("nowhere"), "salesforce", "salesforce")
+    known = Warehouse(Settings(data_dir=Path("nowhere")), "salesforce", "salesforce")
 
     def glance(self, table: RawTable) -> Glance:
         return Glance(self.read(table, Span("reconcile", None, now())), whole=True)

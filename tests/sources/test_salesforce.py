@@ -35,7 +35,7 @@ def connection(url: str, **more: Any) -> SalesforceConnection:
 
 def run(made: SalesforceConnection, folder: Path, *, full: bool = False, tables: list[str] | None = None) -> ExtractReport:
     settings = Settings(data_dir=folder)
-    reader = salesforce.SalesforceReader(made, Warehouse(settings.warehouse, "salesforce", "salesforce"))
+    reader = salesforce.SalesforceReader(made, Warehouse(settings, "salesforce", "salesforce"))
     return extract(made, reader, settings, full=full, tables=tables)
 
 

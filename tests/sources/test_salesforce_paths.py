@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse, Response
 
+from cdp_pipelines.config import Settings
 from cdp_pipelines.crm_integrations import salesforce_bulk
 from cdp_pipelines.crm_integrations.base_crm import CRMError
 from cdp_pipelines.sandbox.salesforce.api import SalesforceOptions, app
@@ -35,7 +36,9 @@ def read(url: str, folder: Path, *, most: int | None = None, span: Span | None =
     """The batches of a full read of contacts, at most so many, and the error that ended it."""
 
     async def batches() -> Read:
-        reader = salesforce.SalesforceReader(connection(url, **settings), Warehouse(folder / "none.duckdb", "salesforce", "salesforce"))
+        reader = salesforce.SalesforceReader(
+            connection(url, **settings), Warehouse(Settings(data_dir=folder / "none"), "salesforce", "salesforce")
+        )
         found: list[Batch] = []
         reading = reader.read(CONTACT, span or Span("full", None, datetime.now(UTC)))
         try:

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-import duckdb
 import pytest
 import yaml
 
+from cdp_pipelines import database
 from cdp_pipelines.config import KINDS, Connection, Settings, connection_from_config
 from cdp_pipelines.mapping import load
 from cdp_pipelines.writeback import service
@@ -153,7 +153,7 @@ class World:
         path.unlink(missing_ok=True)
         fields = load().entities["contacts"].fields
         names = list(dict.fromkeys(name for p in people for name in p if name not in ("records", "read")))
-        with duckdb.connect(str(path)) as db:
+        with database.connect(self.settings, path) as db:
             db.begin()  # each insert would wait for the disk
             db.execute(f"create table contacts ({', '.join(f'{n} {_TYPES.get(f.type, f.type)}' for n, f in fields.items())})")
             db.execute("create table customer_contacts (connection text, customer_id text, customer_key text)")

@@ -72,7 +72,8 @@ class OAuthApi:
         return answer({"userId": _USER_ID, "hubId": self._options.portal_id, "appId": self._options.app_id, "scopes": self._scopes()})
 
     def _scopes(self) -> list[str]:
-        return [scope for scope in SCOPES if scope not in self._options.withheld_scopes]
+        granted = [*SCOPES, *sorted(self._options.extra_scopes)]
+        return [scope for scope in granted if scope not in self._options.withheld_scopes]
 
     def _holder(self) -> dict[str, Any]:
         return {

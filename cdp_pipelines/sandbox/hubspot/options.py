@@ -19,7 +19,7 @@ class HubSpotOptions:
     """The emulator's knobs, read at every call; the defaults are a Professional portal's.
 
     Sign-in: `access_token` is a private app's and never expires; OAuth access tokens live for `token_lifetime` seconds, after which the
-    refresh token gives a new one. `withheld_scopes` were not granted to the token; `nested_scope_errors` chooses the other of the two
+    refresh token gives a new one. `withheld_scopes` were not granted to the token, `extra_scopes` were beyond those that matter here; `nested_scope_errors` chooses the other of the two
     shapes of that error. `client_id`, `client_secret` and `refresh_token` are a public app's; the secret also signs webhooks. `portal_id`
     and `time_zone` are the account's; its day ends at midnight there.
 
@@ -64,6 +64,7 @@ class HubSpotOptions:
     app_id: int = 19_083_857
     time_zone: str = "US/Eastern"
     withheld_scopes: frozenset[str] = field(default_factory=frozenset)
+    extra_scopes: frozenset[str] = field(default_factory=frozenset)
     nested_scope_errors: bool = False
 
     tier: Tier = "professional"

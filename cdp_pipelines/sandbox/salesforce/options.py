@@ -13,6 +13,8 @@ class SalesforceOptions:
     """Limits are the vendor's; nothing waits or fails unless it is told to.
 
     - `token_seconds`, `rotate_refresh_tokens`, `refresh_token`, `soap_login`: sessions. Without `soap_login` a SOAP login is refused.
+    - `token_scopes`: what the token answer says that a token is good for; `user_permissions`: which permissions beyond *API Enabled* the API user
+      has, by their API names (`ModifyAllData`). Neither allows or forbids anything here.
     - `jwt_public_key`: PEM of the key that signs JWT assertions; without it any signature is taken (approximated).
     - `daily_calls`, `page_size`, `bulk_page_rows`, `recycle_bin_days`: limits.
     - `short_pages`: query pages hold fewer records than asked for, as with wide rows; how many fewer is approximated.
@@ -34,6 +36,8 @@ class SalesforceOptions:
     rotate_refresh_tokens: bool = False
     refresh_token: str = "sandbox-refresh-token"
     soap_login: bool = True
+    token_scopes: str = "api"
+    user_permissions: frozenset[str] = frozenset()
     jwt_public_key: str | None = None
     daily_calls: int = 100_000
     page_size: int = 2000

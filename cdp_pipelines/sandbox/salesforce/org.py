@@ -90,7 +90,7 @@ class Org:
         return {
             "access_token": self.open_session(), **more, "instance_url": base_url, "id": f"{base_url}/id/{ORG_ID}/{make_id('005', 0)}",
             "token_type": "Bearer", "issued_at": str(int(time.time() * 1000)),
-            "signature": base64.b64encode(secrets.token_bytes(32)).decode(), "scope": "api",
+            "signature": base64.b64encode(secrets.token_bytes(32)).decode(), "scope": self.options.token_scopes,
         }  # fmt: skip
 
     def open_session(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cdp_pipelines.sandbox.salesforce import describe, query
+from cdp_pipelines.sandbox.salesforce import describe, query, user_permissions
 from cdp_pipelines.sandbox.salesforce.gate import FIRST_VERSION, LAST_VERSION, Gate, cached
 from cdp_pipelines.sandbox.salesforce.query import Result
 from cdp_pipelines.sandbox.salesforce.replies import Refused, read_time, reply, written
@@ -84,6 +84,8 @@ class Reads:
         text = request.query_params.get("q")
         if not text:
             raise Refused(400, "MALFORMED_QUERY", "unexpected token: '<EOF>'")
+        if (permissions := user_permissions.answer(text, self.org.options.user_permissions)) is not None:
+            return reply(permissions)
         lag = self.org.options.visible_after_seconds
         result = query.run(self.store, text, include_deleted=include_deleted, seen_before=time.time() - lag if lag else None)
         if result.aggregate is not None:

@@ -19,8 +19,6 @@ from tests.identity.benchmark.datasets import FOLDER, SETS, Dataset, dataset
 from tests.identity.benchmark.running import TOOLS, run
 from tests.identity.benchmark.shapes import wrong_pairs
 
-# Above this many people, the other tools run on the first seed only: minutes each, and seeds differ little.
-_ONE_SEED_ABOVE = 20_000
 # So many people of `crm_dirt` have a million contacts.
 _MILLION = 515_000
 
@@ -35,6 +33,7 @@ def main() -> int:
     parser.add_argument("--people", nargs="+", type=int, default=[5_000, 100_000], help="sizes of sandbox and crm (default 5000 100000)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--most-seconds", type=float, default=600, help="a run is stopped after that (default %(default)s)")
+    parser.add_argument("--most-gb", type=float, default=8, help="and when it takes more memory than that (default %(default)s)")
     parser.add_argument(
         "--json", type=Path, default=FOLDER / "result.json", help="figures of this run and of those before (default %(default)s)"
     )
@@ -48,13 +47,13 @@ def main() -> int:
     done = []
     for data, tools in _wanted(given):
         for tool in tools:
-            done.append(made := run(tool, data, most_seconds=given.most_seconds, labels=FOLDER / f"{tool}-labels.parquet"))
+            done.append(
+                made := run(tool, data, most_seconds=given.most_seconds, most_gb=given.most_gb, labels=FOLDER / f"{tool}-labels.parquet")
+            )
             print(report.line(made), flush=True)
             report.save([made], given.json)
             if given.wrong and tool == "ours" and made.score:
                 _print_wrong(data, given.wrong)
-    if len(given.tools) > 1 and max(given.people) > _ONE_SEED_ABOVE and len(given.seeds) > 1:
-        print(f"Above {_ONE_SEED_ABOVE:,} people the other tools ran on seed {given.seeds[0]} alone.")
     if given.write:
         report.write(given.json)
     return int(any(r.problem for r in done if r.tool == "ours"))
@@ -70,8 +69,7 @@ def _wanted(given: argparse.Namespace) -> Iterator[tuple[Dataset, list[str]]]:
         else:
             for people in given.people:
                 for seed in given.seeds:
-                    alone = people > _ONE_SEED_ABOVE and seed != given.seeds[0]
-                    yield dataset(name, people, seed), [tool for tool in given.tools if tool == "ours" or not alone]
+                    yield dataset(name, people, seed), given.tools
 
 
 def _print_wrong(data: Dataset, most: int) -> None:

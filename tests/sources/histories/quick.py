@@ -66,7 +66,7 @@ class QuickWarehouse:
 
     def told(self, connection: Connection, at: datetime, events: Iterable[Event]) -> dict[str, str]:
         """What some notifications name read again; what was incomplete, by table."""
-        known = warehouse.Warehouse(self.settings.warehouse, connection.kind, connection.name)
+        known = warehouse.Warehouse(self.settings, connection.kind, connection.name)
         named = wanted_of(connection.kind, events, known).named
         reports = self.read(connection, at, "named", named.tables, named)
         return {report.table: report.problem or report.state for report in reports if report.state != "ok"}
@@ -96,11 +96,11 @@ class QuickWarehouse:
                     reading.release()
             finally:
                 thread.run(reader.client.close())
-        warehouse.keep_newest(self.settings.warehouse, connection, reader.tables)
+        warehouse.keep_newest(self.settings, connection, reader.tables)
         for reading in readings:
-            warehouse.remove(self.settings.warehouse, connection, reading.table, reading.left_out)
+            warehouse.remove(self.settings, connection, reading.table, reading.left_out)
         full_since = {r.table.name: r.full_since for r in readings if r.full_since}
-        warehouse.retire_rows_of_older_full_reads(self.settings.warehouse, connection, reader.tables, full_since)
+        warehouse.retire_rows_of_older_full_reads(self.settings, connection, reader.tables, full_since)
         return [reading.outcome for reading in readings]
 
     def _memory(self, connection: Connection, table: RawTable) -> dict[str, Any]:

@@ -1,0 +1,143 @@
+"""The one door to DuckDB files: every one that this project opens is opened here, encrypted where a key is set.
+
+DuckDB encrypts a file (AES-256-GCM), its log and what it puts aside while it works, with the OpenSSL of its httpfs extension: the one that
+is built in reads only. The extension comes as a Python package; nothing is downloaded. An encrypted file cannot be connected to, only
+attached, so that the connection is to a database in memory that has the file attached under the name that it would have had.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+from cdp_pipelines import encryption
+from cdp_pipelines.config import ConfigError, Settings
+from cdp_pipelines.encryption import EncryptionKey
+
+# DuckDB would look for extensions in its user's home directory, and on the network.
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_opening = threading.Lock()
+
+
+def connect(settings: Settings, path: Path, *, read_only: bool = False, no_way_out: bool = False) -> duckdb.DuckDBPyConnection:
+    """A DuckDB file, made where there is none. Close it, or use it in a `with` block.
+
+    `no_way_out` is for other people's queries: neither other files nor the network can be reached. Raises ConfigError when the file does
+    not open with the key that is set, and DuckDB's errors.
+    """
+    key = encryption.load(settings)
+    if key is None:
+        config: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": "false"} if no_way_out else {}
+        try:
+            return duckdb.connect(str(path), read_only=read_only, config=config)
+        except duckdb.Error as error:
+            raise _said(error, path, key) from None
+    # Connections of one process to one file have to share the database that has it attached: two would write over each other.
+    name = "" if read_only else hashlib.sha256(str(path.resolve()).encode()).hexdigest()
+    with _opening:
+        db = duckdb.connect(f":memory:{name}", config=_CONFIG)
+        try:
+            load_crypto(db, Path(f"{path}.tmp"))
+            attach(settings, db, path, path.stem, read_only=read_only)
+            db.execute(f"use {_identifier(path.stem)}")
+            if no_way_out:
+                db.execute("set enable_external_access = false")
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def in_memory(settings: Settings) -> duckdb.DuckDBPyConnection:
+    """A database in memory, to which files are attached, or which works on what is too large for memory: that is encrypted too."""
+    return scratch(put_aside(settings))
+
+
+def put_aside(settings: Settings) -> Path | None:
+    """Where DuckDB puts what does not fit in memory, encrypted; None where no key is set."""
+    return settings.data_dir / "duckdb.tmp" if encryption.load(settings) else None
+
+
+def scratch(private: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """A database in memory for what comes and goes; with a folder, what is put aside on the disk goes there, encrypted."""
+    if private is None:
+        return duckdb.connect()
+    db = duckdb.connect(config=_CONFIG)
+    load_crypto(db, private)
+    return db
+
+
+def attach(settings: Settings, db: duckdb.DuckDBPyConnection, path: Path, name: str, *, read_only: bool = False) -> None:
+    """Attach a file to a database of `in_memory` under a name, made where there is none. Raises what `connect` raises."""
+    attach_with(encryption.load(settings), db, path, name, read_only=read_only)
+
+
+def attach_with(key: EncryptionKey | None, db: duckdb.DuckDBPyConnection, path: Path, name: str, *, read_only: bool = False) -> None:
+    """The same with a key of one's own; None: plain."""
+    options = [*(["read_only"] if read_only else []), *([f"encryption_key '{key.of_database(path)}'"] if key else [])]
+    given = f" ({', '.join(options)})" if options else ""
+    try:
+        db.execute(f"attach if not exists '{quoted(path)}' as {_identifier(name)}{given}")
+    except duckdb.Error as error:
+        raise _said(error, path, key) from None
+
+
+def statements(settings: Settings, path: Path) -> list[str]:
+    """What another program has to do in a database in memory to have the encrypted file, under its own name: it opens its own connection."""
+    key = encryption.load(settings)
+    assert key is not None
+    return [
+        *_crypto(Path(f"{path}.tmp")),
+        f"attach if not exists '{quoted(path)}' as {_identifier(path.stem)} (encryption_key '{key.of_database(path)}')",
+    ]
+
+
+def quoted(text: object) -> str:
+    """A text between quotes of SQL."""
+    return str(text).replace("'", "''")
+
+
+def load_crypto(db: duckdb.DuckDBPyConnection, put_aside: Path) -> None:
+    """Let a connection write encrypted files, and encrypt what it puts aside in a folder. Raises ConfigError without the extension."""
+    for statement in _crypto(put_aside):
+        db.execute(statement)
+
+
+def _crypto(put_aside: Path) -> list[str]:
+    return [f"load '{quoted(_extension())}'", f"set temp_directory = '{quoted(put_aside)}'", "set temp_file_encryption = true"]
+
+
+@cache
+def _extension() -> Path:
+    """DuckDB's own httpfs, signed by its makers, for the version that is installed."""
+    try:
+        import duckdb_extension_httpfs
+    except ImportError:
+        raise ConfigError(
+            "CDP_ENCRYPTION_KEY",
+            "needs the package duckdb-extension-httpfs",
+            f"Install its version {duckdb.__version__}, or unset the key.",
+        ) from None
+    folder = Path(duckdb_extension_httpfs.__file__).parent / "extensions" / f"v{duckdb.__version__}"
+    if not (found := folder / "httpfs.duckdb_extension").exists():
+        raise ConfigError(
+            "CDP_ENCRYPTION_KEY", "needs duckdb-extension-httpfs as old as duckdb", f"Install its version {duckdb.__version__}."
+        )
+    return found
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _said(error: duckdb.Error, path: Path, key: EncryptionKey | None) -> Exception:
+    text = str(error)
+    if "without a key" in text or "Wrong encryption key" in text:
+        return encryption.refused(path, key)
+    if key is not None and "is not encrypted" in text:
+        return encryption.not_encrypted(path, key.setting)
+    return error

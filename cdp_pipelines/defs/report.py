@@ -1,0 +1,23 @@
+"""The page for people, built anew whenever the file that it tells of was published."""
+
+import dagster as dg
+
+from cdp_pipelines.config import Settings
+from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
+from cdp_pipelines.defs.publish import PUBLISHED
+from cdp_pipelines.scrubbing import without_secrets
+
+REPORT = dg.AssetKey(["published", "report"])
+
+
+@dg.asset(key=REPORT, deps=[PUBLISHED], group_name="published", owners=OWNERS, kinds={"html"}, freshness_policy=FRESHNESS, pool=POOL)
+@without_secrets
+def report() -> dg.MaterializeResult:
+    """Overlap of the CRMs, duplicates, match quality, pipeline, data quality and freshness on one page, without a value of any person."""
+    from cdp_pipelines.report.page import build
+
+    path = build(Settings())
+    return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(path), "size (bytes)": path.stat().st_size})
+
+
+defs = dg.Definitions(assets=[report])

@@ -1,0 +1,185 @@
+"""`cdp doctor`: is this machine, this setup and this data directory well, and if not, what to do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from packaging.requirements import Requirement
+
+from cdp_pipelines import query, status
+from cdp_pipelines.config import Settings
+
+State = Literal["ok", "warning", "problem"]
+STALE = timedelta(hours=24)
+LEAST_DISK = 2**30  # bytes
+# Of a day's calls that a vendor grants, the share below which the next reads may be stopped.
+FEW_CALLS = 0.1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, how it is, and what to do about it."""
+
+    what: str
+    state: State
+    says: str
+    remedy: str = ""
+
+
+def examine(settings: Settings, tests: dict[str, dict[str, Any]]) -> list[Finding]:
+    """Every finding, in the order in which to mend what is wrong. `tests` are those of `cdp_engine.test_crm_connections`."""
+    looks: tuple[Callable[[], Iterator[Finding]], ...] = (
+        _packages,
+        lambda: _disk(settings),
+        lambda: _connections(tests),
+        lambda: _published(settings),
+        lambda: _inbox(settings),
+        lambda: _outbox(settings),
+        lambda: _audit(settings),
+        lambda: _erasures(settings),
+    )
+    return [finding for look in looks for finding in look()]
+
+
+def _packages() -> Iterator[Finding]:
+    """Are what is installed and what this project asks for the same?"""
+    wrong = []
+    for text in importlib.metadata.requires("cdp-pipelines") or []:
+        wanted = Requirement(text)
+        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            installed = importlib.metadata.version(wanted.name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{wanted.name} is missing")
+            continue
+        if not wanted.specifier.contains(installed, prereleases=True):
+            wrong.append(f"{wanted.name} is {installed}, not {wanted.specifier}")
+    if wrong:
+        yield Finding(
+            "packages", "problem", "; ".join(wrong) + ".", "Run `make clean`, which leaves erased people erased, and `make setup`."
+        )
+    else:
+        yield Finding("packages", "ok", "What is installed is what this version asks for.")
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    """A publication, an erasure and a change of keys write the warehouse once more beside itself."""
+    folder = settings.data_dir
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK):
+        yield Finding("disk", "problem", f"{folder} cannot be written to.", "Give it to the user who runs this, or set CDP_DATA_DIR.")
+        return
+    free, held = shutil.disk_usage(folder).free, settings.warehouse.stat().st_size if settings.warehouse.exists() else 0
+    says = f"{free / 2**30:,.1f} GB are free beside a warehouse of {held / 2**30:,.2f} GB."
+    enough = free > max(LEAST_DISK, 3 * held)
+    yield (
+        Finding("disk", "ok", says) if enough else Finding("disk", "warning", says, "Make room: a run may need three times the warehouse.")
+    )
+
+
+def _connections(tests: dict[str, dict[str, Any]]) -> Iterator[Finding]:
+    for name, test in tests.items():
+        what = f"connection {name}"
+        left, used = test["calls_left"], test["calls_used"]
+        if not test["ok"]:
+            yield Finding(what, "problem", test["problem"] or "It does not work.", test["remedy"] or "")
+        elif left is not None and used is not None and left < FEW_CALLS * (left + used):
+            remedy = "Wait until the vendor's day is over, or let other programs call less; reads stop before the reserve and go on by themselves."
+            yield Finding(what, "warning", f"{left:,} of today's {left + used:,} API calls are left.", remedy)
+        else:
+            yield Finding(what, "ok", f"It works: {test['account']}." if test["account"] else "It works.")
+    if not tests:
+        yield Finding("connections", "warning", "None is set up.", "Copy .env.example to .env, and fill in what you have.")
+
+
+def _published(settings: Settings) -> Iterator[Finding]:
+    try:
+        found = status.read(settings)
+    except query.NotPublished as nothing:
+        yield Finding("published file", "warning", str(nothing), "Run `cdp sync`.")
+        return
+    for name, connection in found["connections"].items():
+        if incomplete := [f"{of}: {one['problem']}" for of, one in connection["objects"].items() if one["state"] != "ok"]:
+            remedy = "`cdp status` says what to do; `cdp sync` goes on where it stopped."
+            yield Finding(f"last sync of {name}", "problem", "; ".join(incomplete), remedy)
+    lag = found["lag_seconds"]
+    if lag is None or lag > STALE.total_seconds():
+        hours = "of an unknown age" if lag is None else f"{lag / 3600:,.0f} hours old"
+        yield Finding("published file", "warning", f"Its oldest part is {hours}.", "Run `cdp sync`, or `make dev`, which syncs every hour.")
+    else:
+        yield Finding("published file", "ok", f"All changes up to {lag / 60:,.0f} minutes ago are in it.")
+    for check in found["failed_checks"]:
+        state, remedy = ("problem" if check["blocking"] else "warning"), check["remedy"] or "`cdp status` says more."
+        keys = f" Rows: {', '.join(check['sample_keys'])}." if check["sample_keys"] else ""
+        says = f"{check['failed_rows']:,} rows: not so: {check['description']}{keys}"
+        yield Finding(f"check {check['table_name']}.{check['name']}", state, says, remedy)
+    if not found["failed_checks"]:
+        yield Finding("checks", "ok", "All passed.")
+
+
+def _inbox(settings: Settings) -> Iterator[Finding]:
+    from cdp_pipelines.encryption import Sealer
+    from cdp_pipelines.webhooks.inbox import read_status
+
+    found = read_status(settings.inbox, Sealer.of(settings))
+    if found is None:
+        return
+    waiting, dead = (sum(one[which] for one in found["connections"].values()) for which in ("waiting", "dead"))
+    if dead:
+        yield Finding(
+            "inbox", "problem", f"{dead:,} events were given up.", "`cdp webhooks status` says why; then `cdp webhooks replay --dead`."
+        )
+    elif waiting > settings.inbox_most / 2:
+        remedy = "See that `make dev` or Dagster's daemon runs, which follows them."
+        yield Finding("inbox", "warning", f"{waiting:,} events wait, and {settings.inbox_most:,} is the most.", remedy)
+    else:
+        yield Finding("inbox", "ok", f"{waiting:,} events wait.")
+
+
+def _outbox(settings: Settings) -> Iterator[Finding]:
+    from cdp_pipelines.writeback.outbox import Outbox, there_is_one
+
+    if not there_is_one(settings):
+        return
+    with Outbox(settings) as outbox:
+        pending = len(outbox.with_state(("pending", "sent"))) + len(outbox.pending_calls())
+    if pending:
+        yield Finding(
+            "outbox",
+            "warning",
+            f"{pending:,} writes are not sent yet.",
+            "`cdp writeback rejects` says why; `cdp writeback retry` sends them.",
+        )
+    else:
+        yield Finding("outbox", "ok", "Nothing waits to be written to a CRM.")
+
+
+def _audit(settings: Settings) -> Iterator[Finding]:
+    from cdp_pipelines.audit.log import AuditBroken, AuditLog
+    from cdp_pipelines.audit.verifying import verify
+
+    if not settings.audit_dir.exists():
+        return
+    try:
+        found = verify(AuditLog(settings))
+        problems = found.problems
+    except AuditBroken as broken:
+        problems = [str(broken)]
+    if problems:
+        yield Finding("audit log", "problem", problems[0], "`cdp audit verify` names every place; put the log back from a backup.")
+    else:
+        yield Finding("audit log", "ok", f"Its {found.count:,} entries are as they were written.")
+
+
+def _erasures(settings: Settings) -> Iterator[Finding]:
+    left = list((settings.privacy_dir / "pending").glob("*.json")) if settings.privacy_dir.exists() else []
+    if left:
+        yield Finding("erasures", "problem", f"{len(left)} began and did not end.", "`cdp privacy finish` goes on with them.")

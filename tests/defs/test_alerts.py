@@ -1,0 +1,53 @@
+"""The sensor of alerts: nothing to do without channels; a job that failed is a fault until it succeeds."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from cdp_pipelines.definitions import defs
+from cdp_pipelines.defs.alerts import JOBS, alerts, failed_jobs
+
+
+class Works(dg.Config):
+    yes: bool = False
+
+
+@dg.op
+def step(config: Works) -> None:
+    if not config.yes:
+        raise dg.Failure("no")
+
+
+@dg.job(name="sync")
+def failing_or_not() -> None:
+    step()
+
+
+def test_a_job_whose_newest_run_failed_is_a_fault_until_one_succeeds():
+    def run(instance: dg.DagsterInstance, *, works: bool) -> None:
+        failing_or_not.execute_in_process(instance=instance, raise_on_error=False, run_config=dg.RunConfig({"step": Works(yes=works)}))
+
+    with dg.instance_for_test() as instance:
+        assert list(failed_jobs(instance)) == []
+        run(instance, works=False)
+        (finding,) = failed_jobs(instance)
+        assert (finding.what, finding.state) == ("job sync", "problem")
+        run(instance, works=True)
+        assert list(failed_jobs(instance)) == []
+
+
+def test_the_jobs_that_are_looked_at_are_those_that_run_by_themselves():
+    repository = defs.get_repository_def()
+    started = {schedule.job_name for schedule in repository.schedule_defs}
+    started |= {target.job_name for sensor in repository.sensor_defs for target in sensor.targets}
+    assert set(JOBS) >= started
+
+
+def test_without_channels_the_sensor_asks_no_crm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("CDP_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("CDP_CONNECTIONS", "hubspot")
+    with dg.instance_for_test() as instance, dg.build_sensor_context(instance=instance) as context:
+        said = alerts(context)
+    assert isinstance(said, dg.SkipReason)
+    assert said.skip_message == "CDP_ALERT_CHANNELS is not set."

@@ -1,0 +1,127 @@
+"""`cdp doctor` finds what is wrong, each thing alone, with what to do; and finds nothing where nothing is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cdp_pipelines import doctor
+from cdp_pipelines.audit.entry import Operation
+from cdp_pipelines.audit.recording import record
+from cdp_pipelines.cli import app
+from cdp_pipelines.config import Settings
+from cdp_pipelines.webhooks.event import Event
+from cdp_pipelines.webhooks.inbox import MAX_TRIES, Inbox
+from tests import published_file
+
+WORKS: dict[str, Any] = {"ok": True, "account": "Acme", "problem": None, "remedy": None, "calls_used": 10, "calls_left": 90}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    made = published_file.settings_in(tmp_path / "data")
+    published_file.write(made)
+    record(made, Operation("sync", "hubspot", "ok", 2, {}))
+    return made
+
+
+def found(settings: Settings, **test: Any) -> dict[str, tuple[str, str]]:
+    """What is not well, with its state and its words."""
+    findings = doctor.examine(settings, {"hubspot": WORKS | test})
+    assert all(one.remedy for one in findings if one.state != "ok"), "whoever reads it knows what to do"
+    return {one.what: (one.state, f"{one.says} {one.remedy}") for one in findings if one.state != "ok"}
+
+
+def test_a_healthy_setup_has_nothing_but_the_check_that_fails_in_it(settings: Settings):
+    assert set(found(settings)) == {"check contacts.casts"}
+    assert found(settings)["check contacts.casts"][0] == "warning"
+
+
+def _never_synced(settings: Settings) -> None:
+    settings.published.unlink()
+
+
+def _incomplete(settings: Settings) -> None:
+    published_file.write(settings, incomplete=True)
+
+
+def _blocked(settings: Settings) -> None:
+    published_file.write(settings, failed=True)
+
+
+def _dead_event(settings: Settings) -> None:
+    inbox = Inbox(settings.inbox)
+    inbox.add([Event("hubspot", "contacts", "1", "changed")])
+    for _ in range(MAX_TRIES):
+        inbox.failed([waiting.id for waiting in inbox.waiting()], "no such object")
+    inbox.close()
+
+
+def _audit_changed(settings: Settings) -> None:
+    log = settings.audit_dir / "log.jsonl"
+    log.write_bytes(log.read_bytes().replace(b"hubspot", b"hubspod", 1))
+
+
+def _erasure_unfinished(settings: Settings) -> None:
+    folder = settings.privacy_dir / "pending"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "e1.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("harm", "what", "state", "words"),
+    [
+        (_never_synced, "published file", "warning", "cdp sync"),
+        (_incomplete, "last sync of hubspot", "problem", "crm.objects.deals.read|deals may not be read"),
+        (_blocked, "check contacts.no_rows_lost", "problem", "2 rows"),
+        (_dead_event, "inbox", "problem", "1 events were given up"),
+        (_audit_changed, "audit log", "problem", "cdp audit verify"),
+        (_erasure_unfinished, "erasures", "problem", "cdp privacy finish"),
+    ],
+)
+def test_what_is_wrong_is_found_with_what_to_do(settings: Settings, harm: Callable[[Settings], None], what: str, state: str, words: str):
+    before = set(found(settings))
+    harm(settings)
+    now = found(settings)
+    assert now[what][0] == state
+    assert any(word in now[what][1] for word in words.split("|"))
+    assert set(now) - before <= {what, "published file"}, "nothing else is blamed"
+
+
+def test_a_connection_that_does_not_work_and_one_with_few_calls_left(settings: Settings):
+    broken = found(settings, ok=False, problem="The token was revoked.", remedy="Make another one.")
+    assert broken["connection hubspot"] == ("problem", "The token was revoked. Make another one.")
+    assert found(settings, calls_used=95, calls_left=5)["connection hubspot"][0] == "warning"
+    assert "connection hubspot" not in found(settings, calls_used=None, calls_left=None)
+
+
+def test_another_version_of_a_package_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    real = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.0.1" if name == "duckdb" else real(name))
+    state, words = found(settings)["packages"]
+    assert state == "problem"
+    assert "duckdb is 2.0.1, not ==1.5.5" in words
+
+
+def test_a_disk_with_no_room_for_a_second_warehouse_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10**6))
+    assert found(settings)["disk"][0] == "warning"
+
+
+def test_the_command_prints_all_of_it_and_exits_with_1_for_a_problem(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CDP_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("CDP_CONNECTIONS", "hubspot")
+    result = CliRunner().invoke(app, ["doctor", "--json"])
+    assert result.exit_code == 1, result.output
+    findings = {one["what"]: one for one in json.loads(result.stdout)}
+    assert findings["packages"]["state"] == "ok"
+    assert "HUBSPOT_ACCESS_TOKEN" in findings["connection hubspot"]["says"]
+    assert CliRunner().invoke(app, ["doctor"]).exit_code == 1
