@@ -232,7 +232,7 @@ def test_the_command_shows_the_plan_first(world: World, monkeypatch: pytest.Monk
     assert "hubspot: 1 contacts open" in (said := cdp("erase", "--email", email, "--propagate", code=1)) and "INCOMPLETE" in said
     world.sandbox.reset()
     said = cdp("finish")
-    assert "hubspot: 1 contacts" in said and "Erasure complete" in said
+    assert "hubspot: 1 contacts" in said and "Erasure complete" in said, said
     assert world.ids("hubspot", email) == []
 
 
