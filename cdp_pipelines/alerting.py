@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cdp_pipelines.config import ConfigError, Settings
 from cdp_pipelines.doctor import Finding, State
 from cdp_pipelines.private_files import write_private
+from cdp_pipelines.scrubbing import know
 
 if TYPE_CHECKING:
     from apprise import Apprise
@@ -43,6 +44,7 @@ class Channels:
     def __init__(self, settings: Settings):
         self._by_id: dict[str, Apprise] = {}
         addresses = settings.alert_channels.get_secret_value().split() if settings.alert_channels else []
+        know(*addresses)  # each has its password or token in it
         for number, address in enumerate(addresses, 1):
             from apprise import Apprise  # slow to load, and for most nothing to do
 

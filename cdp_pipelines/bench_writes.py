@@ -164,6 +164,7 @@ def _publish(settings: Settings, kind: Kind, ids: Sequence[str]) -> None:
         db.execute(
             "create table customer_contacts as select $kind as connection, id as customer_id, id as customer_key from kept", {"kind": kind}
         )
+        db.execute("create table consents (customer_key text, channel text, decision text, connection text, decided_at timestamp)")
         fields = load().entities["contacts"].fields
         typed = ", ".join(f"cast({_KNOWN.get(name, 'null')} as {_TYPES.get(f.type, f.type)}) as {name}" for name, f in fields.items())
         db.execute(f"create table contacts as select {typed} from kept", {"kind": kind, "type": "lead" if kind == "marketo" else "contact"})

@@ -276,6 +276,12 @@ class Settings(_Sourced):
         pattern=r"^6[04][04]$",
         description="Who may read the published file: its owner (600), also its group (640), or all (644).",
     )
+    masked: bool = Field(default=True, description="Whether a masked copy of the published file is written beside it.")
+    masked_mode: str = Field(
+        default="600",
+        pattern=r"^6[04][04]$",
+        description="Who may read the masked file: its owner (600), also its group (640), or all (644).",
+    )
     privacy_key: Secret | None = Field(
         default=None, description="Behind pseudonyms, the audit log and the suppression list; unset: a file that is made once. Keep it."
     )
@@ -286,10 +292,6 @@ class Settings(_Sourced):
     encryption_key_previous: Secret | None = Field(
         default=None, description="The key before it, for `cdp privacy rekey`, which brings every file to the key that is set."
     )
-    encryption_key_file: Path | None = Field(
-        default=None, description="File that has the key, when `CDP_ENCRYPTION_KEY` does not; refused when others may read it."
-    )
-    encryption_keyring: bool = Field(default=False, description="Whether the key is in the system's keyring, when neither of them is set.")
     erase_told: bool = Field(
         default=False, description="Whether a CRM's privacy deletion, when a notification tells it, erases the whole customer here."
     )
@@ -336,6 +338,16 @@ class Settings(_Sourced):
     def published_permissions(self) -> int:
         """The published file's permission bits."""
         return int(self.published_mode, 8)
+
+    @property
+    def masked_file(self) -> Path:
+        """The published tables without what says who anybody is."""
+        return self.data_dir / "cdp_masked.duckdb"
+
+    @property
+    def masked_permissions(self) -> int:
+        """The masked file's permission bits."""
+        return int(self.masked_mode, 8)
 
     @property
     def inbox(self) -> Path:

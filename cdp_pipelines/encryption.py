@@ -1,7 +1,7 @@
 """The key behind encrypted files, and sealing with it: AES-256-GCM, with a key of its own for each purpose.
 
-The key is `CDP_ENCRYPTION_KEY`, or in the file that `CDP_ENCRYPTION_KEY_FILE` names, or in the system's keyring. Without one nothing is
-encrypted. `CDP_ENCRYPTION_KEY_PREVIOUS` is the key before it, which only `cdp privacy rekey` takes.
+The key is `CDP_ENCRYPTION_KEY`, from wherever secret settings come (secret_sources.py). Without one nothing is encrypted.
+`CDP_ENCRYPTION_KEY_PREVIOUS` is the key before it, which only `cdp privacy rekey` takes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from cdp_pipelines.config import PROJECT_DIR, ConfigError, Settings
-from cdp_pipelines.private_files import OTHERS, write_private
+from cdp_pipelines.config import ConfigError, Settings
+from cdp_pipelines.private_files import write_private
+from cdp_pipelines.scrubbing import know
 
 LEAST = 32
-KEYRING = ("cdp-pipelines", "encryption-key")
 PROBE = "sealed_with"
 _NONCE = 12
 _FILE, _TEXT = b"cdp-sealed-1\n", "sealed1:"
@@ -44,7 +44,9 @@ class EncryptionKey:
 
     def of_database(self, path: Path) -> str:
         """What DuckDB is given as the key of a file: another one for each file name, so that one can be handed out without the others."""
-        return self._derived(f"duckdb/{_name_of(path)}").hex()
+        derived = self._derived(f"duckdb/{_name_of(path)}").hex()
+        know(derived)  # it stands in SQL, which DuckDB repeats in its errors
+        return derived
 
     def seal(self, content: bytes, about: str) -> bytes:
         """Content encrypted; `about` says what it is, and opening it as anything else fails."""
@@ -74,13 +76,9 @@ def _name_of(path: Path) -> str:
 
 
 def load(settings: Settings) -> EncryptionKey | None:
-    """The key; None where none is set. Raises ConfigError for one that is too short, cannot be read, or that others can read."""
+    """The key; None where none is set. Raises ConfigError for one that is too short."""
     if settings.encryption_key is not None:
         return _key(settings.encryption_key.get_secret_value(), "CDP_ENCRYPTION_KEY")
-    if settings.encryption_key_file is not None:
-        return _from_file(PROJECT_DIR / settings.encryption_key_file.expanduser())
-    if settings.encryption_keyring:
-        return _from_keyring()
     return None
 
 
@@ -91,43 +89,11 @@ def previous(settings: Settings) -> EncryptionKey | None:
     return _key(settings.encryption_key_previous.get_secret_value(), "CDP_ENCRYPTION_KEY_PREVIOUS")
 
 
-def of_file(path: Path) -> EncryptionKey:
-    """The key in a file. Raises ConfigError."""
-    return _from_file(path.expanduser())
-
-
 def _key(text: str, setting: str) -> EncryptionKey:
     if len(text.strip()) < LEAST:
         raise ConfigError(setting, f"has fewer than {LEAST} characters", _NEW_KEY)
+    know(text.strip())
     return EncryptionKey(text.strip().encode(), setting)
-
-
-def _from_file(path: Path) -> EncryptionKey:
-    try:
-        if path.stat().st_mode & OTHERS:
-            raise ConfigError("CDP_ENCRYPTION_KEY_FILE", f"names {path}, which others may read", f"Run `chmod 600 {path}`.")
-        return _key(path.read_text(), "CDP_ENCRYPTION_KEY_FILE")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigError("CDP_ENCRYPTION_KEY_FILE", f"names {path}, which cannot be read ({why})", "Mend the path or the file.") from None
-
-
-@cache
-def _from_keyring() -> EncryptionKey:
-    """Asked once in a process: a keyring may ask its owner each time."""
-    setting, remedy = "CDP_ENCRYPTION_KEYRING", f"Store one with `keyring set {' '.join(KEYRING)}`, or unset CDP_ENCRYPTION_KEYRING."
-    try:
-        import keyring
-        from keyring.errors import KeyringError
-    except ImportError:
-        raise ConfigError(setting, "needs the keyring library", "Install it: `pip install 'cdp-pipelines[keyring]'`.") from None
-    try:
-        found = keyring.get_password(*KEYRING)
-    except KeyringError as error:
-        raise ConfigError(setting, f"is set, but the system's keyring does not answer ({type(error).__name__})", remedy) from None
-    if found is None:
-        raise ConfigError(setting, "is set, but the system's keyring has no such key", remedy)
-    return _key(found, setting)
 
 
 class Sealer:
@@ -212,7 +178,7 @@ def refused(path: Path, key: EncryptionKey | None) -> ConfigError:
         return ConfigError(
             "CDP_ENCRYPTION_KEY",
             f"is not set, and {path} is encrypted",
-            "Set the key that it was written with (or CDP_ENCRYPTION_KEY_FILE).",
+            "Set the key that it was written with.",
         )
     return ConfigError(
         key.setting,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_FLOOR, Decimal, InvalidOperation, localcontext
 from typing import Any
 
 OPERATORS = ("gt", "gte", "lt", "lte", "in", "contains", "icontains", "isnull")
@@ -118,7 +118,18 @@ def _number(name: str, value: Any, kind: str) -> int | float | Decimal:
         raise FilterError(f"{name} needs a number below 1e38, not {value!r}.")
     if kind in ("DOUBLE", "FLOAT"):
         return float(number)
-    return int(number) if number == number.to_integral_value() else number
+    scale = int(found[1]) if (found := re.search(r",(\d+)\)$", kind)) else 0
+    return int(number) if number == number.to_integral_value() else _between(number, scale)
+
+
+def _between(number: Decimal, scale: int) -> Decimal:
+    """The number itself, or, where a column of this scale cannot have it, the middle of the two that it lies between: which compares alike.
+
+    DuckDB would bring the column to the number's scale, and fails where there is no room for the digits before the point.
+    """
+    with localcontext(prec=100):
+        below = number.quantize(Decimal(1).scaleb(-scale), ROUND_FLOOR)
+        return number if below == number else below + Decimal(5).scaleb(-scale - 1)
 
 
 def _moment(name: str, value: Any, kind: str) -> date | datetime:

@@ -17,6 +17,8 @@ import yaml.constructor
 from pydantic import Field, ValidationError, model_validator
 
 from cdp_pipelines.config import Kind
+from cdp_pipelines.consents import Consents
+from cdp_pipelines.pii import Pii
 from cdp_pipelines.sources.columns import assign_columns
 from cdp_pipelines.strict import Name, Strict, Type
 from cdp_pipelines.survivorship import Unified
@@ -34,15 +36,15 @@ class MappingError(Exception):
 class StandardField(Strict):
     """A column of a standardized table.
 
-    `bookkeeping` says that it comes from what every raw row carries, so that no source lists it. `references` names the
-    `entity.field` that it points to within a connection.
+    `bookkeeping` says that it comes from what every raw row carries, so that no source lists it. `pii` is its class of
+    personal data. `references` names the `entity.field` that it points to within a connection.
     """
 
     type: Type
     description: str
     required: bool = False
     accepted: tuple[str, ...] = ()
-    pii: bool = False
+    pii: Pii
     clean: Literal["email", "domain"] | None = None
     bookkeeping: Literal["connection", "source_system", "_deleted", "_merged_into", "_synced_at"] | None = None
     references: Annotated[str, Field(pattern=r"^[a-z_]+\.[a-z_]+$")] | None = None
@@ -184,11 +186,13 @@ class Mapping(Strict):
     """The whole spec.
 
     `raw` describes each CRM's raw tables; `sources` holds, for each CRM and entity, the feeds by model name; `unified` says whose values
-    the unified tables show.
+    the unified tables show, `consents` which fields say whether a person may be reached. `other_tables` has the class of personal data of each column of the published tables that it does not make.
     """
 
     entities: dict[Name, Entity]
     unified: dict[Name, Unified] = Field(default_factory=dict)
+    consents: Consents | None = None
+    other_tables: dict[Name, dict[Name, Pii]] = Field(default_factory=dict)
     raw: dict[Kind, dict[Name, Table]]
     sources: dict[Kind, dict[Name, dict[Name, Feed]]]
 
@@ -239,6 +243,9 @@ class Mapping(Strict):
             self._check_tables(where, kind, feed)
         for name, entity in self.entities.items():
             self._check_references(name, entity)
+        if self.consents:
+            records = self.entities.get(self.consents.records)
+            self.consents.check_against({n: field.type for n, field in records.fields.items()} if records else {})
         for name, table in self.unified.items():
             table.check_against(f"unified.{name}", {e: entity.fields for e, entity in self.entities.items()})
         return self

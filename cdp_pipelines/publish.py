@@ -16,6 +16,7 @@ from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Settings
 from cdp_pipelines.history import EventLag
+from cdp_pipelines.masking import Masked, mask
 from cdp_pipelines.private_files import replaced
 
 SCHEMAS = ("standardized", "unified")
@@ -82,16 +83,19 @@ _COLUMN_COMMENTS = {
 
 @dataclass(frozen=True)
 class Published:
-    """The file that was written, the rows of each of its tables, when, and how long the changes took that notifications told of."""
+    """The file that was written, the rows of each of its tables, when, how long the changes took that notifications told of, and the
+    masked file that was written after it."""
 
     path: Path
     rows: dict[str, int]
     at: datetime
     lags: list[EventLag]
+    masked: Masked | None = None
 
 
 def publish(settings: Settings, told: Mapping[str, Sequence[datetime]] | None = None) -> Published:
-    """Write the standardized and unified tables, sync_status and data_quality to the published file. The caller holds the warehouse lock.
+    """Write the standardized and unified tables, sync_status and data_quality to the published file, and the masked file after it. The caller
+    holds the warehouse lock.
 
     `told` is, by connection, when the changes were that notifications told of and that this file is the first to have.
 
@@ -117,7 +121,7 @@ def publish(settings: Settings, told: Mapping[str, Sequence[datetime]] | None = 
             _write_status(db, now, lags)
             db.execute("commit")
             rows = _count(db)
-    return _written_down(settings, Published(settings.published, rows, now, lags), "all tables")
+    return _written_down(settings, Published(settings.published, rows, now, lags, mask(settings)), "all tables")
 
 
 def publish_status(settings: Settings) -> Published:
@@ -133,11 +137,11 @@ def publish_status(settings: Settings) -> Published:
             now = datetime.now(UTC)
             _write_status(db, now, [])
             rows = _count(db)
-    return _written_down(settings, Published(settings.published, rows, now, []), "status only")
+    return _written_down(settings, Published(settings.published, rows, now, [], mask(settings)), "status only")
 
 
 def _written_down(settings: Settings, written: Published, what: str) -> Published:
-    about = {"what": what, "tables": len(written.rows)}
+    about = {"what": what, "tables": len(written.rows), "masked": written.masked is not None}
     record(settings, Operation("publish", written.path.name, "ok", sum(written.rows.values()), about))
     return written
 

@@ -92,14 +92,19 @@ class Rows:
 
 
 @contextmanager
-def published(settings: Settings) -> Generator[duckdb.DuckDBPyConnection]:
-    """The published file, open for reading only, with no way to other files or the network. Raises NotPublished when it is absent."""
-    if not settings.published.exists():
-        raise NotPublished(f"There is no published file yet ({settings.published}). Run `cdp sync` first.")
+def published(settings: Settings, *, masked: bool = False) -> Generator[duckdb.DuckDBPyConnection]:
+    """The published or the masked file, open for reading only, with no way to other files or the network.
+
+    Raises NotPublished when it is absent.
+    """
+    path = settings.masked_file if masked else settings.published
+    if not path.exists():
+        off = " CDP_MASKED is false, so that no masked file is written." if masked and not settings.masked else ""
+        raise NotPublished(f"There is no {'masked' if masked else 'published'} file yet ({path}).{off} Run `cdp sync` first.")
     try:
-        opened = database.connect(settings, settings.published, read_only=True, no_way_out=True)
+        opened = database.connect(settings, path, read_only=True, no_way_out=True)
     except duckdb.Error as error:
-        raise QueryError(f"{settings.published} cannot be opened: {_one_line(error)}") from None
+        raise QueryError(f"{path} cannot be opened: {_one_line(error)}") from None
     with opened as db:
         _settle(db)
         yield db
@@ -130,10 +135,16 @@ def rows(
 
 
 @contextmanager
-def sql(settings: Settings, query: str, *, limit: int | None = None) -> Generator[Rows]:
-    """The answer, or its first rows, to any read-only query of the published file. Raises QueryError with DuckDB's reason, and NotPublished."""
-    with published(settings) as db, _read_of(settings, execute(db, query, [], limit), "sql", {"query": shape_of(query)}) as found:
-        yield found
+def sql(settings: Settings, query: str, *, limit: int | None = None, masked: bool = False) -> Generator[Rows]:
+    """The answer, or its first rows, to any read-only query of the published file, or of the masked one.
+
+    Raises QueryError with DuckDB's reason, and NotPublished.
+    """
+    with published(settings, masked=masked) as db:
+        answer = execute(db, query, [], limit)
+        about = {"query": shape_of(query), **({"masked": True} if masked else {})}
+        with _read_of(settings, answer, "sql", about) as found:
+            yield found
 
 
 @contextmanager

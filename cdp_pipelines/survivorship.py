@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from cdp_pipelines.config import KINDS, Kind
+from cdp_pipelines.pii import Pii
 from cdp_pipelines.strict import Name, Strict, Type
 
 Strategy = Literal["source_order", "newest", "oldest", "most_complete", "most_frequent", "highest", "lowest"]
@@ -30,7 +31,7 @@ class SurvivingField(Strict):
     """A column of a unified table that comes from one of its records.
 
     `value` is a field of the records, `links.column` or `lookup.column`; without it, the record's field of the same name. Only what is not
-    a field of the records needs `type` and `description`. Fields with the same `together` come from one record. `source_order` is this
+    a field of the records needs `type`, `description` and `pii`. Fields with the same `together` come from one record. `source_order` is this
     field's own order of CRMs.
     """
 
@@ -40,7 +41,7 @@ class SurvivingField(Strict):
     source_order: tuple[Kind, ...] = ()
     type: Type | None = None
     description: str | None = None
-    pii: bool = False
+    pii: Pii | None = None
 
     @model_validator(mode="after")
     def _order_is_whole(self) -> SurvivingField:
@@ -64,6 +65,7 @@ class Total(Strict):
     """A column that `totals` adds; `missing` is what stands there for those of whom it has no row."""
 
     type: Type
+    pii: Pii
     description: str
     missing: str | None = None
 
@@ -145,10 +147,10 @@ class Unified(Strict):
                 raise ValueError(f"{where}.fields.{name}: {self.records} has no field {column!r}; name another with `value`")
             if dot and source != LINKS and source not in self.lookups:
                 raise ValueError(f"{where}.fields.{name}: {field.value!r} speaks of a lookup {source!r} that is not declared")
-            if dot and (field.type is None or field.description is None):
-                raise ValueError(f"{where}.fields.{name}: comes from {source}, so give its type and description")
-            if not dot and field.type is not None:
-                raise ValueError(f"{where}.fields.{name}.type: it is that of {self.records}.{column}; leave it out")
+            if dot and (field.type is None or field.description is None or field.pii is None):
+                raise ValueError(f"{where}.fields.{name}: comes from {source}, so give its type, description and pii")
+            if not dot and (given := next((n for n in ("type", "pii") if getattr(field, n) is not None), None)):
+                raise ValueError(f"{where}.fields.{name}.{given}: it is that of {self.records}.{column}; leave it out")
 
 
 def _check_order(order: tuple[Kind, ...]) -> None:

@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from cdp_pipelines import database
 from cdp_pipelines.config import CONNECTION_CLASSES, Kind, Settings
 from cdp_pipelines.secret_sources import is_secret
 
@@ -122,24 +123,29 @@ class Echo:
         )  # fmt: skip
 
 
-def found(root: Path, canaries: Canaries) -> list[str]:
-    """Every canary in any file below a folder: which, how spelt, and where. Compressed and DuckDB's files are opened."""
+def found(root: Path, canaries: Canaries, settings: Settings | None = None) -> list[str]:
+    """Every canary in any file below a folder: which, how spelt, and where. Compressed, SQLite's and DuckDB's files are opened, the last with the
+    settings' key.
+    """
     needles = list(canaries.needles())
     hits = []
     for path in sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink()):
-        content = b"\0".join(_contents(path))
+        content = b"\0".join(_contents(path, settings or Settings()))
         hits += [f"{name} in {path.relative_to(root)}: ...{_around(content, needle)}..." for name, needle in needles if needle in content]
     return hits
 
 
-def _contents(path: Path) -> Iterator[bytes]:
+def _contents(path: Path, settings: Settings) -> Iterator[bytes]:
     raw = path.read_bytes()
     yield raw
     if raw[:2] == b"\x1f\x8b":
         yield gzip.decompress(raw)
     elif raw[8:12] == b"DUCK":
-        with duckdb.connect(str(path), read_only=True) as db:
-            for schema, table in db.execute("select schema_name, table_name from duckdb_tables() where not internal").fetchall():
+        with database.connect(settings, path, read_only=True) as db:
+            tables = db.execute(
+                "select schema_name, table_name from duckdb_tables() where not internal and database_name = current_database()"
+            )
+            for schema, table in tables.fetchall():
                 for (row,) in db.execute(f'select t::varchar from "{schema}"."{table}" t').fetchall():
                     yield row.encode()
     elif raw.startswith(b"SQLite format 3"):

@@ -18,6 +18,7 @@ import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from pydantic import SecretStr
 from starlette.types import ASGIApp
 from typer.testing import CliRunner
 
@@ -82,7 +83,8 @@ class Cage:
 
     def leaks(self) -> list[str]:
         """Canaries in anything that was written."""
-        return found(self.root, self.canaries)
+        key = self.environment.get("CDP_ENCRYPTION_KEY")
+        return found(self.root, self.canaries, Settings(data_dir=self.root / "data", encryption_key=SecretStr(key) if key else None))
 
 
 @pytest.fixture

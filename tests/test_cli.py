@@ -125,6 +125,10 @@ def test_sql_answers_in_every_format(published: Path) -> None:
     assert "salesforce" in cdp("sql", query).stdout
     assert len(cdp("sql", "from range(1000)", "--format", "csv", "--limit", "7").stdout.splitlines()) == 8
     assert "The first 100 rows" in cdp("sql", "from range(1000)").stderr
+    addresses = "select distinct email from contacts where email is not null"
+    shown, masked = (cdp("sql", addresses, "--format", "csv", *more).stdout.splitlines()[1:] for more in ([], ["--masked"]))
+    assert len(masked) == len(shown) > 1
+    assert all("@" in one for one in shown) and not any("@" in one for one in masked)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from cdp_pipelines import mapping
 from cdp_pipelines.config import CONNECTION_CLASSES, PROJECT_DIR, Settings
 from cdp_pipelines.identity import tables as identity_tables
+from cdp_pipelines.secret_sources import is_secret
 
 README = (PROJECT_DIR / "README.md").read_text()
 DOCS = [PROJECT_DIR / "README.md", PROJECT_DIR / "CONTRIBUTING.md", *sorted((PROJECT_DIR / "docs").rglob("*.md"))]
@@ -52,8 +53,9 @@ def test_every_published_table_is_in_the_readme():
 @pytest.mark.parametrize("page", ["README.md", "docs/connections.md", "docs/real-time.md", "docs/security.md", ".env.example"])
 def test_every_setting_that_is_spoken_of_exists(page):
     text = (PROJECT_DIR / page).read_text()
-    fields = {f"{kind}_{field}".upper() for kind, cls in CONNECTION_CLASSES.items() for field in cls.model_fields}
-    fields |= {f"CDP_{field}".upper() for field in Settings.model_fields}
+    by_prefix = {"CDP": Settings.model_fields, **{kind.upper(): cls.model_fields for kind, cls in CONNECTION_CLASSES.items()}}
+    fields = {f"{prefix}_{name}".upper() for prefix, known in by_prefix.items() for name in known}
+    fields |= {f"{prefix}_{name}_file".upper() for prefix, known in by_prefix.items() for name, field in known.items() if is_secret(field)}
     spoken = set(re.findall(r"\b(?:SALESFORCE|HUBSPOT|MARKETO|CDP)_[A-Z0-9_]*[A-Z0-9]\b", text))
     assert spoken
     assert spoken - fields == set()

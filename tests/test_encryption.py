@@ -2,75 +2,34 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import closing
 from pathlib import Path
 
-import keyring
-import keyring.backend
 import pytest
-from keyring.errors import PasswordDeleteError
 
 from cdp_pipelines import encryption
 from cdp_pipelines.config import ConfigError, Settings
 from cdp_pipelines.encryption import EncryptionKey, Sealer
+from cdp_pipelines.webhooks.event import Event
+from cdp_pipelines.webhooks.inbox import MAX_TRIES, Inbox, read_status
 
 KEY = "k" * 32
-
-
-class InMemory(keyring.backend.KeyringBackend):
-    """A keyring that keeps nothing."""
-
-    priority = 1
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.held: dict[tuple[str, str], str] = {}
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.held.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.held[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        raise PasswordDeleteError(service)
 
 
 def key_of(text: str) -> EncryptionKey:
     return EncryptionKey(text.encode(), "CDP_ENCRYPTION_KEY")
 
 
-def test_the_key_comes_from_the_environment_a_private_file_or_the_keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_comes_from_the_environment_or_a_private_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert encryption.load(Settings()) is None
     monkeypatch.setenv("CDP_ENCRYPTION_KEY", KEY)
     assert encryption.load(Settings()) == key_of(KEY)
     monkeypatch.delenv("CDP_ENCRYPTION_KEY")
     path = tmp_path / "key"
     path.write_text(f"{KEY}\n")
+    path.chmod(0o600)
     monkeypatch.setenv("CDP_ENCRYPTION_KEY_FILE", str(path))
-    os.chmod(path, 0o640)
-    with pytest.raises(ConfigError, match=r"CDP_ENCRYPTION_KEY_FILE names .*others may read\. Run `chmod 600"):
-        encryption.load(Settings())
-    os.chmod(path, 0o600)
-    found = encryption.load(Settings())
-    assert found is not None and found.secret == KEY.encode()
-    path.unlink()
-    with pytest.raises(ConfigError, match=r"CDP_ENCRYPTION_KEY_FILE names .*cannot be read"):
-        encryption.load(Settings())
-    monkeypatch.delenv("CDP_ENCRYPTION_KEY_FILE")
-    monkeypatch.setenv("CDP_ENCRYPTION_KEYRING", "true")
-    before, ours = keyring.get_keyring(), InMemory()
-    keyring.set_keyring(ours)
-    try:
-        encryption._from_keyring.cache_clear()
-        with pytest.raises(ConfigError, match=r"no such key\. Store one with `keyring set cdp-pipelines encryption-key`"):
-            encryption.load(Settings())
-        keyring.set_password(*encryption.KEYRING, KEY)
-        found = encryption.load(Settings())
-        assert found is not None and found.secret == KEY.encode()
-    finally:
-        keyring.set_keyring(before)
-        encryption._from_keyring.cache_clear()
+    assert encryption.load(Settings()) == key_of(KEY)
 
 
 def test_a_short_key_is_refused_and_no_error_or_print_tells_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,3 +63,19 @@ def test_what_is_sealed_opens_with_its_key_alone_as_what_it_is_and_unchanged(tmp
         sealer.opened(text, "inbox", path)
     with pytest.raises(ConfigError, match="not encrypted yet"):
         sealer.opened("ann", "outbox", path)
+
+
+def test_why_an_event_was_given_up_is_sealed_and_told_with_the_key(tmp_path: Path) -> None:
+    path, sealer = tmp_path / "inbox.sqlite", Sealer(key_of(KEY))
+    with closing(Inbox(path, sealer=sealer)) as inbox:
+        inbox.add([Event("hubspot", "deals/contacts", "5", "linked", identity="4", related=("4711", "4712"))])
+        (waiting,) = inbox.waiting()
+        assert waiting.event.related == ("4711", "4712")
+        for _ in range(MAX_TRIES):
+            inbox.failed([waiting.id], "ann@acme.example is refused")
+        written = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert not [value for value in (b"4711", b"ann@acme") if value in written]
+    status = read_status(path, sealer)
+    assert status is not None and status["connections"]["hubspot"]["last_reason"] == "ann@acme.example is refused"
+    with pytest.raises(ConfigError, match="CDP_ENCRYPTION_KEY is not set"):
+        read_status(path)

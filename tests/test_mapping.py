@@ -26,9 +26,9 @@ def small() -> dict[str, Any]:
                 "description": "People.",
                 "key": ["id"],
                 "fields": {
-                    "connection": {"type": "text", "bookkeeping": "connection", "description": "Connection."},
-                    "id": {"type": "text", "required": True, "description": "Id."},
-                    "firm": {"type": "text", "description": "Firm."},
+                    "connection": {"type": "text", "pii": "none", "bookkeeping": "connection", "description": "Connection."},
+                    "id": {"type": "text", "pii": "id", "required": True, "description": "Id."},
+                    "firm": {"type": "text", "pii": "none", "description": "Firm."},
                 },
             }
         },
@@ -107,6 +107,8 @@ def test_sources_and_spec_agree_on_tables_keys_and_columns(kind: Kind):
     [
         (lambda s: s["entities"]["people"]["fields"]["id"].update(typ="text"), "entities.people.fields.id.typ"),
         (lambda s: s["entities"]["people"]["fields"]["id"].update(type="varchar"), "entities.people.fields.id.type"),
+        (lambda s: s["entities"]["people"]["fields"]["id"].pop("pii"), "entities.people.fields.id.pii: Field required"),
+        (lambda s: s.update(other_tables={"links": {"id": "secret"}}), "other_tables.links.id"),
         (lambda s: s["entities"]["people"].update(key=["uid"]), "entities.people: key: uid"),
         (lambda s: s["entities"]["people"]["fields"]["firm"].update(references="firms.id"), "entities.people.fields.firm: references firms.id"),
         (lambda s: feed(s)["fields"].pop("firm"), "sources.salesforce.people.people.fields: firm not listed"),
@@ -136,7 +138,7 @@ def with_unified() -> dict[str, Any]:
     """The small spec with a unified table."""
     spec = small()
     spec["entities"]["people"]["fields"] |= {
-        name: {"type": kind, "description": "D."}
+        name: {"type": kind, "pii": "none", "description": "D."}
         for name, kind in {"city": "text", "land": "text", "last_updated": "timestamp", "created_date": "timestamp"}.items()
     }
     feed(spec)["fields"] |= {"city": "C", "land": "L", "last_updated": "U", "created_date": "M"}
@@ -148,7 +150,7 @@ def with_unified() -> dict[str, Any]:
             "fields": {
                 "city": {"by": "most_complete", "together": "address"},
                 "land": {"by": "most_complete", "together": "address"},
-                "firm_key": {"by": "newest", "value": "firms.firm_key", "type": "text", "description": "Firm."},
+                "firm_key": {"by": "newest", "value": "firms.firm_key", "type": "text", "pii": "id", "description": "Firm."},
             },
         }
     }  # fmt: skip
@@ -168,6 +170,8 @@ def persons(spec: dict[str, Any]) -> dict[str, Any]:
         (lambda p: p["fields"].update(town={"by": "newest"}), "unified.persons.fields.town: people has no field 'town'"),
         (lambda p: p["fields"]["firm_key"].update(value="homes.key"), "unified.persons.fields.firm_key: 'homes.key' speaks of a lookup 'homes'"),
         (lambda p: p["fields"]["firm_key"].pop("type"), "unified.persons.fields.firm_key: comes from firms, so give its type"),
+        (lambda p: p["fields"]["firm_key"].pop("pii"), "unified.persons.fields.firm_key: comes from firms, so give its type"),
+        (lambda p: p["fields"]["city"].update(pii="none"), "unified.persons.fields.city.pii: it is that of people.city"),
         (lambda p: p["fields"]["city"].update(type="text"), "unified.persons.fields.city.type: it is that of people.city"),
         (lambda p: p["fields"]["land"].update(by="newest"), "unified.persons: fields.land: goes together with city"),
         (lambda p: p["fields"]["city"].update(by="highest"), "unified.persons.fields.city: highest looks at one field alone"),
@@ -176,7 +180,7 @@ def persons(spec: dict[str, Any]) -> dict[str, Any]:
         (lambda p: p["fields"].update(is_deleted={"by": "newest"}), "unified.persons: fields.is_deleted: there is another column of this name"),
         (lambda p: p["lookups"]["firms"].update(match={"firm_id": "form"}), "unified.persons.lookups.firms: people has no field 'form'"),
         (lambda p: p["lookups"].update(links=p["lookups"]["firms"]), "unified.persons: lookups.links: the name is taken"),
-        (lambda p: p.update(totals={"table": "t", "fields": {"record_count": {"type": "integer", "description": "R."}}}),
+        (lambda p: p.update(totals={"table": "t", "fields": {"record_count": {"type": "integer", "pii": "none", "description": "R."}}}),
          "unified.persons: totals.fields.record_count: there is another column"),
     ],
 )  # fmt: skip

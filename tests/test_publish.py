@@ -101,7 +101,7 @@ def test_a_publication_that_fails_leaves_the_old_file_and_no_litter(settings, mo
     with pytest.raises(ZeroDivisionError):
         publish.publish(settings)
     assert read(settings, "select count(*) from contacts") == [(10,)]
-    assert sorted(p.name for p in settings.data_dir.iterdir() if p.is_file()) == ["cdp.duckdb", "warehouse.duckdb"]
+    assert sorted(p.name for p in settings.data_dir.iterdir() if p.is_file()) == ["cdp.duckdb", "cdp_masked.duckdb", "warehouse.duckdb"]
 
 
 READER = """

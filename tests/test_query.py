@@ -136,6 +136,18 @@ ORDERED = st.one_of(
 )
 
 
+@pytest.mark.parametrize("value", [2.26e-277, -2.26e-277, "50.0000000000000000000000000000000001", "1e-40", 75.5 + 1e-13])
+def test_a_number_of_more_digits_than_the_column_has_compares_with_it(settings: Settings, value: float | str) -> None:
+    for how, compare in COMPARE.items():
+        name = f"lead_score__{how}" if how else "lead_score"
+        expected = {
+            row["customer_id"]
+            for row in CONTACTS
+            if row.get("lead_score") is not None and not row["is_deleted"] and compare(row["lead_score"], Decimal(str(value)))
+        }
+        assert set(ids(settings, {name: value})) == expected
+
+
 @trying(deadline=None)  # each example opens the file; how long that takes depends on the disk
 @given(st.lists(st.tuples(ORDERED, st.sampled_from(sorted(COMPARE))), max_size=3))
 def test_comparisons_agree_with_pythons(settings: Settings, wanted: list[tuple[tuple[str, Any], str]]) -> None:

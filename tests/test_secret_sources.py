@@ -54,7 +54,10 @@ def test_every_secret_setting_can_be_in_a_file(tmp_path, monkeypatch):
         for name in (name for of, name in fields if of == kind and (of, name) != ("salesforce", "refresh_token")):
             assert getattr(made, name).get_secret_value() == f"value-of-{kind}-{name}"
             assert name == "private_key" or scrub(f"value-of-{kind}-{name}") == "[secret]", name
-    own = {name: f"{number:02d}" * 32 for number, (name, field) in enumerate(Settings.model_fields.items()) if is_secret(field)}
+    fields_of_all = Settings.model_fields
+    # One with a `_file` of its own reads that itself.
+    names = [name for name, field in fields_of_all.items() if is_secret(field) and f"{name}_file" not in fields_of_all]
+    own = {name: f"{number:02d}" * 32 for number, name in enumerate(names)}
     assert "privacy_key" in own
     for name, value in own.items():
         monkeypatch.setenv(f"CDP_{name}_FILE".upper(), str(secret_file(tmp_path / name, value)))

@@ -162,6 +162,14 @@ def marketo(raw: RawWarehouse) -> None:
         {"id": "4", "_deleted": "true", "_merged_into": "3"},
     )  # fmt: skip
     raw.add(
+        "marketo", "activities",
+        {"marketoGUID": "201", "leadId": "1", "activityTypeId": "13", "primaryAttributeValue": "Unsubscribed", "activityDate": "2024-03-01T00:00:00Z"},
+        {"marketoGUID": "202", "leadId": "1", "activityTypeId": "13", "primaryAttributeValue": "Unsubscribed", "activityDate": "2024-04-01T00:00:00Z"},
+        {"marketoGUID": "203", "leadId": "1", "activityTypeId": "13", "primaryAttributeValue": "Do Not Call", "activityDate": "2024-05-01T00:00:00Z"},
+        {"marketoGUID": "204", "leadId": "1", "activityTypeId": "13", "primaryAttributeValue": "Lead Score", "activityDate": "2024-06-01T00:00:00Z"},
+        {"marketoGUID": "205", "leadId": "2", "activityTypeId": "9", "primaryAttributeValue": "Unsubscribed", "activityDate": "2024-06-01T00:00:00Z"},
+    )  # fmt: skip
+    raw.add(
         "marketo",
         "opportunities",
         {"marketoGUID": "g-1 ", "externalOpportunityId": "E1", "name": "Deal", "amount": "1604.47", "probability": "40", "isWon": "false"},
@@ -283,6 +291,12 @@ def test_hubspot_deals(query: Query):
         ("12", None, "Won", "Closed Won", Decimal(10), Decimal(1), None, "Sales", "closedwon", True, True),
         ("13", None, "Strange", "x1", None, None, None, "gone", "x1", None, None),
     ]
+
+
+def test_when_a_marketo_lead_opted_out_is_the_newest_change_of_the_field(query: Query):
+    leads = "select customer_id, do_not_email, email_decided_at, phone_decided_at from standardized.contacts where connection = 'marketo' and not is_deleted"
+    assert query(f"{leads} order by 1") == [("1", True, datetime(2024, 4, 1), datetime(2024, 5, 1)), ("2", None, None, None)]
+    assert query("select failed_values from staging.failed_casts where field = 'email_decided_at'") == [(0,)]
 
 
 def test_marketo_leads_and_opportunities(query: Query):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cdp_pipelines import transform
 from tests.unified_warehouse import NOON, UnifiedWarehouse
 
 DAY = date(2026, 5, 1)
@@ -93,10 +96,37 @@ def people(raw: UnifiedWarehouse) -> None:
     raw.put("campaign_members", "sf:00v1", contact_id="003C", campaign_id="701", last_updated=datetime(2026, 2, 3))
 
 
+# What a record can say of e-mail: nothing, or no (True) or yes (False), at an unknown time or on one of two days.
+SAID: list[tuple[bool, datetime | None] | None] = [
+    None,
+    *((no, at) for no in (True, False) for at in (None, NOON, NOON + timedelta(days=1))),
+]
+ALL_SAID = [(None, None, None), *random.Random(8).sample(list(itertools.product(SAID, repeat=3)), 40)]
+
+
+def consents(raw: UnifiedWarehouse) -> None:
+    for number, said in enumerate(ALL_SAID):
+        for connection, one in zip(("sf", "hs", "mk"), said, strict=True):
+            no, at = one or (None, None)
+            raw.contact(
+                f"{connection}:60{number}",
+                f"said{number}@consent.example",
+                first_name=f"Said{number}",
+                do_not_email=no,
+                email_decided_at=at,
+            )
+    # One who wants no calls, one whose marketing is suspended whatever day is said, and a no of records that do not speak any more.
+    raw.contact("sf:003N", "nora@consent.example", first_name="Nora", do_not_email=False, do_not_call=True, legal_basis="Consent")
+    raw.contact("mk:95", "nora@consent.example", first_name="Nora", do_not_email=False, email_decided_at=NOON, marketing_suspended=True)
+    raw.contact("sf:003O", "olaf@consent.example", first_name="Olaf", do_not_email=False)
+    raw.contact("hs:97", "olaf@consent.example", first_name="Olaf", do_not_email=True, is_deleted=True)
+    raw.contact("hs:98", "olaf@consent.example", first_name="Olaf", do_not_email=True, is_deleted=True, merged_into="97")
+
+
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnifiedWarehouse]:
     made = UnifiedWarehouse(tmp_path_factory.mktemp("unified"))
-    for fill in (companies, deals, people):
+    for fill in (companies, deals, people, consents):
         fill(made)
     made.unify()
     yield made
@@ -208,6 +238,50 @@ def test_a_customer_with_only_deleted_records_stays_without_values(raw: UnifiedW
     assert raw.query(
         "select count(*) from unified.customer_provenance p join unified.customers c using (customer_key) where c.is_deleted"
     ) == [(0,)]
+
+
+def expected(said: tuple[tuple[bool, datetime | None] | None, ...]) -> str | None:
+    """The decision, said once more: the latest counts, and a no of which nobody knows the time always does."""
+    told = [one for one in said if one is not None]
+    noes, yeses = ([at for no, at in told if no is which] for which in (True, False))
+    if not noes:
+        return "allowed" if told else None
+    allowed_again = None not in noes and max((at for at in yeses if at), default=datetime.min) > max(at for at in noes if at)
+    return "allowed" if allowed_again else "opted_out"
+
+
+def test_the_latest_said_counts_and_a_no_without_a_time_always_does(raw: UnifiedWarehouse):
+    rows = raw.query("""select any_value(c.email), any_value(s.decision), any_value(s.connection || ':' || s.customer_id), any_value(s.decided_at), any_value(s.evidence_count),
+        any_value(s.opted_out_count) from unified.customers c join unified.customer_contacts l using (customer_key)
+        left join unified.consents s on s.customer_key = c.customer_key and s.channel = 'email' where c.email like 'said%' group by c.customer_key""")
+    found = {email: row for email, *row in rows}
+    assert len(found) == len(ALL_SAID)
+    assert {expected(said) for said in ALL_SAID} == {None, "allowed", "opted_out"}
+    for number, said in enumerate(ALL_SAID):
+        decision, record, at, count, noes = found[f"said{number}@consent.example"]
+        assert decision == expected(said), said
+        if decision is not None:
+            told = dict(zip(("sf", "hs", "mk"), said, strict=True))
+            assert told[record.partition(":")[0]] == (decision == "opted_out", at), (said, record)
+            assert (count, noes) == (3 - said.count(None), sum(1 for one in said if one and one[0]))
+
+
+def test_a_channel_is_decided_by_its_own_fields_and_records_that_are_gone_say_nothing(raw: UnifiedWarehouse):
+    of = """select channel, decision, s.connection, s.said_by, s.decided_at, s.legal_basis, s.why from unified.consents s
+        join unified.customers c using (customer_key) where c.email = '{}@consent.example' order by 1"""
+    assert raw.query(of.format("nora")) == [
+        ("email", "opted_out", "mk", "marketing_suspended", None, None, "a record says no, and nobody knows when"),
+        ("phone", "opted_out", "sf", "do_not_call", None, "Consent", "a record says no, and nobody knows when"),
+    ]
+    assert raw.query(of.format("olaf")) == [("email", "allowed", "sf", "do_not_email", None, None, "no record says no")]
+
+
+def test_an_opt_out_that_is_lost_is_found(raw: UnifiedWarehouse):
+    lost = "update unified.consents set decision = '{}' where customer_key = (select customer_key from unified.customers where email = 'nora@consent.example')"
+    raw.query(lost.format("allowed"))
+    assert [r.status for r in transform.build("test_name:no_opt_out_is_lost", raw.settings)] == ["fail"]
+    raw.query(lost.format("opted_out"))
+    assert [r.status for r in transform.build("test_name:no_opt_out_is_lost", raw.settings)] == ["pass"]
 
 
 COMPANIES = "company_records company_provenance customer_companies company_aliases"

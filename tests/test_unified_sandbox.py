@@ -1,7 +1,8 @@
-"""Companies, deals and whose value survives, from the sandbox's three CRMs to the published file, held against the sandbox's truth."""
+"""Companies, deals, whose value survives, and the masked file, from the sandbox's three CRMs, held against the sandbox's truth."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import duckdb
 import httpx2
 import pytest
 
+from cdp_pipelines import classified, mapping
 from cdp_pipelines.config import Settings, connection_from_config
 from cdp_pipelines.sandbox import hosting
 from cdp_pipelines.sync import sync
@@ -21,13 +23,20 @@ Records = dict[tuple[str, str], str]
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Query, dict[str, Any]]]:
-    """A query of the published file, and the truth."""
+def synced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[str, Any]]:
+    """What was synced, and the truth."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("data"))
     with hosting.child(Settings(data_dir=tmp_path_factory.mktemp("sandbox"), sandbox_people=PEOPLE)) as (addresses, _):
         report = sync(settings, [connection_from_config(name, config) for name, config in addresses.connections().items()])
         truth = httpx2.get(f"{addresses.control_url}/sandbox/truth", timeout=60).json()
     assert report.complete, report.problem
+    return settings, truth
+
+
+@pytest.fixture(scope="module")
+def told(synced: tuple[Settings, dict[str, Any]]) -> Iterator[tuple[Query, dict[str, Any]]]:
+    """A query of the published file, and the truth."""
+    settings, truth = synced
     with duckdb.connect(str(settings.published), read_only=True) as db:
         yield lambda sql: db.execute(sql).fetchall(), truth
 
@@ -100,3 +109,78 @@ def test_lines_of_the_truth_are_known_by_the_ids_that_the_tables_have(told: tupl
         true = {(r["crm"], r["id"]) for group in truth[kind].values() for r in group}
         assert there <= true
         assert len(there) > len(true) * 0.9
+
+
+# Where each CRM's raw tables have what says who somebody is.
+PERSONAL = {
+    "raw_salesforce.contact": "id, email, phone, mobile_phone, first_name || ' ' || last_name",
+    "raw_salesforce.lead": "id, email, phone, mobile_phone, first_name || ' ' || last_name",
+    "raw_hubspot.contacts": "email, phone, mobilephone, firstname || ' ' || lastname",
+    "raw_marketo.leads": "email, phone, mobile_phone, first_name || ' ' || last_name",
+}
+
+
+def test_no_address_number_id_or_full_name_of_a_raw_row_is_in_the_masked_file(synced: tuple[Settings, dict[str, Any]]):
+    settings, _ = synced
+    with duckdb.connect(str(settings.warehouse), read_only=True) as db:
+        rows = [row for table, columns in PERSONAL.items() for row in db.execute(f"select {columns} from {table}").fetchall()]
+    values = {value.strip().lower() for row in rows for value in row if value and len(value.strip()) >= 7}
+    values = {value for value in values if len(set(value)) > 2}  # of 0000000000 any file is full
+    assert len(values) > 3 * PEOPLE
+    with duckdb.connect(str(settings.masked_file), read_only=True) as db:
+        columns = db.execute(
+            "select schema_name, table_name, column_name from duckdb_columns() where data_type like 'VARCHAR%' and schema_name in ('main', 'unified')"
+        ).fetchall()
+        cells = {
+            text
+            for schema, table, column in columns
+            for (text,) in db.execute(f'select distinct "{column}" from "{schema}"."{table}"').fetchall()
+        }
+    assert {cell for cell in cells if cell and cell.strip().lower() in values} == set()
+    content = settings.masked_file.read_bytes().lower()
+    said = {
+        found.decode() for found in re.findall(rb"[a-z0-9._%+-]+@[a-z0-9.-]+|\+?[0-9][0-9 ().-]{6,}[0-9]|00[3q][a-z0-9]{12,15}", content)
+    }
+    assert said & values == set()
+
+
+def test_joins_in_the_masked_file_give_as_many_rows(synced: tuple[Settings, dict[str, Any]]):
+    settings, _ = synced
+    joins = (
+        "contacts join customer_contacts using (connection, customer_id) join customers using (customer_key)",
+        "opportunities o join contacts c on c.connection = o.connection and c.customer_id = o.contact_id",
+        "campaign_members m join contacts c on c.connection = m.connection and c.customer_id = m.contact_id join campaigns g on g.connection = m.connection and g.id = m.campaign_id",
+        "companies join company_records r on r.connection = companies.connection and r.company_id = companies.id join customer_companies using (company_key)",
+        "consents join customers using (customer_key)",
+        "contacts a join contacts b on a.email = b.email and a.connection < b.connection",
+    )
+    for join in joins:
+        counts = []
+        for path in (settings.published, settings.masked_file):
+            with duckdb.connect(str(path), read_only=True) as db:
+                counts += db.execute(f"select count(*) from {join}").fetchall()
+        assert counts[0] == counts[1] > (0,), join
+
+
+def test_who_opted_out_in_a_crm_is_opted_out(told: tuple[Query, dict[str, Any]]):
+    query, _ = told
+    assert query("select distinct channel, decision from consents order by all") == [
+        (channel, decision) for channel in ("email", "phone") for decision in ("allowed", "opted_out")
+    ]
+    assert (
+        query("""select count(*) from contacts c join customer_contacts l using (connection, customer_id) left join consents s on s.customer_key = l.customer_key
+        and s.channel = 'email' where l.is_current and c.do_not_email and c.email_decided_at is null and s.decision is distinct from 'opted_out'""")
+        == [(0,)]
+    )
+
+
+def test_every_published_column_has_a_class(synced: tuple[Settings, dict[str, Any]]):
+    settings, _ = synced
+    with duckdb.connect(str(settings.published), read_only=True) as db:
+        assert classified.unclassified(db, settings.published.stem) == []
+    known = classified.classes(mapping.load())
+    with duckdb.connect(str(settings.published), read_only=True) as db:
+        there = set(
+            db.execute("select table_name, column_name from duckdb_columns() where schema_name = 'main' and not internal").fetchall()
+        )
+    assert {(table, column) for table, columns in known.items() for column in columns} - there == set(), "no class is of what is not there"

@@ -12,7 +12,7 @@ from typing import Literal
 from cdp_pipelines.config import ConfigError, Settings
 from cdp_pipelines.encryption import Sealer
 
-Purpose = Literal["pseudonym", "chain", "payload", "suppression", "settings", "certificate"]
+Purpose = Literal["pseudonym", "chain", "payload", "suppression", "settings", "certificate", "masking"]
 LEAST = 32
 
 

@@ -165,25 +165,20 @@ def retain(
         output.console().print(output.cell(f"{name}: {count:,} are left for the Dagster job `retain`."))
 
 
-@app.command(epilog="Example: cdp privacy rekey --previous-key-file /secure/old.key")
+@app.command(epilog="Example: cdp privacy rekey")
 def rekey(
-    previous_key_file: Annotated[
-        Path | None, typer.Option(help="File with the key that the files have (or CDP_ENCRYPTION_KEY_PREVIOUS; plain ones need none).")
-    ] = None,
     decrypt: Annotated[bool, typer.Option("--decrypt", help="Make every file plain; CDP_ENCRYPTION_KEY must not be set.")] = False,
     json: Json = False,
 ) -> None:
-    """Bring every file to the encryption key that is set now: from plain files, or from the key before.
+    """Bring every file to the encryption key that is set now: from plain files, or from CDP_ENCRYPTION_KEY_PREVIOUS.
 
     Stop the receiver and Dagster first, and start them anew with the key. After a kill, the same command goes on.
     """
-    from cdp_pipelines import encryption
     from cdp_pipelines.cli import output
     from cdp_pipelines.config import load_settings
     from cdp_pipelines.privacy import rekeying
 
-    before = encryption.of_file(previous_key_file) if previous_key_file else None
-    changed = rekeying.rekey(load_settings(), before=before, decrypt=decrypt, say=output.console(stderr=True).print)
+    changed = rekeying.rekey(load_settings(), decrypt=decrypt, say=output.console(stderr=True).print)
     if json:
         output.print_json({"changed": changed})
         return

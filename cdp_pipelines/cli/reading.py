@@ -44,12 +44,13 @@ def sql(
     query: Annotated[str, typer.Argument(help="A query; it can read the published file and nothing else.")],
     limit: Limit = None,
     format: As = "table",
+    masked: Annotated[bool, typer.Option("--masked", help="Ask the masked file, which says of nobody who they are.")] = False,
 ) -> None:
-    """Query the published file. It is opened for reading only."""
+    """Query the published file, or the masked one. It is opened for reading only."""
     from cdp_pipelines import query as published
     from cdp_pipelines.config import load_settings
 
-    with published.sql(load_settings(), query, limit=None if format == "table" else limit) as rows:
+    with published.sql(load_settings(), query, limit=None if format == "table" else limit, masked=masked) as rows:
         _print(rows, format, None, SQL_ROWS_SHOWN if limit is None else limit)
 
 

@@ -10,6 +10,7 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.defs import automate, polling, real_time
 from cdp_pipelines.doctor import Finding, examine
 from cdp_pipelines.engine import CDPEngine
+from cdp_pipelines.scrubbing import without_secrets
 
 EVERY_SECONDS = 300
 JOBS = tuple(
@@ -18,6 +19,7 @@ JOBS = tuple(
 
 
 @dg.sensor(minimum_interval_seconds=EVERY_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
+@without_secrets
 def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Tells each fault once, and once more when it is over. Does nothing without CDP_ALERT_CHANNELS."""
     settings = Settings()

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from cdp_pipelines import database
+from cdp_pipelines import classified, database
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs import identify, transform
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
@@ -39,24 +39,32 @@ _INPUTS = sorted(key for step in _STEPS for key in step.keys if key.path[0] != "
             asset=PUBLISHED,
             blocking=True,
             description="No table of any connection is incomplete. Fails the run, after what could be read has been published.",
-        )
+        ),
+        dg.AssetCheckSpec(
+            "every_column_has_a_class",
+            asset=PUBLISHED,
+            description="mapping.yml says of every published column which class of personal data it has. The masked file leaves out what has none.",
+        ),
     ],
 )
 @without_secrets
 def cdp(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-    """The file that analysts open: every standardized and unified table, sync_status and data_quality, replaced in one move."""
+    """The file that analysts open: every standardized and unified table, sync_status and data_quality, replaced in one move; then
+    the masked file, which says of nobody who they are."""
     settings = Settings()
     with warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):
         written = publish(settings)
     with database.connect(settings, written.path, read_only=True) as db:
         incomplete = db.execute(_INCOMPLETE).fetchall()
         lags = db.execute(_LAGS).fetchall()
+        unclassified = classified.unclassified(db, settings.published.stem)
     for connection, table, problem, remedy in incomplete:
         context.log.error(f"{connection} {table} is incomplete: {problem} {remedy or ''}")
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(written.path),
             "size (bytes)": written.path.stat().st_size,
+            "masked file": dg.MetadataValue.path(written.masked.path) if written.masked else dg.MetadataValue.text("off (CDP_MASKED)"),
             "rows": dg.MetadataValue.md("| table | rows |\n|---|---|\n" + "".join(f"| {t} | {n:,} |\n" for t, n in written.rows.items())),
             "lag": dg.MetadataValue.md(
                 "| connection | all changes until (UTC) | that was before (s) | told in the last day | half published within (s) | 95 % within (s) |\n"
@@ -70,7 +78,15 @@ def cdp(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
                 severity=dg.AssetCheckSeverity.ERROR,
                 description="; ".join(f"{c} {t}: {p}" for c, t, p, _ in incomplete)
                 or "Every table of every connection was read to its end.",
-            )
+            ),
+            dg.AssetCheckResult(
+                check_name="every_column_has_a_class",
+                passed=not unclassified,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=f"No class in mapping.yml: {', '.join(unclassified)}."
+                if unclassified
+                else "Every published column has a class.",
+            ),
         ],
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cdp_pipelines import mapping
 from cdp_pipelines.config import PROJECT_DIR
-from cdp_pipelines.generate import docs, properties, sql, survivors
+from cdp_pipelines.generate import consents, docs, properties, sql, survivors
 from cdp_pipelines.mapping import Mapping
 
 HEADER = "generated from cdp_pipelines/mapping.yml by `make generate`; do not edit"
@@ -39,6 +39,10 @@ def files(spec: Mapping) -> dict[str, str]:
     for name, table in spec.unified.items():
         made[f"{UNIFIED}/{name}.sql"] = survivors.survivors(spec, table)
         made[f"{UNIFIED}/{table.provenance}.sql"] = survivors.provenance(spec, table)
+    if spec.consents:
+        made[f"{UNIFIED}/{spec.consents.evidence}.sql"] = consents.evidence(spec.consents)
+        made[f"{UNIFIED}/{spec.consents.table}.sql"] = consents.decisions(spec.consents)
+        made[f"{UNIFIED}/_consents.yml"] = properties.consents(spec.consents)
     comments = {".sql": f"-- {HEADER}\n", ".yml": f"# {HEADER}\n", ".md": f"<!-- {HEADER} -->\n\n"}
     return {path: comments[Path(path).suffix] + text for path, text in made.items()}
 

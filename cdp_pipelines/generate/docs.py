@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from cdp_pipelines.classified import class_of
 from cdp_pipelines.mapping import Feed, FieldSource, Mapping
+from cdp_pipelines.pii import CLASSES
 from cdp_pipelines.survivorship import STRATEGIES, Unified
 
 INTRODUCTION = """\
@@ -26,13 +28,37 @@ first by connection and id. A blank value takes no part. The `*_provenance` tabl
 """
 
 
+PERSONAL_DATA = """\
+## Personal data
+
+Every column of the published file has a class (`pii` in `mapping.yml`); the class says what `cdp_masked.duckdb` shows of it.
+
+| class | what it holds | in the masked file |
+|---|---|---|
+"""
+OTHER_TABLES = """
+Columns of the tables that the mapping does not make, by class; all others of these tables have the class none:
+
+"""
+
+
 def mapping_page(spec: Mapping) -> str:
     """The page in Markdown."""
-    parts = [INTRODUCTION, *(_entity(spec, entity) for entity in spec.entities)]
+    parts = [INTRODUCTION, _personal_data(spec), *(_entity(spec, entity) for entity in spec.entities)]
     if spec.unified:
         parts += [UNIFIED + "".join(f"- `{name}`: {text}\n" for name, text in STRATEGIES.items())]
-        parts += [_unified(name, table) for name, table in spec.unified.items()]
+        parts += [_unified(spec, name, table) for name, table in spec.unified.items()]
     return "\n".join(parts)
+
+
+def _personal_data(spec: Mapping) -> str:
+    rows = "".join(f"| {name} | {one.holds} | {one.masked} |\n" for name, one in CLASSES.items())
+    others = []
+    for table, columns in spec.other_tables.items():
+        by_class = {pii: [c for c, of in columns.items() if of == pii] for pii in CLASSES if pii != "none"}
+        if said := "; ".join(f"{pii}: {', '.join(f'`{c}`' for c in names)}" for pii, names in by_class.items() if names):
+            others.append(f"- `{table}`: {said}\n")
+    return PERSONAL_DATA + rows + OTHER_TABLES + "".join(others)
 
 
 def _entity(spec: Mapping, name: str) -> str:
@@ -40,16 +66,15 @@ def _entity(spec: Mapping, name: str) -> str:
     headings = [f"{kind} `{feed.table}`" for kind, _, _, feed in feeds]
     lines = [
         f"## {name}\n\n{entity.description} Key: `connection`, {', '.join(f'`{k}`' for k in entity.key)}.\n",
-        f"| field | type | meaning | {' | '.join(headings)} |",
-        f"|---|---|---|{'---|' * len(feeds)}",
+        f"| field | type | personal data | meaning | {' | '.join(headings)} |",
+        f"|---|---|---|---|{'---|' * len(feeds)}",
     ]
     notes = []
     for field_name, field in entity.fields.items():
         cells = [_cell(feed, feed.fields.get(field_name)) for _, _, _, feed in feeds]
         if field.bookkeeping:
             cells = ["the kind" if field.bookkeeping == "source_system" else f"`{field.bookkeeping}`"] * len(feeds)
-        text = field.description + (" Personal data." if field.pii else "")
-        lines.append(f"| `{field_name}` | {field.type} | {_escape(text)} | {' | '.join(cells)} |")
+        lines.append(f"| `{field_name}` | {field.type} | {field.pii} | {_escape(field.description)} | {' | '.join(cells)} |")
         for kind, _, _, feed in feeds:
             if (source := feed.fields.get(field_name)) and source.note:
                 notes.append(f"- `{field_name}`, {kind} `{feed.table}`: {source.note}")
@@ -58,18 +83,19 @@ def _entity(spec: Mapping, name: str) -> str:
     return "\n".join(lines) + "\n" + ("\n" + "\n".join(notes) + "\n" if notes else "")
 
 
-def _unified(name: str, table: Unified) -> str:
+def _unified(spec: Mapping, name: str, table: Unified) -> str:
     lines = [
         f"### {name}\n\n{table.description} From `{table.records}`, joined by `{table.links}`; winners in `{table.provenance}`.",
         f"The CRMs in order: {', '.join(table.source_order)}.\n",
-        "| field | strategy | from |",
-        "|---|---|---|",
+        "| field | strategy | from | personal data |",
+        "|---|---|---|---|",
     ]
     for field_name, field in table.fields.items():
         order = f" ({', '.join(field.source_order)})" if field.source_order else ""
         together = [n for n in table.group_of(field_name) if n != field_name]
         along = f", together with {', '.join(f'`{n}`' for n in together)}" if together else ""
-        lines.append(f"| `{field_name}` | {field.by}{order}{along} | `{field.value or field_name}` |")
+        pii = class_of(spec, table, field_name, field)
+        lines.append(f"| `{field_name}` | {field.by}{order}{along} | `{field.value or field_name}` | {pii} |")
     return "\n".join(lines) + "\n"
 
 

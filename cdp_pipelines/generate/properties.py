@@ -6,8 +6,12 @@ from typing import Any
 
 import yaml
 
+from cdp_pipelines.classified import class_of
+from cdp_pipelines.classified import provenance as provenance_classes
+from cdp_pipelines.consents import DECISIONS, Consents
 from cdp_pipelines.generate.sql import FAILED_CASTS, ROW_COUNTS, model_name
 from cdp_pipelines.mapping import Entity, Mapping, StandardField
+from cdp_pipelines.pii import Pii, described
 from cdp_pipelines.survivorship import STRATEGIES, Unified
 
 # dbt's own names, which it turns into each engine's.
@@ -67,9 +71,7 @@ def staging(spec: Mapping) -> str:
         {
             "name": model_name(kind, model),
             "description": f"{kind}'s {feed.table} in the words of `{entity}`. What does not cast is null.",
-            "columns": [
-                {"name": name, "description": field.description, **_meta(field)} for name, field in spec.entities[entity].fields.items()
-            ],
+            "columns": [{"name": name, **_about(field.description, field.pii)} for name, field in spec.entities[entity].fields.items()],
         }
         for kind, entity, model, feed in spec.feeds()
     ]
@@ -91,17 +93,73 @@ def survivors(spec: Mapping) -> str:
     return _dump({"version": 2, "models": models})
 
 
+def consents(spec: Consents) -> str:
+    """What the tables of consents are, with their tests."""
+    of = spec.classes()
+    described = {
+        spec.key: "The customer.",
+        "channel": "The way to reach them.",
+        "decision": "`opted_out`: do not; `allowed`: nobody said no, or it is allowed again.",
+        "decided_at": "When the record came to say so, UTC; null where its CRM does not tell.",
+        "legal_basis": "The legal basis that the record names, in its CRM's words.",
+        "connection": "Connection of the record that says so.",
+        spec.id: "Its id in its CRM.",
+        "said_by": "The field of the contact that says so.",
+        "source_system": "Kind of its CRM.",
+        "last_updated": "When the record was last changed, UTC; something else in it may have been.",
+        "why": "What decided.",
+        "evidence_count": "Number of records that say something.",
+        "opted_out_count": "Number of those that say no.",
+    }
+    tests = {
+        "channel": [_test("accepted_values", "The channel is one of the mapping's.", values=list(spec.channels))],
+        "decision": [
+            _test("not_null", "Every row has a decision."),
+            _test("accepted_values", f"The decision is one of {', '.join(DECISIONS)}.", values=list(DECISIONS)),
+        ],
+    }
+    models = []
+    for name, description, keys, more in (
+        (
+            spec.evidence,
+            "One row for each customer, channel and current record that says something of it: the evidence of `consents`.",
+            ["connection", spec.id, "channel"],
+            [],
+        ),
+        (
+            spec.table,
+            "One row for each customer and channel: whether they may be reached by it, which record decides, and why. A no holds unless a record "
+            + "allows it again at a later time; where it is not known when somebody said no, it holds always.",
+            [spec.key, "channel"],
+            [
+                _test(
+                    "no_opt_out_is_lost",
+                    "Whoever said no at an unknown time, or last of all, is opted out.",
+                    evidence=f"ref('{spec.evidence}')",
+                )
+            ],
+        ),
+    ):
+        columns = [
+            {"name": column, **_about(described[column], pii), **({"data_tests": tests[column]} if column in tests else {})}
+            for column, pii in of[name].items()
+        ]
+        unique = _test("unique_key", f"No two rows of {name} share {' and '.join(keys)}.", columns=keys)
+        models.append({"name": name, "description": description, "data_tests": [unique, *more], "columns": columns})
+    return _dump({"version": 2, "models": models})
+
+
 def _unified(spec: Mapping, name: str, table: Unified) -> dict[str, Any]:
     key_tests = [_test("unique", f"{name} has each {table.key} once."), _test("not_null", f"Every row has {table.key}.")]
-    columns: list[dict[str, Any]] = [{"name": table.key, "description": f"The {table.noun}.", "data_tests": key_tests}]
+    columns: list[dict[str, Any]] = [{"name": table.key, **_about(f"The {table.noun}.", "id"), "data_tests": key_tests}]
     for field_name, field in table.fields.items():
         own = spec.entities[table.records].fields.get(field.value or field_name)
-        meta = {"config": {"meta": {"pii": True}}} if field.pii or (own and own.pii) else {}
-        columns.append({"name": field_name, "description": field.description or (own.description if own else ""), **meta})
+        text = field.description or (own.description if own else "")
+        columns.append({"name": field_name, **_about(text, class_of(spec, table, field_name, field))})
     columns += [
         {"name": table.count, "description": "Number of records that may say something: not deleted, merged away or excluded."},
         {"name": "source_systems", "description": f"CRMs that know the {table.noun}, such as `hubspot, salesforce`."},
-        *({"name": n, "description": total.description} for n, total in (table.totals.fields if table.totals else {}).items()),
+        *({"name": n, **_about(total.description, total.pii)} for n, total in (table.totals.fields if table.totals else {}).items()),
         {"name": "is_deleted", "description": f"Whether no such record is left; the {table.noun} keeps the row, without values."},
     ]
     return {"name": name, "description": table.description, "columns": columns}
@@ -119,7 +177,8 @@ def _provenance(name: str, table: Unified) -> dict[str, Any]:
         "agreeing_count": "Number of those that have the winner's value, itself among them.",
         "beaten": "Records with another value, as `connection:id`, the nearest first.",
     }
-    columns = [{"name": n, "description": d, **({"data_tests": [rule]} if n == "rule" else {})} for n, d in described.items()]
+    of = provenance_classes(table)
+    columns = [{"name": n, **_about(d, of[n]), **({"data_tests": [rule]} if n == "rule" else {})} for n, d in described.items()]
     unique = _test("unique_key", f"Each field of a {table.noun} has one winner.", columns=[table.key, "field"])
     return {
         "name": table.provenance,
@@ -158,7 +217,7 @@ def _column(name: str, field: StandardField) -> dict[str, Any]:
         # A CRM may point to what its API does not show us, so this only warns.
         test["points_to"]["config"] = {"severity": "warn", "where": "not is_deleted"}
         tests.append(test)
-    column = {"name": name, "data_type": TYPES.get(field.type, field.type), "description": field.description, **_meta(field)}
+    column = {"name": name, "data_type": TYPES.get(field.type, field.type), **_about(field.description, field.pii)}
     return column | ({"data_tests": tests} if tests else {})
 
 
@@ -166,8 +225,9 @@ def _test(name: str, description: str, **arguments: Any) -> dict[str, Any]:
     return {name: {"description": description, **({"arguments": arguments} if arguments else {})}}
 
 
-def _meta(field: StandardField) -> dict[str, Any]:
-    return {"config": {"meta": {"pii": True}}} if field.pii else {}
+def _about(description: str, pii: Pii) -> dict[str, Any]:
+    """A column's description and class; descriptions become comments in DuckDB."""
+    return {"description": described(description, pii), **({} if pii == "none" else {"config": {"meta": {"pii": pii}}})}
 
 
 def _raw_columns(spec: Mapping, kind: str, table: str) -> list[dict[str, str]]:

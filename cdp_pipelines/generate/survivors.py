@@ -59,9 +59,9 @@ def survivors(spec: Mapping, table: Unified) -> str:
     key, fields = table.key, table.fields
     winners = [f"winners.{key}", *(f"{_won(spec, table, name)} as {name}" for name in fields)]
     ctes = {
-        "known": f"select distinct {key}\nfrom {{{{ {_links(table)} }}}}\n",
+        "known": f"select distinct {key}\nfrom {{{{ {links_of(table.links)} }}}}\n",
         "speaking": f"select\n{listed([f'{LINKS}.{key}', f'count(*) as {table.count}', '{{ source_systems() }} as source_systems'])}\n"
-        f"from {{{{ {_links(table)} }}}} as {LINKS}\n{_speaking(table)}group by {LINKS}.{key}\n",
+        f"from {{{{ {links_of(table.links)} }}}} as {LINKS}\n{_speaking(table)}group by {LINKS}.{key}\n",
         "bests": f"select\n{listed(winners)}\nfrom {{{{ ref('{table.provenance}') }}}} as winners\n"
         f"inner join {{{{ ref('{table.records}') }}}} as records\n    on records.connection = winners.connection\n"
         f"    and records.{table.id} = winners.{table.id}\n{_joins(table)}group by winners.{key}\n",
@@ -84,22 +84,22 @@ def survivors(spec: Mapping, table: Unified) -> str:
 
 def _from(table: Unified) -> str:
     return (
-        f"from {{{{ {_links(table)} }}}} as {LINKS}\n"
+        f"from {{{{ {links_of(table.links)} }}}} as {LINKS}\n"
         f"inner join {{{{ ref('{table.records}') }}}} as records\n    on records.connection = {LINKS}.connection\n"
         f"    and records.{table.id} = {LINKS}.{table.record_key}\n{_joins(table, links=False)}"
     )
 
 
-def _links(table: Unified) -> str:
+def links_of(name: str) -> str:
     """The table that says which records are which, as dbt calls it: a model, or what the identity step wrote."""
-    return f"source('identity', '{table.links}')" if table.links in identity.TABLES else f"ref('{table.links}')"
+    return f"source('identity', '{name}')" if name in identity.TABLES else f"ref('{name}')"
 
 
 def _joins(table: Unified, *, links: bool = True) -> str:
     """The lookups, and the links too where a field comes from them."""
     joins = ""
     if links and any(_relation(name, field) == LINKS for name, field in table.fields.items()):
-        joins = f"inner join {{{{ {_links(table)} }}}} as {LINKS}\n    on {LINKS}.connection = records.connection\n"
+        joins = f"inner join {{{{ {links_of(table.links)} }}}} as {LINKS}\n    on {LINKS}.connection = records.connection\n"
         joins += f"    and {LINKS}.{table.record_key} = records.{table.id}\n"
     for name, lookup in table.lookups.items():
         joins += f"left join {{{{ ref('{lookup.table}') }}}} as {name}\n    on {name}.connection = records.connection\n"

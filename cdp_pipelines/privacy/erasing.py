@@ -26,6 +26,7 @@ from cdp_pipelines.audit.log import AuditLog
 from cdp_pipelines.config import KINDS, Settings
 from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.lock import warehouse_lock
+from cdp_pipelines.masking import token_of
 from cdp_pipelines.privacy import person as people_of
 from cdp_pipelines.privacy import proof, rewriting, stores, warehouse_rows
 from cdp_pipelines.privacy.certificate import Certificate, keep, limits_of
@@ -222,7 +223,11 @@ def _elsewhere(settings: Settings, target: Person, hasher: Hasher, *, apply: boo
     if apply and (rewrite_anyway or counts["warehouse"]):
         rewriting.rewrite(settings, settings.warehouse)
     for path in sorted(settings.data_dir.glob("*.duckdb")):
-        if path != settings.warehouse:
+        if path == settings.masked_file:
+            counts[path.name] = _purge_file(
+                settings, path, _masked(settings, target), Needles({}, {}), apply=apply, rewrite_anyway=rewrite_anyway
+            )
+        elif path != settings.warehouse:
             counts[path.name] = _purge_file(settings, path, target, in_tables, apply=apply, rewrite_anyway=rewrite_anyway)
     objects = {name: _PEOPLE_OBJECTS[kind] for name, kind in kinds.items() if kind in KINDS}
     counts["identity"] = stores.identity_store(settings, target, apply=apply)
@@ -232,6 +237,12 @@ def _elsewhere(settings: Settings, target: Person, hasher: Hasher, *, apply: boo
     counts["sqlite"] = stores.sqlite_files(settings, needles, apply=apply)
     counts["texts"] = stores.text_files(settings, needles, apply=apply)
     return counts
+
+
+def _masked(settings: Settings, person: Person) -> Person:
+    """The person as the masked file has them: ids and keys as tokens, and nothing else that is theirs alone."""
+    ids = {(connection, token_of(settings, one)) for connection, one in person.ids}
+    return Person(person.asked, ids, {token_of(settings, key) for key in person.keys})
 
 
 def _purge_file(settings: Settings, path: Path, target: Person, needles: Needles, *, apply: bool, rewrite_anyway: bool) -> Counter[str]:

@@ -28,13 +28,13 @@ from cdp_pipelines.writeback.service import writing
 Say = Callable[[str], None]
 
 
-def rekey(settings: Settings, *, before: EncryptionKey | None = None, decrypt: bool = False, say: Say | None = None) -> list[str]:
+def rekey(settings: Settings, *, decrypt: bool = False, say: Say | None = None) -> list[str]:
     """Bring every file to the key that is set; gives the names of those that were changed, which are none when all have it already.
 
-    `before` is the key that they may have, unless the settings name it. With no key set, `decrypt` says that plain files are meant. Raises
-    ConfigError for a file that opens with neither key, WarehouseBusy, WritebackBusy, StillOpen.
+    With no key set, `decrypt` says that plain files are meant. Raises ConfigError for a file that opens neither with it nor with the previous
+    one, WarehouseBusy, WritebackBusy, StillOpen.
     """
-    after, before = encryption.load(settings), before or encryption.previous(settings)
+    after, before = encryption.load(settings), encryption.previous(settings)
     if after is None and not decrypt:
         raise ConfigError("CDP_ENCRYPTION_KEY", "is not set", "Set the new key; or say --decrypt, which makes every file plain.")
     if after is not None and decrypt:

@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from cdp_pipelines import query
 from cdp_pipelines.config import Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMContact, CRMError
 from cdp_pipelines.crm_integrations.writes import CLEAR
 from cdp_pipelines.mapping import load
 from cdp_pipelines.privacy.refusing import REASON, Refusing
 from cdp_pipelines.writeback.applying import Applying
+from cdp_pipelines.writeback.consent import Consents
 from cdp_pipelines.writeback.outbox import Outbox
 from cdp_pipelines.writeback.outgoing import Outgoing
 from cdp_pipelines.writeback.persons import Person, find_person, published_person
@@ -24,7 +26,7 @@ from cdp_pipelines.writeback.rules import NOT_WRITTEN, FieldRule, Target
 from cdp_pipelines.writeback.service import new_run, writing
 from cdp_pipelines.writeback.sessions import Session
 from cdp_pipelines.writeback.values import blank
-from cdp_pipelines.writeback.wanted import Wanted
+from cdp_pipelines.writeback.wanted import Wanted, read_consents
 
 What = Literal["create", "update"]
 Outcome = Literal["created", "updated", "unchanged", "conflict", "rejected", "skipped", "pending"]
@@ -130,15 +132,17 @@ def _refused(sessions: Iterable[str]) -> dict[str, ContactResult]:
 async def retry_calls(settings: Settings, sessions: Mapping[str, Session]) -> dict[str, ContactResult]:
     """Do the calls that are still pending, because their CRM could not be reached, by connection (the last of each)."""
     results: dict[str, ContactResult] = {}
+    consents = await asyncio.to_thread(_published_consents, settings)
     with writing(settings), Outbox(settings) as outbox:
         for call in outbox.pending_calls():
             if session := sessions.get(call["connection"]):
                 request = _Request(**call["request"])
-                results[session.name] = await _one(outbox, call["run"], call["call"], session, request)
+                results[session.name] = await _one(outbox, call["run"], call["call"], session, request, consents)
     return results
 
 
 async def _everywhere(settings: Settings, sessions: Mapping[str, Session], requests: Mapping[str, _Request]) -> dict[str, ContactResult]:
+    consents = await asyncio.to_thread(_published_consents, settings)
     lock = writing(settings)
     await asyncio.to_thread(lock.__enter__)
     try:
@@ -150,20 +154,29 @@ async def _everywhere(settings: Settings, sessions: Mapping[str, Session], reque
                     outbox.call(calls[name], run, name, request.what, asdict(request))
             if not all(request.skip for request in requests.values()):
                 outbox.begin(Plan("contact", ()), run)
-            answers = await asyncio.gather(*(_one(outbox, run, calls[n], sessions[n], requests[n]) for n in sessions))
+            answers = await asyncio.gather(*(_one(outbox, run, calls[n], sessions[n], requests[n], consents) for n in sessions))
             return dict(zip(sessions, answers, strict=True))
     finally:
         lock.__exit__(None, None, None)
 
 
-async def _one(outbox: Outbox, run: str, call: str, session: Session, request: _Request) -> ContactResult:
+def _published_consents(settings: Settings) -> Consents:
+    """Who said no, as the last sync knows; nobody before the first one."""
+    try:
+        with query.published(settings) as db:
+            return read_consents(db)
+    except query.NotPublished:
+        return Consents.unknown()
+
+
+async def _one(outbox: Outbox, run: str, call: str, session: Session, request: _Request, consents: Consents) -> ContactResult:
     """One contact in one CRM: planned against it, sent, and answered for."""
     if request.skip:
         return ContactResult(session.name, "skipped", reason=request.skip)
     problem = None
     try:
         if not outbox.entries(run, connection=session.name):
-            outbox.add(run, await _planned(outbox, session, request))
+            outbox.add(run, await _planned(outbox, session, request, consents))
         problem = (await Applying(outbox, run, {session.name: session}).go(session.name)).get(session.name)
     except CRMError as error:
         problem = " ".join(filter(None, (error.problem, error.remedy)))
@@ -173,16 +186,15 @@ async def _one(outbox: Outbox, run: str, call: str, session: Session, request: _
     return result
 
 
-async def _planned(outbox: Outbox, session: Session, request: _Request) -> list[Entry]:
+async def _planned(outbox: Outbox, session: Session, request: _Request, consents: Consents) -> list[Entry]:
+    # Who updates one person says what they want; what is made is made without being asked for in each CRM.
+    refusals = consents.of(request.customer_key, request.email) if request.what == "create" else ()
     policy = FieldRule(policy="fill_empty" if request.what == "create" else "source_wins")
     clear = FieldRule(policy="source_wins", clear=True)
     rules = {name: clear if name in request.clears else policy for name in request.values}
     target = Target(fields=rules, create=request.what == "create")
-    row = Wanted(session.name, request.values, email=request.email, customer_key=request.customer_key)
-    known = [
-        Wanted(session.name, request.values, id=i, record_type=t, email=request.email, customer_key=request.customer_key)
-        for i, t in request.ids
-    ]
+    row = Wanted(session.name, request.values, email=request.email, customer_key=request.customer_key, refusals=refusals)
+    known = [replace(row, id=i, record_type=t) for i, t in request.ids]
     over = None if request.overwrite else frozenset()
     asked = Asked(target, outbox.bases(session.name), outbox.open_creates(session.name), over, tell_all=True)
     entries = (await plan_connection(session, known or [row], asked)).entries

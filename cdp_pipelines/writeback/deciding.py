@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cdp_pipelines.consents import OPT_OUTS
 from cdp_pipelines.writeback.fields import FieldTarget
 from cdp_pipelines.writeback.plan import Change, Kept
 from cdp_pipelines.writeback.rules import FieldRule
@@ -28,11 +29,12 @@ class Side:
 
 
 def decide(
-    target: FieldTarget, rule: FieldRule, ours: Any, side: Side, *, newer: bool = False, overwrite: bool = False
+    target: FieldTarget, rule: FieldRule, ours: Any, side: Side, *, newer: bool = False, overwrite: bool = False, refused: str = ""
 ) -> Change | Kept | None:
     """The change of one field, why it is kept although ours differs, or None where there is nothing to do.
 
     `newer` says whether our row is newer than the CRM's record. `overwrite` is a person's word that ours wins in a conflict.
+    `refused` says why the person does not want this field to be written, if so.
     """
     if blank(ours) and not rule.clear:
         return None
@@ -46,21 +48,24 @@ def decide(
     if same(target.field, new, theirs):
         return None
 
-    def kept(why: str, how: Literal["kept", "conflict"] = "kept") -> Kept:
+    def kept(why: str, how: Literal["kept", "conflict", "consent"] = "kept") -> Kept:
         return Kept(target.ours, target.to, theirs, new, why, how)
 
-    if target.ours == "do_not_email" and new is not True:
-        return kept("an opt-out is never taken back by a write (dotmailer-magento2#565)")
     if rule.policy == "crm_wins":
         return kept("the CRM's value wins")
     if rule.policy == "fill_empty" and not blank(theirs):
         return kept("the CRM has a value")
     if rule.policy == "newest" and not blank(theirs) and not newer:
         return kept("the CRM's record is newer")
+    if target.ours in OPT_OUTS and new is not True:
+        # Where the CRM holds nothing there is no opt-out to take back, and nothing to write.
+        return kept("an opt-out is never taken back by a write (dotmailer-magento2#565)", "kept" if blank(theirs) else "consent")
     if rule.policy != "newest" and not overwrite:
         if side.written is not None and not same(target.field, side.written.value, theirs):
             return kept("somebody changed it in the CRM since we last wrote it", "conflict")
         if side.written is None and side.read is not None and not blank(theirs) and not same(target.field, side.read.value, theirs):
             return kept("somebody changed it in the CRM since we last read it", "conflict")
+    if refused:
+        return kept(refused, "consent")
     base = None if side.written is None or side.written.value is None else str(side.written.value)
     return Change(target.ours, target.to, theirs, new, rule.policy, base, side.written is not None)

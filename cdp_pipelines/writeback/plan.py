@@ -44,8 +44,8 @@ class Change:
 class Kept:
     """A field that is left as it is although ours differs: `why`.
 
-    `how`: the policy says so (kept), somebody changed it (conflict), our value cannot be written (invalid), or the CRM has no field that
-    could be written (nowhere).
+    `how`: the policy says so (kept), somebody changed it (conflict), our value cannot be written (invalid), the CRM has no field that
+    could be written (nowhere), or the person said no to it (consent).
     """
 
     field: str
@@ -53,7 +53,7 @@ class Kept:
     theirs: str | None
     ours: str | int | float | bool | None
     why: str
-    how: Literal["kept", "conflict", "invalid", "nowhere"] = "kept"
+    how: Literal["kept", "conflict", "invalid", "nowhere", "consent"] = "kept"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 from cdp_pipelines.crm_integrations.writes import LiveRecord
 from cdp_pipelines.privacy import refusing
 from cdp_pipelines.privacy.refusing import Refusing
+from cdp_pipelines.writeback.consent import carries_the_no, refused_fields
 from cdp_pipelines.writeback.deciding import Known, Side, decide
 from cdp_pipelines.writeback.fields import FieldTarget, ObjectTarget, Via
 from cdp_pipelines.writeback.locating import PARENTS, Located, Sought, locate
@@ -22,6 +23,7 @@ from cdp_pipelines.writeback.wanted import Wanted
 Links = dict[tuple[Via, str], list[str]]
 Base = Mapping[tuple[str, str], Mapping[str, Known]]
 TWICE = "DUPLICATE"
+CONSENT = "CONSENT"
 
 
 @dataclass
@@ -143,8 +145,8 @@ class _Entries:
             self._again(row, record.id, key, target, changes)
             return
         self._seen[key] = changes
-        conflicts, invalid = ([k for k in kept if k.how == how] for how in ("conflict", "invalid"))
-        shown = kept if self._asked.tell_all else [k for k in kept if k.how in ("conflict", "invalid")]
+        conflicts, invalid, refused = ([k for k in kept if k.how == how] for how in ("conflict", "invalid", "consent"))
+        shown = kept if self._asked.tell_all else [*conflicts, *invalid, *refused]
         entry = Entry(
             key, self._session.name, self._session.connection.kind, target.object, "update", record.id, row.email, row.customer_key, place.found_by,
             record.version, record.values.get(PARENTS.get(target.object, "")) or "", changes, tuple(shown), followed=place.followed,
@@ -155,6 +157,8 @@ class _Entries:
             self._put(replace(entry, action="conflict", code="CHANGED", reason=_fields(conflicts)))
         elif invalid:
             self._put(replace(entry, action="refused", code="VALUE", reason=_fields(invalid)))
+        elif refused:
+            self._put(replace(entry, action="refused", code=CONSENT, reason=_fields(refused)))
         else:
             self._found.unchanged += 1
             if self._asked.tell_all:
@@ -162,6 +166,7 @@ class _Entries:
 
     def _compare(self, row: Wanted, target: ObjectTarget, record: LiveRecord) -> tuple[tuple[Change, ...], list[Kept]]:
         written = self._asked.base.get((target.object, record.id), {})
+        refused = refused_fields(row.refusals)
         newer = _newer(row.as_of, record.version)
         over = self._asked.overwrite is None or f"{self._session.name}:{record.id}" in self._asked.overwrite
         changes: list[Change] = []
@@ -174,7 +179,11 @@ class _Entries:
             read = Known(row.read[name]) if name in row.read and not to.via else None
             side = Side(record.values.get(to.to or ""), written.get(name), read)
             value = self._linked(to, row.values[name])
-            decided = value if isinstance(value, Kept) else decide(to, rule, value, side, newer=newer, overwrite=over)
+            decided = (
+                value
+                if isinstance(value, Kept)
+                else decide(to, rule, value, side, newer=newer, overwrite=over, refused=refused.get(name, ""))
+            )
             self._sort(decided, changes, kept)
         return tuple(changes), kept
 
@@ -211,6 +220,9 @@ class _Entries:
             self.refused(row, TWICE, reason, key=f"{key}.{self._found.looked_at}")
         else:
             changes, kept = self._all_of(row, self._objects[name])
+            if why := carries_the_no(row.refusals, {c.field: c.new for c in changes}):
+                self.refused(row, CONSENT, why)
+                return
             self._seen[key] = changes
             entry = Entry(key, self._session.name, self._session.connection.kind, name, "create", None, email, row.customer_key, changes=changes,
                           kept=tuple(k for k in kept if self._asked.tell_all or k.how == "invalid"))  # fmt: skip

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cdp_pipelines import mapping
 from cdp_pipelines.config import KINDS, Connection
+from cdp_pipelines.consents import OPT_OUTS
 from cdp_pipelines.mapping import UniqueKeys
 
 PATH = Path(__file__).parents[1] / "writeback.yml"
@@ -89,6 +90,8 @@ class Flow(_Strict):
                 if name in NOT_WRITTEN or name not in known:
                     valid = ", ".join(sorted(set(known) - set(NOT_WRITTEN)))
                     raise ValueError(f"to.{place}.fields: {name!r} cannot be written; fields of a contact that can: {valid}")
+                if name in OPT_OUTS and rule.clear:
+                    raise ValueError(f"to.{place}.fields.{name}: clear: true would take back an opt-out, which no write does; leave it out")
                 if rule.policy == "newest" and not self.newest_by:
                     raise ValueError(f"to.{place}.fields.{name}: the policy newest needs newest_by, the column with a row's time")
             if target.create and "email" not in target.fields:

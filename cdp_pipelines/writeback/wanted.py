@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ import duckdb
 
 from cdp_pipelines import query
 from cdp_pipelines.config import Connection, Settings
+from cdp_pipelines.writeback.consent import Consents, Refusal
 from cdp_pipelines.writeback.rules import Flow, RulesError, Target
 
 
@@ -18,7 +19,8 @@ from cdp_pipelines.writeback.rules import Flow, RulesError, Target
 class Wanted:
     """What one record of one connection should hold: our field -> value. `id` and `record_type` are those of the record, if known.
 
-    `read` is what the last sync read of the record. `suppressed` says why it must not be written.
+    `read` is what the last sync read of the record. `suppressed` says whether it must not be written, `refusals` which
+    channels the person said no to.
     """
 
     connection: str
@@ -30,6 +32,7 @@ class Wanted:
     read: Mapping[str, Any] = field(default_factory=dict)
     as_of: datetime | None = None
     suppressed: bool = False
+    refusals: tuple[Refusal, ...] = ()
 
 
 def wanted(settings: Settings, name: str, flow: Flow, connection: Connection) -> list[Wanted]:
@@ -44,9 +47,20 @@ def wanted(settings: Settings, name: str, flow: Flow, connection: Connection) ->
             sql, parameters = _sql(flow, target, connection.name)
             result = db.execute(sql, parameters)
             rows = list(query.Rows(result).dicts())
+            consents = read_consents(db)
         except duckdb.Error as error:
             raise RulesError(f"writeback.yml: flows.{name}: {' '.join(str(error).split('LINE')[0].split())}") from None
-    return [_wanted(row, target, connection.name) for row in rows]
+    return [
+        replace(one, refusals=consents.of(one.customer_key, one.email)) for one in (_wanted(row, target, connection.name) for row in rows)
+    ]
+
+
+def read_consents(db: duckdb.DuckDBPyConnection) -> Consents:
+    """Who said no, from the open published file. Raises RulesError for one that cannot tell."""
+    try:
+        return Consents.read(db)
+    except duckdb.CatalogException:
+        raise RulesError("The published file does not say yet who opted out, so nothing is planned. Run `cdp sync` first.") from None
 
 
 def _check(name: str, flow: Flow, target: Target, columns: set[str]) -> None:

@@ -278,6 +278,7 @@ def test_an_export_that_somebody_cancels_is_an_error_and_one_that_is_left_is_can
     async def cancelled(client: Marketo) -> None:
         reading = asyncio.create_task(exported(client))
         while not (begun := [job for job in jobs.values() if job.status == "Processing"]):
+            assert not reading.done(), reading
             await asyncio.sleep(0.01)
         begun[0].status, begun[0].shown = "Cancelled", None
         await reading

@@ -25,6 +25,7 @@ from cdp_pipelines.cli import app
 from cdp_pipelines.config import Settings
 from cdp_pipelines.identity import store
 from cdp_pipelines.identity.references import NotFound
+from cdp_pipelines.masking import token_of
 from cdp_pipelines.privacy import rewriting
 from cdp_pipelines.privacy.erasing import erase, finish, would_erase
 from cdp_pipelines.privacy.person import look_up
@@ -57,12 +58,44 @@ def test_nothing_of_the_person_is_left_and_the_proof_says_so(settings: Settings)
     assert (found.result, found.found) == ("complete", {})
     assert found.records == {"hubspot": 1, "marketo": 1, "salesforce": 1}
     assert found.shared == {}
-    assert set(found.removed) == {"raw tables", "warehouse", "cdp.duckdb", "identity", "inbox", "outbox", "dlt", "sqlite", "texts"}
+    assert set(found.removed) == {
+        "raw tables",
+        "warehouse",
+        "cdp.duckdb",
+        "cdp_masked.duckdb",
+        "identity",
+        "inbox",
+        "outbox",
+        "dlt",
+        "sqlite",
+        "texts",
+    }
     assert verify(AuditLog(settings)).ok
     (entry,) = newest(settings, Wanted(frozenset({"erase"}), subject=f"salesforce:{SALESFORCE_ID}"), 9)
     assert entry["about"]["certificate"] == found.id
     payloads = [one.get("payload") for one in newest(settings, Wanted(subject=f"salesforce:{SALESFORCE_ID}"), 9, opened=True)]
     assert DESTROYED in payloads
+
+
+def test_the_masked_file_has_no_token_of_the_person_and_all_of_the_others(settings: Settings):
+    person = look_up(settings, email=EMAIL)
+    tokens = {token_of(settings, value) for value in {*person.keys, *(one for _, one in person.ids), *person.emails}}
+
+    def shown() -> set[str]:
+        found = all_rows(settings.masked_file)
+        return {token for token in tokens for rows_of in found.values() if token in str(rows_of)}
+
+    others = "select * from contacts where customer_id in (?, ?) order by all"
+    ids = [token_of(settings, one) for one in ("003Kx00000ZOEZOEAQ", "102")]
+    query = others.replace("?, ?", ", ".join(f"'{one}'" for one in ids))
+    before = rows(settings, query, settings.masked_file)
+    assert len(before) == 2
+    assert len(shown()) > 3
+    assert would_erase(settings, [person])["cdp_masked.duckdb"]["main.contacts"] == 3
+    erase(settings, [person], asked_by="kim")
+    assert shown() == set()
+    assert rows(settings, query, settings.masked_file) == before
+    assert [token for token in tokens if token.encode() in settings.masked_file.read_bytes()] == []
 
 
 def test_others_stay_as_they_were(settings: Settings):

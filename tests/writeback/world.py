@@ -157,6 +157,7 @@ class World:
             db.begin()  # each insert would wait for the disk
             db.execute(f"create table contacts ({', '.join(f'{n} {_TYPES.get(f.type, f.type)}' for n, f in fields.items())})")
             db.execute("create table customer_contacts (connection text, customer_id text, customer_key text)")
+            db.execute("create table consents (customer_key text, channel text, decision text, connection text, decided_at timestamp)")
             columns = ", ".join(f"{n} {_TYPES.get(fields[n].type, fields[n].type) if n in fields else 'text'}" for n in names)
             db.execute(f"create table people ({columns})")
             for p in people:

@@ -40,6 +40,7 @@ hs_lead_status | Lead Status | enumeration/radio
 hs_analytics_source | Original Traffic Source | enumeration/select | r
 hs_marketable_status | Marketing contact status | enumeration/select | r
 hs_email_optout | Unsubscribed from all email | bool/booleancheckbox | r
+hs_legal_basis | Legal basis for processing contact's data | enumeration/checkbox
 hs_email_domain | Email Domain | string/text | r
 hs_full_name_or_email | Full name or email | string/calculation_equation | ch
 hs_is_contact | Is a contact | bool/calculation_equation | ch

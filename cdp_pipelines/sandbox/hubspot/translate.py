@@ -19,6 +19,11 @@ PERSON_FIELDS = {
     "company": "company", "lead_score": "hs_lead_score",
 }  # fmt: skip
 DEAL_FIELDS = {"name": "dealname", "stage": "dealstage", "amount": "amount", "close_date": "closedate"}
+# What people choose from; several at once are not made up here.
+_LEGAL_BASES = (
+    None, "Legitimate interest – prospect/lead", None, "Legitimate interest – existing customer", "Freely given consent from contact", None,
+    "Performance of a contract", None, None, "Not applicable", None,
+)  # fmt: skip
 _SOURCES = {
     "Web": "ORGANIC_SEARCH", "Webinar": "OTHER_CAMPAIGNS", "Trade Show": "OFFLINE", "Referral": "REFERRALS", "Advertisement": "PAID_SEARCH",
     "Partner": "REFERRALS", "Purchased List": "OFFLINE",
@@ -66,6 +71,7 @@ def contact(record_id: int, person: PersonRecord, salesforce: Callable[[int], di
         "lifecyclestage": person.lifecycle_stage,
         "hs_analytics_source": _SOURCES.get(person.lead_source, "DIRECT_TRAFFIC") if person.lead_source else None,
         "hs_email_optout": "true" if person.do_not_email else None,
+        "hs_legal_basis": _LEGAL_BASES[person.person % len(_LEGAL_BASES)],
         "hs_marketable_status": "false" if person.do_not_email else "true",
         "hubspot_owner_id": str(owner_id(person.owner)),
         "hs_object_source": "IMPORT",

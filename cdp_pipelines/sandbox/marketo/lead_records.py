@@ -8,7 +8,7 @@ from cdp_pipelines.sandbox.columns import PeopleColumns
 from cdp_pipelines.sandbox.marketo.companies import inherited, sales_person
 from cdp_pipelines.sandbox.marketo.fields import BOOLEANS, LEAD_NAMES
 from cdp_pipelines.sandbox.marketo.moments import epoch, iso
-from cdp_pipelines.sandbox.people import CompanyRecord, PersonRecord
+from cdp_pipelines.sandbox.people import CompanyRecord, PersonRecord, does_not_want_calls
 from cdp_pipelines.sandbox.salesforce.ids import make_id
 
 _PRODUCTS = ("Analytics", "Automation", "Integration", None)
@@ -41,7 +41,7 @@ def lead_of(person: PersonRecord, company: CompanyRecord | None) -> dict[str, An
         "mktoName": " ".join(filter(None, (person.first_name, person.last_name))) or None, "email": person.email, "phone": person.phone,
         "mobilePhone": person.mobile, "title": person.title, "city": person.city, "state": person.state, "country": person.country,
         "inferredCountry": person.country, "leadScore": person.lead_score, "leadSource": person.lead_source, "personType": person.role,
-        "isLead": person.role == "lead", "unsubscribed": person.do_not_email, "originalSourceType": "Web form fillout" if n % 3 else "List import",
+        "isLead": person.role == "lead", "unsubscribed": person.do_not_email, "doNotCall": does_not_want_calls(person.person), "marketingSuspended": person.person % 53 == 7, "originalSourceType": "Web form fillout" if n % 3 else "List import",
         "leadStatus": _STATUS.get(person.lifecycle_stage, person.lifecycle_stage), "leadRevenueStageId": _REVENUE_STAGE.get(person.lifecycle_stage),
         "mktoIsCustomer": person.lifecycle_stage == "customer", "productInterest": _PRODUCTS[n % 4], "newsletterOptIn": n % 2 == 0,
         "customerFitScore": n % 101 if n % 4 else None, "urgency": (n % 50) / 10 if n % 6 == 0 else None, "leadPartitionId": 1,

@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Any
 
 from cdp_pipelines.sandbox import columns
-from cdp_pipelines.sandbox.people import CrmView, Owner, PersonRecord
+from cdp_pipelines.sandbox.people import CrmView, Owner, PersonRecord, does_not_want_calls
 from cdp_pipelines.sandbox.salesforce.ids import make_id
 from cdp_pipelines.sandbox.salesforce.records import Record, whole_seconds
 
@@ -141,6 +141,7 @@ class Translation:
             "MasterRecordId": None if p.merged_into is None or p.fate != "merged" else make_id(prefix, p.merged_into),
             "FirstName": text(p.first_name), "LastName": text(p.last_name) or NOT_PROVIDED, "Email": text(p.email), "Phone": text(p.phone),
             "MobilePhone": text(p.mobile), "Title": text(p.title), "LeadSource": p.lead_source, "HasOptedOutOfEmail": p.do_not_email,
+            "DoNotCall": does_not_want_calls(p.person),
             "LeadScore__c": None if p.lead_score is None else float(p.lead_score), "PreferredTopic__c": _TOPICS[p.number % len(_TOPICS)],
             "Description": _REMARKS.get(p.number % 17), "CurrencyIsoCode": "USD",
             **audit(self.user_id(p.owner), p.created, person_stamp(p)),

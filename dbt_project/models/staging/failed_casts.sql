@@ -3,8 +3,8 @@ with salesforce__contacts as (
     with records as (
         {{ latest(source('raw_salesforce', 'contact'), key=['id'], columns=['id', 'account_id', 'email', 'first_name', 'last_name',
             'phone', 'title', 'lead_score__c', 'lead_score__c_85a0ab', 'pi__score__c', 'mkto71_lead_score__c', 'lead_source', 'created_date',
-            'last_modified_date', 'mobile_phone', 'mailing_city', 'mailing_state', 'mailing_country', 'owner_id', 'has_opted_out_of_email'])
-            }}
+            'last_modified_date', 'mobile_phone', 'mailing_city', 'mailing_state', 'mailing_country', 'owner_id', 'has_opted_out_of_email',
+            'do_not_call']) }}
     ),
 
     account as (
@@ -20,7 +20,9 @@ with salesforce__contacts as (
         count(case when coalesce({{ clean_text('records.last_modified_date') }}, '') <> '' then 1 end) as last_updated__given,
         count(case when coalesce({{ clean_text('records.last_modified_date') }}, '') <> '' and {{ to_timestamp_utc('records.last_modified_date') }} is null then 1 end) as last_updated__failed,
         count(case when coalesce({{ clean_text('records.has_opted_out_of_email') }}, '') <> '' then 1 end) as do_not_email__given,
-        count(case when coalesce({{ clean_text('records.has_opted_out_of_email') }}, '') <> '' and {{ to_boolean('records.has_opted_out_of_email') }} is null then 1 end) as do_not_email__failed
+        count(case when coalesce({{ clean_text('records.has_opted_out_of_email') }}, '') <> '' and {{ to_boolean('records.has_opted_out_of_email') }} is null then 1 end) as do_not_email__failed,
+        count(case when coalesce({{ clean_text('records.do_not_call') }}, '') <> '' then 1 end) as do_not_call__given,
+        count(case when coalesce({{ clean_text('records.do_not_call') }}, '') <> '' and {{ to_boolean('records.do_not_call') }} is null then 1 end) as do_not_call__failed
     from records
     left join account
         on account.connection = records.connection
@@ -31,7 +33,7 @@ with salesforce__contacts as (
         {{ latest(source('raw_salesforce', 'lead'), key=['id'], columns=['id', 'email', 'first_name', 'last_name', 'phone', 'company',
             'title', 'lead_score__c', 'lead_score__c_85a0ab', 'pi__score__c', 'mkto71_lead_score__c', 'lead_source', 'created_date',
             'last_modified_date', 'status', 'mobile_phone', 'city', 'state', 'country', 'owner_id', 'converted_account_id',
-            'has_opted_out_of_email', 'converted_contact_id']) }}
+            'has_opted_out_of_email', 'do_not_call', 'converted_contact_id']) }}
     )
 
     select
@@ -43,7 +45,9 @@ with salesforce__contacts as (
         count(case when coalesce({{ clean_text('records.last_modified_date') }}, '') <> '' then 1 end) as last_updated__given,
         count(case when coalesce({{ clean_text('records.last_modified_date') }}, '') <> '' and {{ to_timestamp_utc('records.last_modified_date') }} is null then 1 end) as last_updated__failed,
         count(case when coalesce({{ clean_text('records.has_opted_out_of_email') }}, '') <> '' then 1 end) as do_not_email__given,
-        count(case when coalesce({{ clean_text('records.has_opted_out_of_email') }}, '') <> '' and {{ to_boolean('records.has_opted_out_of_email') }} is null then 1 end) as do_not_email__failed
+        count(case when coalesce({{ clean_text('records.has_opted_out_of_email') }}, '') <> '' and {{ to_boolean('records.has_opted_out_of_email') }} is null then 1 end) as do_not_email__failed,
+        count(case when coalesce({{ clean_text('records.do_not_call') }}, '') <> '' then 1 end) as do_not_call__given,
+        count(case when coalesce({{ clean_text('records.do_not_call') }}, '') <> '' and {{ to_boolean('records.do_not_call') }} is null then 1 end) as do_not_call__failed
     from records
     group by records.connection
 ), salesforce__opportunities as (
@@ -170,7 +174,7 @@ with salesforce__contacts as (
         {{ latest(source('raw_hubspot', 'contacts'), key=['id'], columns=['id', 'email', 'firstname', 'lastname', 'phone', 'company',
             'jobtitle', 'hs_lead_score', 'hubspotscore', 'hs_predictivecontactscore_v2', 'hs_predictivecontactscore', 'lifecyclestage',
             'createdate', 'lastmodifieddate', 'hs_analytics_source', 'mobilephone', 'city', 'state', 'country', 'hubspot_owner_id',
-            'hs_email_optout', 'salesforcecontactid', 'salesforceleadid']) }}
+            'hs_email_optout', 'hs_legal_basis', 'salesforcecontactid', 'salesforceleadid']) }}
     ),
 
     main_company_rows as (
@@ -386,8 +390,8 @@ with salesforce__contacts as (
     with records as (
         {{ latest(source('raw_marketo', 'leads'), key=['id'], columns=['id', 'external_company_id', 'email', 'first_name', 'last_name',
             'phone', 'company', 'title', 'lead_score', 'lead_source', 'created_at', 'updated_at', 'original_source_type', 'lead_status',
-            'mobile_phone', 'city', 'state', 'country', 'external_sales_person_id', 'contact_company', 'unsubscribed', 'sfdc_contact_id',
-            'sfdc_lead_id']) }}
+            'mobile_phone', 'city', 'state', 'country', 'external_sales_person_id', 'contact_company', 'unsubscribed', 'marketing_suspended',
+            'do_not_call', 'sfdc_contact_id', 'sfdc_lead_id']) }}
     ),
 
     company_record_rows as (
@@ -411,6 +415,56 @@ with salesforce__contacts as (
             from company_record_rows
         ) as ranked
         where place = 1
+    ),
+
+    email_change_rows as (
+        {{ latest(source('raw_marketo', 'activities'), key=['marketo_guid'], columns=['marketo_guid', 'lead_id', 'activity_type_id',
+            'primary_attribute_value', 'activity_date']) }}
+    ),
+
+    email_change as (
+        select
+            connection,
+            lead_id,
+            activity_date
+        from (
+            select
+                email_change_rows.connection as connection,
+                email_change_rows.lead_id as lead_id,
+                email_change_rows.activity_date as activity_date,
+                row_number() over (
+                    partition by email_change_rows.connection, email_change_rows.lead_id
+                    order by {{ to_timestamp_utc('email_change_rows.activity_date') }} desc nulls last, email_change_rows.marketo_guid desc nulls last
+                ) as place
+            from email_change_rows
+            where email_change_rows.activity_type_id = '13' and lower(email_change_rows.primary_attribute_value) = 'unsubscribed'
+        ) as ranked
+        where place = 1
+    ),
+
+    phone_change_rows as (
+        {{ latest(source('raw_marketo', 'activities'), key=['marketo_guid'], columns=['marketo_guid', 'lead_id', 'activity_type_id',
+            'primary_attribute_value', 'activity_date']) }}
+    ),
+
+    phone_change as (
+        select
+            connection,
+            lead_id,
+            activity_date
+        from (
+            select
+                phone_change_rows.connection as connection,
+                phone_change_rows.lead_id as lead_id,
+                phone_change_rows.activity_date as activity_date,
+                row_number() over (
+                    partition by phone_change_rows.connection, phone_change_rows.lead_id
+                    order by {{ to_timestamp_utc('phone_change_rows.activity_date') }} desc nulls last, phone_change_rows.marketo_guid desc nulls last
+                ) as place
+            from phone_change_rows
+            where phone_change_rows.activity_type_id = '13' and lower(phone_change_rows.primary_attribute_value) in ('do not call', 'donotcall')
+        ) as ranked
+        where place = 1
     )
 
     select
@@ -422,11 +476,25 @@ with salesforce__contacts as (
         count(case when coalesce({{ clean_text('records.updated_at') }}, '') <> '' then 1 end) as last_updated__given,
         count(case when coalesce({{ clean_text('records.updated_at') }}, '') <> '' and {{ to_timestamp_utc('records.updated_at') }} is null then 1 end) as last_updated__failed,
         count(case when coalesce({{ clean_text('records.unsubscribed') }}, '') <> '' then 1 end) as do_not_email__given,
-        count(case when coalesce({{ clean_text('records.unsubscribed') }}, '') <> '' and {{ to_boolean('records.unsubscribed') }} is null then 1 end) as do_not_email__failed
+        count(case when coalesce({{ clean_text('records.unsubscribed') }}, '') <> '' and {{ to_boolean('records.unsubscribed') }} is null then 1 end) as do_not_email__failed,
+        count(case when coalesce({{ clean_text('email_change.activity_date') }}, '') <> '' then 1 end) as email_decided_at__given,
+        count(case when coalesce({{ clean_text('email_change.activity_date') }}, '') <> '' and {{ to_timestamp_utc('email_change.activity_date') }} is null then 1 end) as email_decided_at__failed,
+        count(case when coalesce({{ clean_text('records.marketing_suspended') }}, '') <> '' then 1 end) as marketing_suspended__given,
+        count(case when coalesce({{ clean_text('records.marketing_suspended') }}, '') <> '' and {{ to_boolean('records.marketing_suspended') }} is null then 1 end) as marketing_suspended__failed,
+        count(case when coalesce({{ clean_text('records.do_not_call') }}, '') <> '' then 1 end) as do_not_call__given,
+        count(case when coalesce({{ clean_text('records.do_not_call') }}, '') <> '' and {{ to_boolean('records.do_not_call') }} is null then 1 end) as do_not_call__failed,
+        count(case when coalesce({{ clean_text('phone_change.activity_date') }}, '') <> '' then 1 end) as phone_decided_at__given,
+        count(case when coalesce({{ clean_text('phone_change.activity_date') }}, '') <> '' and {{ to_timestamp_utc('phone_change.activity_date') }} is null then 1 end) as phone_decided_at__failed
     from records
     left join company_record
         on company_record.connection = records.connection
         and company_record.external_company_id = records.external_company_id
+    left join email_change
+        on email_change.connection = records.connection
+        and email_change.lead_id = records.id
+    left join phone_change
+        on phone_change.connection = records.connection
+        and phone_change.lead_id = records.id
     group by records.connection
 ), marketo__opportunities as (
     with records as (
@@ -733,6 +801,17 @@ union all
 select
     connection,
     'salesforce' as source_system,
+    'contact' as raw_table,
+    'DoNotCall' as raw_field,
+    'contacts' as entity,
+    'do_not_call' as field,
+    do_not_call__given as given_values,
+    do_not_call__failed as failed_values
+from salesforce__contacts
+union all
+select
+    connection,
+    'salesforce' as source_system,
     'lead' as raw_table,
     'LeadScore__c, Lead_Score__c, pi__score__c, mkto71_Lead_Score__c' as raw_field,
     'contacts' as entity,
@@ -772,6 +851,17 @@ select
     'do_not_email' as field,
     do_not_email__given as given_values,
     do_not_email__failed as failed_values
+from salesforce__leads
+union all
+select
+    connection,
+    'salesforce' as source_system,
+    'lead' as raw_table,
+    'DoNotCall' as raw_field,
+    'contacts' as entity,
+    'do_not_call' as field,
+    do_not_call__given as given_values,
+    do_not_call__failed as failed_values
 from salesforce__leads
 union all
 select
@@ -1223,6 +1313,50 @@ select
     'do_not_email' as field,
     do_not_email__given as given_values,
     do_not_email__failed as failed_values
+from marketo__leads
+union all
+select
+    connection,
+    'marketo' as source_system,
+    'leads' as raw_table,
+    'email_change.activityDate' as raw_field,
+    'contacts' as entity,
+    'email_decided_at' as field,
+    email_decided_at__given as given_values,
+    email_decided_at__failed as failed_values
+from marketo__leads
+union all
+select
+    connection,
+    'marketo' as source_system,
+    'leads' as raw_table,
+    'marketingSuspended' as raw_field,
+    'contacts' as entity,
+    'marketing_suspended' as field,
+    marketing_suspended__given as given_values,
+    marketing_suspended__failed as failed_values
+from marketo__leads
+union all
+select
+    connection,
+    'marketo' as source_system,
+    'leads' as raw_table,
+    'doNotCall' as raw_field,
+    'contacts' as entity,
+    'do_not_call' as field,
+    do_not_call__given as given_values,
+    do_not_call__failed as failed_values
+from marketo__leads
+union all
+select
+    connection,
+    'marketo' as source_system,
+    'leads' as raw_table,
+    'phone_change.activityDate' as raw_field,
+    'contacts' as entity,
+    'phone_decided_at' as field,
+    phone_decided_at__given as given_values,
+    phone_decided_at__failed as failed_values
 from marketo__leads
 union all
 select

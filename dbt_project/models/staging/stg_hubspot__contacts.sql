@@ -3,7 +3,7 @@ with records as (
     {{ latest(source('raw_hubspot', 'contacts'), key=['id'], columns=['id', 'email', 'firstname', 'lastname', 'phone', 'company',
         'jobtitle', 'hs_lead_score', 'hubspotscore', 'hs_predictivecontactscore_v2', 'hs_predictivecontactscore', 'lifecyclestage',
         'createdate', 'lastmodifieddate', 'hs_analytics_source', 'mobilephone', 'city', 'state', 'country', 'hubspot_owner_id',
-        'hs_email_optout', 'salesforcecontactid', 'salesforceleadid']) }}
+        'hs_email_optout', 'hs_legal_basis', 'salesforcecontactid', 'salesforceleadid']) }}
 ),
 
 main_company_rows as (
@@ -59,6 +59,11 @@ select
     {{ clean_text('records.hubspot_owner_id') }} as owner_id,
     {{ clean_text('main_company.to_id') }} as company_id,
     {{ to_boolean('records.hs_email_optout') }} as do_not_email,
+    cast(null as {{ dbt.type_timestamp() }}) as email_decided_at,
+    cast(null as boolean) as marketing_suspended,
+    cast(null as boolean) as do_not_call,
+    cast(null as {{ dbt.type_timestamp() }}) as phone_decided_at,
+    {{ clean_text('records.hs_legal_basis') }} as legal_basis,
     {{ first_filled(['records.salesforcecontactid', 'records.salesforceleadid']) }} as salesforce_id,
     cast(null as {{ dbt.type_string() }}) as converted_contact_id,
     coalesce(records._deleted, 'false') = 'true' as is_deleted,

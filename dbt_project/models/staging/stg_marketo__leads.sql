@@ -2,8 +2,8 @@
 with records as (
     {{ latest(source('raw_marketo', 'leads'), key=['id'], columns=['id', 'external_company_id', 'email', 'first_name', 'last_name',
         'phone', 'company', 'title', 'lead_score', 'lead_source', 'created_at', 'updated_at', 'original_source_type', 'lead_status',
-        'mobile_phone', 'city', 'state', 'country', 'external_sales_person_id', 'contact_company', 'unsubscribed', 'sfdc_contact_id',
-        'sfdc_lead_id']) }}
+        'mobile_phone', 'city', 'state', 'country', 'external_sales_person_id', 'contact_company', 'unsubscribed', 'marketing_suspended',
+        'do_not_call', 'sfdc_contact_id', 'sfdc_lead_id']) }}
 ),
 
 company_record_rows as (
@@ -25,6 +25,56 @@ company_record as (
                 order by company_record_rows.id nulls last
             ) as place
         from company_record_rows
+    ) as ranked
+    where place = 1
+),
+
+email_change_rows as (
+    {{ latest(source('raw_marketo', 'activities'), key=['marketo_guid'], columns=['marketo_guid', 'lead_id', 'activity_type_id',
+        'primary_attribute_value', 'activity_date']) }}
+),
+
+email_change as (
+    select
+        connection,
+        lead_id,
+        activity_date
+    from (
+        select
+            email_change_rows.connection as connection,
+            email_change_rows.lead_id as lead_id,
+            email_change_rows.activity_date as activity_date,
+            row_number() over (
+                partition by email_change_rows.connection, email_change_rows.lead_id
+                order by {{ to_timestamp_utc('email_change_rows.activity_date') }} desc nulls last, email_change_rows.marketo_guid desc nulls last
+            ) as place
+        from email_change_rows
+        where email_change_rows.activity_type_id = '13' and lower(email_change_rows.primary_attribute_value) = 'unsubscribed'
+    ) as ranked
+    where place = 1
+),
+
+phone_change_rows as (
+    {{ latest(source('raw_marketo', 'activities'), key=['marketo_guid'], columns=['marketo_guid', 'lead_id', 'activity_type_id',
+        'primary_attribute_value', 'activity_date']) }}
+),
+
+phone_change as (
+    select
+        connection,
+        lead_id,
+        activity_date
+    from (
+        select
+            phone_change_rows.connection as connection,
+            phone_change_rows.lead_id as lead_id,
+            phone_change_rows.activity_date as activity_date,
+            row_number() over (
+                partition by phone_change_rows.connection, phone_change_rows.lead_id
+                order by {{ to_timestamp_utc('phone_change_rows.activity_date') }} desc nulls last, phone_change_rows.marketo_guid desc nulls last
+            ) as place
+        from phone_change_rows
+        where phone_change_rows.activity_type_id = '13' and lower(phone_change_rows.primary_attribute_value) in ('do not call', 'donotcall')
     ) as ranked
     where place = 1
 )
@@ -53,6 +103,11 @@ select
     {{ clean_text('records.external_sales_person_id') }} as owner_id,
     {{ first_filled(['company_record.id', 'records.contact_company']) }} as company_id,
     {{ to_boolean('records.unsubscribed') }} as do_not_email,
+    {{ to_timestamp_utc('email_change.activity_date') }} as email_decided_at,
+    {{ to_boolean('records.marketing_suspended') }} as marketing_suspended,
+    {{ to_boolean('records.do_not_call') }} as do_not_call,
+    {{ to_timestamp_utc('phone_change.activity_date') }} as phone_decided_at,
+    cast(null as {{ dbt.type_string() }}) as legal_basis,
     {{ first_filled(['records.sfdc_contact_id', 'records.sfdc_lead_id']) }} as salesforce_id,
     cast(null as {{ dbt.type_string() }}) as converted_contact_id,
     coalesce(records._deleted, 'false') = 'true' as is_deleted,
@@ -62,3 +117,9 @@ from records
 left join company_record
     on company_record.connection = records.connection
     and company_record.external_company_id = records.external_company_id
+left join email_change
+    on email_change.connection = records.connection
+    and email_change.lead_id = records.id
+left join phone_change
+    on phone_change.connection = records.connection
+    and phone_change.lead_id = records.id

@@ -2,8 +2,8 @@
 with records as (
     {{ latest(source('raw_salesforce', 'contact'), key=['id'], columns=['id', 'account_id', 'email', 'first_name', 'last_name',
         'phone', 'title', 'lead_score__c', 'lead_score__c_85a0ab', 'pi__score__c', 'mkto71_lead_score__c', 'lead_source', 'created_date',
-        'last_modified_date', 'mobile_phone', 'mailing_city', 'mailing_state', 'mailing_country', 'owner_id', 'has_opted_out_of_email'])
-        }}
+        'last_modified_date', 'mobile_phone', 'mailing_city', 'mailing_state', 'mailing_country', 'owner_id', 'has_opted_out_of_email',
+        'do_not_call']) }}
 ),
 
 account as (
@@ -34,6 +34,11 @@ select
     {{ clean_text('records.owner_id') }} as owner_id,
     {{ clean_text('records.account_id') }} as company_id,
     {{ to_boolean('records.has_opted_out_of_email') }} as do_not_email,
+    cast(null as {{ dbt.type_timestamp() }}) as email_decided_at,
+    cast(null as boolean) as marketing_suspended,
+    {{ to_boolean('records.do_not_call') }} as do_not_call,
+    cast(null as {{ dbt.type_timestamp() }}) as phone_decided_at,
+    cast(null as {{ dbt.type_string() }}) as legal_basis,
     cast(null as {{ dbt.type_string() }}) as salesforce_id,
     cast(null as {{ dbt.type_string() }}) as converted_contact_id,
     coalesce(records._deleted, 'false') = 'true' as is_deleted,

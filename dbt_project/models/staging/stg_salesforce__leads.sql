@@ -3,7 +3,7 @@ with records as (
     {{ latest(source('raw_salesforce', 'lead'), key=['id'], columns=['id', 'email', 'first_name', 'last_name', 'phone', 'company',
         'title', 'lead_score__c', 'lead_score__c_85a0ab', 'pi__score__c', 'mkto71_lead_score__c', 'lead_source', 'created_date',
         'last_modified_date', 'status', 'mobile_phone', 'city', 'state', 'country', 'owner_id', 'converted_account_id',
-        'has_opted_out_of_email', 'converted_contact_id']) }}
+        'has_opted_out_of_email', 'do_not_call', 'converted_contact_id']) }}
 )
 
 select
@@ -30,6 +30,11 @@ select
     {{ clean_text('records.owner_id') }} as owner_id,
     {{ clean_text('records.converted_account_id') }} as company_id,
     {{ to_boolean('records.has_opted_out_of_email') }} as do_not_email,
+    cast(null as {{ dbt.type_timestamp() }}) as email_decided_at,
+    cast(null as boolean) as marketing_suspended,
+    {{ to_boolean('records.do_not_call') }} as do_not_call,
+    cast(null as {{ dbt.type_timestamp() }}) as phone_decided_at,
+    cast(null as {{ dbt.type_string() }}) as legal_basis,
     cast(null as {{ dbt.type_string() }}) as salesforce_id,
     {{ clean_text('records.converted_contact_id') }} as converted_contact_id,
     coalesce(records._deleted, 'false') = 'true' as is_deleted,
