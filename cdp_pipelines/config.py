@@ -259,6 +259,9 @@ class Settings(_Sourced):
     sandbox_dir: Path = Field(default=PROJECT_DIR / "data" / "sandbox", description="What changed in the sandbox is kept here.")
     lock_wait_seconds: float = Field(default=600, ge=0, description="How long a run waits for the warehouse while another has it.")
     writeback_file: Path = Field(default=Path(__file__).with_name("writeback.yml"), description="What flows back to the CRMs.")
+    retention_file: Path = Field(
+        default=Path(__file__).with_name("retention.yml"), description="How long what is no longer current is kept."
+    )
 
     webhook_host: str = Field(
         default="127.0.0.1", description="Where the receiver of change notifications listens; put a proxy with TLS before it."
@@ -306,7 +309,7 @@ class Settings(_Sourced):
     )
     identity_plus_tags: bool = Field(default=True, description="Whether ann+news@acme.com is the mailbox of ann@acme.com.")
 
-    @field_validator("data_dir", "sandbox_dir", "writeback_file")
+    @field_validator("data_dir", "sandbox_dir", "writeback_file", "retention_file")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path if path.is_absolute() else (PROJECT_DIR / path).resolve()

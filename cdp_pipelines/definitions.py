@@ -14,6 +14,7 @@ from cdp_pipelines.defs import (
     publish,
     real_time,
     report,
+    retention,
     transform,
     writeback,
 )
@@ -32,6 +33,7 @@ defs = dg.Definitions.merge(
     lost_runs.defs,
     alerts.defs,
     polling.defs,
+    retention.defs,
     # DuckDB has one writer, so steps run in one process, one after the other; waiting for the CRMs overlaps inside a step.
     dg.Definitions(executor=dg.in_process_executor),
 )

@@ -28,7 +28,7 @@ COMMANDS = {
     "contacts create", "contacts update", "writeback plan", "writeback apply",
     "writeback undo", "writeback retry", "writeback rejects", "writeback status", "writeback drift",
     "customers explain", "customers merge", "customers split", "audit show", "audit verify", "audit export", "audit begin-anew",
-    "privacy erase", "privacy finish", "privacy unsuppress", "privacy export", "privacy rekey",
+    "privacy erase", "privacy finish", "privacy retain", "privacy unsuppress", "privacy export", "privacy rekey",
     "privacy file-key",
 }  # fmt: skip
 

@@ -39,6 +39,10 @@ class Vault:
         salts = self._salts({subject for subjects, _ in items for subject in subjects}, make=False)
         return [self._opened(salts, subjects, sealed) for subjects, sealed in items]
 
+    def known(self, subjects: Iterable[str]) -> set[str]:
+        """Those of some subjects that have a salt."""
+        return set(self._salts(set(subjects), make=False))
+
     def destroy(self, subjects: Iterable[str]) -> int:
         """Make unreadable what was sealed for these; gives how many of them had a salt."""
         if not self._path.exists():

@@ -65,6 +65,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from cdp_pipelines.identity.store import StoreBroken
     from cdp_pipelines.lock import WarehouseBusy
     from cdp_pipelines.mapping import MappingError
+    from cdp_pipelines.privacy.retention_rules import RetentionError
     from cdp_pipelines.privacy.stores import StillOpen
     from cdp_pipelines.query import NotPublished, QueryError
     from cdp_pipelines.sources.extract import NotLoaded
@@ -82,6 +83,7 @@ def _expected() -> tuple[type[Exception], ...]:
         ContactError,
         PlanError,
         RulesError,
+        RetentionError,
         WritebackBusy,
         InboxUnavailable,
         NotFound,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +11,11 @@ import typer
 from cdp_pipelines.cli.options import Json
 
 if TYPE_CHECKING:
-    from cdp_pipelines.config import Settings
+    from contextlib import AbstractContextManager
+
+    from cdp_pipelines.config import ConfigError, Connection, Settings
     from cdp_pipelines.privacy.certificate import Certificate
+    from cdp_pipelines.writeback.plan import Plan
 
 app = typer.Typer(no_args_is_help=True, help="The rights of a person: erase, keep from coming back, hand out what is held.")
 
@@ -26,13 +30,16 @@ def erase(
     id: Id = None,
     customer: Customer = None,
     reference: Annotated[str, typer.Option(help="What the request is filed under; it stands on the certificate. No personal data.")] = "",
+    propagate: Annotated[
+        bool, typer.Option("--propagate", help="Delete the person in the CRMs too: for good where they can. It cannot be taken back.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go from where; change nothing.")] = False,
     json: Json = False,
 ) -> None:
     """Erase a person, all records of the customer in all CRMs' data, from every table, file and log here, for good.
 
-    The person is put on the suppression list, so that no sync brings them back. The CRMs themselves are not changed. An erasure that was
-    stopped is gone on with first. Exits with 1 when something is left.
+    The person is put on the suppression list, so that no sync brings them back. The CRMs themselves are not changed, but with --propagate,
+    which --dry-run shows record by record. An erasure that was stopped is gone on with first. Exits with 1 when something is left.
     """
     from cdp_pipelines.audit.log import login
     from cdp_pipelines.cli import output
@@ -44,15 +51,20 @@ def erase(
     _one(email, id, customer)
     settings = load_settings()
     say = output.console(stderr=True).print
-    with warehouse_lock(settings, "cdp privacy erase", say):
+    with warehouse_lock(settings, "cdp privacy erase", say), _connections(settings, propagate) as connections:
         person = look_up(settings, email=email, record=id, customer=customer)
         if dry_run:
             counts = erasing.would_erase(settings, [person])
-            _print_counts({place: dict(found) for place, found in counts.items() if found}, json)
+            removed = {place: dict(found) for place, found in counts.items() if found}
+            if connections is None:
+                _print_counts(removed, json)
+            else:
+                _print_deletions(removed, erasing.would_delete_in_crms(settings, [person], connections), json)
             return
-        certificate = erasing.erase(settings, [person], asked_by=login(), reference=_clean(reference, settings, person.asked), say=say)
+        reference = _clean(reference, settings, person.asked)
+        certificate = erasing.erase(settings, [person], asked_by=login(), reference=reference, connections=connections, say=say)
     _print(settings, certificate, json)
-    if certificate.found:
+    if certificate.result != "complete":
         raise typer.Exit(1)
 
 
@@ -91,18 +103,19 @@ def export(
 
 @app.command(epilog="Example: cdp privacy finish")
 def finish(json: Json = False) -> None:
-    """Go on with an erasure that was stopped before its end."""
+    """Go on with an erasure that was stopped before its end, or that a CRM could not be asked for."""
     from cdp_pipelines.cli import output
     from cdp_pipelines.config import load_settings
     from cdp_pipelines.privacy import erasing
 
     settings = load_settings()
-    certificates = erasing.finish(settings, say=output.console(stderr=True).print)
+    with _connections(settings, any(one.propagate for one in erasing.under_way(settings))) as connections:
+        certificates = erasing.finish(settings, connections=connections, say=output.console(stderr=True).print)
     for certificate in certificates:
         _print(settings, certificate, json)
     if not certificates:
         output.console().print("No erasure is under way.")
-    if any(certificate.found for certificate in certificates):
+    if any(certificate.result != "complete" for certificate in certificates):
         raise typer.Exit(1)
 
 
@@ -122,6 +135,34 @@ def unsuppress(
     erasures, hashes = lift(load_settings(), email=email, record=id, reason=reason, who=login())
     said = f"{hashes:,} hashes of {len(erasures):,} erasures are off the list. `cdp sync --full` reads what the CRMs have."
     output.console().print(output.cell(said))
+
+
+@app.command(epilog="Example: cdp privacy retain --dry-run")
+def retain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is too old; change nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Take away what is older than retention.yml keeps it: deleted records, histories, notifications, write-backs, logs, exports.
+
+    Dagster's own runs are deleted by its job `retain` alone, which does all of this every day.
+    """
+    from dataclasses import asdict
+
+    from cdp_pipelines.cli import output
+    from cdp_pipelines.config import load_settings
+    from cdp_pipelines.privacy import retention
+
+    settings = load_settings()
+    done = retention.due(settings) if dry_run else retention.retain(settings)
+    if json:
+        output.print_json(asdict(done))
+        return
+    table = output.table("what", "older than", "#" + ("would go" if dry_run else "went"))
+    for name, before in done.before.items():
+        table.add_row(output.cell(name), f"{before:%Y-%m-%d}", output.cell(done.counts.get(name, 0)))
+    output.console().print(table)
+    for name, count in done.left.items():
+        output.console().print(output.cell(f"{name}: {count:,} are left for the Dagster job `retain`."))
 
 
 @app.command(epilog="Example: cdp privacy rekey")
@@ -164,6 +205,12 @@ def file_key(name: Annotated[str, typer.Argument(help="A DuckDB file's name.")] 
     typer.echo(key.of_database(Path(name)))
 
 
+def _connections(settings: Settings, wanted: bool) -> AbstractContextManager[list[Connection | ConfigError] | None]:
+    from cdp_pipelines.connections import configured
+
+    return configured(settings) if wanted else nullcontext()
+
+
 def _one(*named: str | None) -> None:
     from cdp_pipelines.config import ConfigError
 
@@ -195,8 +242,31 @@ def _print(settings: Settings, certificate: Certificate, json: bool) -> None:
     console.print(f"Searched afterwards: {certificate.files_searched:,} files, {certificate.bytes_searched:,} bytes.")
     for place, kinds in certificate.found.items():
         console.print(output.cell(f"Left: {', '.join(kinds)} in {place}; remove it, and run this again.", "red"))
-    console.print("Erasure", output.mark(not certificate.found, "complete", "INCOMPLETE"))
+    for one in certificate.in_crms or ():
+        wrong = one in certificate.left_in_crms
+        said = " ".join(filter(None, (f"{one['connection']}: {one['count']:,} {one['object']} {one['outcome']}", one["code"])))
+        console.print(output.cell(said, "red" if wrong else ""))
+    console.print("Erasure", output.mark(certificate.result == "complete", "complete", "INCOMPLETE"))
     console.print(output.cell(f"Certificate: {folder_of(settings) / certificate.id}.html and .json"))
+
+
+def _print_deletions(removed: dict[str, dict[str, int]], plan: Plan, json: bool) -> None:
+    from dataclasses import asdict
+
+    from cdp_pipelines.cli import output
+    from cdp_pipelines.privacy.in_crms import HOW
+
+    if json:
+        output.print_json({"here": removed, "in_crms": [asdict(entry) for entry in plan.entries], "problems": plan.problems})
+        return
+    _print_counts(removed, json)
+    table = output.table("connection", "object", "record", "what", "why")
+    for one in plan.entries:
+        what = HOW[one.kind] if one.action == "delete" else {"unchanged": "nothing"}.get(one.action, one.action)
+        table.add_row(*map(output.cell, (one.connection, one.object, one.id, what, one.reason)))
+    output.console().print(table if plan.entries else "The CRMs have no record of the person.")
+    for name, problem in plan.problems.items():
+        output.console().print(output.cell(f"{name}: {problem}", "red"))
 
 
 def _print_counts(counts: dict[str, dict[str, int]], json: bool) -> None:

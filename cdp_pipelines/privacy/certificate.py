@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -14,19 +15,26 @@ from cdp_pipelines.audit import keys
 from cdp_pipelines.config import Settings
 from cdp_pipelines.private_files import write_private
 
-LIMITS = (
+_LIMITS = (
     "Backups and copies outside the data directory are not reached.",
-    "The CRMs themselves are not changed; the suppression list keeps what they still have from coming back.",
     "Names in free text of other records (the title of a deal, say) are not recognised.",
     "Blocks that files no longer use may stay on a disk until they are written over; keep the data on an encrypted volume.",
 )
+_NOT_CHANGED = "The CRMs themselves are not changed; the suppression list keeps what they still have from coming back."
+_CHANGED = "What a CRM has in its recycle bin, in its own backups, or handed to others is not reached."
+
+
+def limits_of(*, propagated: bool) -> tuple[str, ...]:
+    """What an erasure does not do."""
+    return (_CHANGED if propagated else _NOT_CHANGED, *_LIMITS)
 
 
 @dataclass(frozen=True)
 class Certificate:
     """One erasure. `subjects` are pseudonyms, as in the audit log; `records` counts by connection, `removed` by place; `found` is what is left.
 
-    `shared` counts values that other people's records have too, which were therefore not looked for.
+    `shared` counts values that other people's records have too, which were therefore not looked for. `in_crms` counts what became
+    of the records in the CRMs, by connection, object, outcome and code; None where they were not to be changed.
     """
 
     id: str
@@ -45,12 +53,18 @@ class Certificate:
     values_searched: dict[str, int]
     found: dict[str, list[str]]
     shared: dict[str, int]
-    limits: tuple[str, ...] = LIMITS
+    limits: tuple[str, ...]
+    in_crms: list[dict[str, Any]] | None = None
 
     @property
     def result(self) -> str:
-        """`complete`, or `incomplete` where a value was found after all."""
-        return "incomplete" if self.found else "complete"
+        """`complete`, or `incomplete` where a value was found after all, or a CRM still has the person."""
+        return "incomplete" if self.found or self.left_in_crms else "complete"
+
+    @property
+    def left_in_crms(self) -> list[dict[str, Any]]:
+        """What the CRMs did not delete."""
+        return [one for one in self.in_crms or () if one["outcome"] in ("refused", "open")]
 
 
 def folder_of(settings: Settings) -> Path:
@@ -75,7 +89,7 @@ def _page(c: Certificate, digest: str) -> str:
     shared = ", ".join(f"{n} of kind {kind}" for kind, n in c.shared.items())
     verdict = (
         "No value of the person is left in the data directory."
-        if not c.found
+        if not c.found and not c.left_in_crms
         else "Something is left, see below: remove it and erase once more."
     )
     parts = [
@@ -92,11 +106,16 @@ def _page(c: Certificate, digest: str) -> str:
         ),
         "<h2>Taken from</h2>", _table(("place", "what", "rows, entries or files"), removed),
         *(["<h2>Left</h2>", _table(("where", "kinds"), [(place, ", ".join(kinds)) for place, kinds in c.found.items()])] if c.found else []),
+        *(["<h2>In the CRMs</h2>", _table(("connection", "object", "outcome", "code", "records"), _in_crms(c.in_crms))] if c.in_crms else []),
         "<h2>What it does not say</h2><ul>" + "".join(f"<li>{_text(one)}</li>" for one in c.limits) + "</ul>",
         f"<p>Pseudonyms in the audit log: {_text(', '.join(c.subjects))}</p>",
     ]  # fmt: skip
     style = "body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}td,th{padding:.2rem 1rem .2rem 0;text-align:left;vertical-align:top;overflow-wrap:anywhere}"
     return f"<!doctype html><html lang=en><meta charset=utf-8><title>Erasure {_text(c.id)}</title><style>{style}</style>{''.join(parts)}</html>\n"
+
+
+def _in_crms(counts: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    return [tuple(str(one[name]) for name in ("connection", "object", "outcome", "code", "count")) for one in counts]
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -11,7 +11,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,14 @@ from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.masking import token_of
 from cdp_pipelines.privacy import person as people_of
 from cdp_pipelines.privacy import proof, rewriting, stores, warehouse_rows
-from cdp_pipelines.privacy.certificate import Certificate, keep
+from cdp_pipelines.privacy.certificate import Certificate, keep, limits_of
 from cdp_pipelines.privacy.hashes import Hasher
 from cdp_pipelines.privacy.needles import Needles
 from cdp_pipelines.privacy.person import Person
+from cdp_pipelines.privacy.propagating import Connections, Deletion, delete_in_crms, summary, would_delete
 from cdp_pipelines.privacy.suppression import Suppression, SuppressionList
 from cdp_pipelines.writeback.outbox import there_is_one
+from cdp_pipelines.writeback.plan import Plan
 from cdp_pipelines.writeback.service import writing
 
 _PEOPLE_OBJECTS = {"salesforce": {"Contact", "Lead", "Account"}, "hubspot": {"contacts"}, "marketo": {"leads"}}
@@ -44,7 +46,10 @@ Say = Callable[[str], None]
 
 @dataclass
 class Erasure:
-    """One erasure under way, as it is kept until it is done. `asked_by` and `reference` are for the certificate; `source` says who asked."""
+    """One erasure under way, as it is kept until it is done. `asked_by` and `reference` are for the certificate; `source` says who asked.
+
+    With `propagate` the CRMs delete the person too; where one of them must be asked once more, `round` counts.
+    """
 
     id: str
     people: list[Person]
@@ -52,6 +57,8 @@ class Erasure:
     asked_by: str
     reference: str
     source: str
+    propagate: bool = False
+    round: int = 0
     again: bool = field(default=False)
 
     def path(self, settings: Settings) -> Path:
@@ -60,30 +67,53 @@ class Erasure:
 
 
 def erase(
-    settings: Settings, people: Sequence[Person], *, asked_by: str, reference: str = "", source: str = "request", say: Say | None = None
+    settings: Settings,
+    people: Sequence[Person],
+    *,
+    asked_by: str,
+    reference: str = "",
+    source: str = "request",
+    connections: Connections | None = None,
+    say: Say | None = None,
 ) -> Certificate:
-    """Erase some people. Gives the certificate, which is `incomplete` where something is left, and says what and why.
+    """Erase some people; with `connections`, in these CRMs too. Gives the certificate, which is `incomplete` where something is left, and
+    says what and why.
 
     Raises WarehouseBusy, WritebackBusy, StillOpen; run it again then, or `finish`.
     """
     tell = say or (lambda text: None)
-    with _alone(settings, tell):
-        finish(settings, say=tell)
+    with _alone(settings, tell, writes=connections is not None):
+        _finish(settings, connections, tell)
         now = datetime.now(UTC)
         name = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-        made = Erasure(name, list(people), now.isoformat(timespec="seconds"), asked_by, reference, source)
+        made = Erasure(name, list(people), now.isoformat(timespec="seconds"), asked_by, reference, source, connections is not None)
         _learn_more(settings, made)
         _keep(settings, made)
-        return _carry_out(settings, made, tell)
+        return _carry_out(settings, made, connections, tell)
 
 
-def finish(settings: Settings, *, say: Say | None = None) -> list[Certificate]:
-    """Go on with what was begun and not ended; gives the certificates."""
-    found = sorted((settings.privacy_dir / "pending").glob("*.json"))
-    if not found:
+def finish(settings: Settings, *, connections: Connections | None = None, say: Say | None = None) -> list[Certificate]:
+    """Go on with what was begun and not ended; gives the certificates. What is to be done in the CRMs too waits for `connections`."""
+    if not under_way(settings):
         return []
-    with _alone(settings, say or (lambda text: None)):
-        return [_carry_out(settings, _load(settings, path), say or (lambda text: None)) for path in found if path.exists()]
+    tell = say or (lambda text: None)
+    with _alone(settings, tell, writes=connections is not None):
+        return _finish(settings, connections, tell)
+
+
+def under_way(settings: Settings) -> list[Erasure]:
+    """What was begun and not ended."""
+    return [_load(settings, path) for path in sorted((settings.privacy_dir / "pending").glob("*.json"))]
+
+
+def _finish(settings: Settings, connections: Connections | None, say: Say) -> list[Certificate]:
+    certificates = []
+    for made in under_way(settings):
+        if made.propagate and connections is None:
+            say("An erasure that the CRMs are to make too is under way; `cdp privacy finish` goes on with it.")
+        else:
+            certificates.append(_carry_out(settings, made, connections, say))
+    return certificates
 
 
 def would_erase(settings: Settings, people: Sequence[Person]) -> dict[str, Counter[str]]:
@@ -98,10 +128,18 @@ def would_erase(settings: Settings, people: Sequence[Person]) -> dict[str, Count
         return counts | _elsewhere(settings, target, hasher, apply=False)
 
 
+def would_delete_in_crms(settings: Settings, people: Sequence[Person], connections: Connections) -> Plan:
+    """What an erasure would delete in the CRMs, record by record. Nothing is changed."""
+    with _alone(settings, lambda text: None):
+        made = Erasure("planned", [Person.of_json(person.to_json()) for person in people], "", "", "", "")
+        _learn_more(settings, made)
+        return would_delete(connections, people_of.union(made.people), Hasher.of_settings(settings))
+
+
 @contextmanager
-def _alone(settings: Settings, say: Say) -> Generator[None]:
+def _alone(settings: Settings, say: Say, *, writes: bool = False) -> Generator[None]:
     """Nobody else has the warehouse, or writes to the CRMs."""
-    with warehouse_lock(settings, "cdp privacy", say), writing(settings) if there_is_one(settings) else nullcontext():
+    with warehouse_lock(settings, "cdp privacy", say), writing(settings) if writes or there_is_one(settings) else nullcontext():
         yield
 
 
@@ -117,13 +155,21 @@ def _learn_more(settings: Settings, made: Erasure) -> None:
                 people_of.add_raw(db, person)
 
 
-def _carry_out(settings: Settings, made: Erasure, say: Say) -> Certificate:
+def _carry_out(settings: Settings, made: Erasure, connections: Connections | None, say: Say) -> Certificate:
     hasher, target = Hasher.of_settings(settings), people_of.union(made.people)
     rewriting.remove_leftovers(settings.data_dir)
     say("putting the person on the suppression list")
     listing = SuppressionList(settings)
     for number, person in enumerate(made.people):
         listing.add(f"{made.id}/{number}", person.hashes(hasher))
+    deletions = None
+    if made.propagate and connections is not None:
+        # On the list first: what the CRMs tell of their deletions then finds nobody.
+        say("deleting in the CRMs")
+        deletions = delete_in_crms(settings, connections, target, hasher, f"e{made.id}-{made.round}")
+        listing.add(f"{made.id}/0", Person("", ids=target.ids).hashes(hasher))
+        for one in (one for one in deletions if not one.done):
+            say(f"not deleted: {one.place}: {one.reason or one.code}")
     say("erasing")
     history.raw_tables_change(settings)
     listed = Suppression(hasher, listing.rows(), listing)
@@ -138,17 +184,32 @@ def _carry_out(settings: Settings, made: Erasure, say: Say) -> Certificate:
     about = pseudonyms(log, target, hasher)
     destroyed = log.vault.destroy(about)
     certificate = Certificate(
-        made.id, made.source, made.asked_at, made.asked_by, made.reference, datetime.now(UTC).isoformat(timespec="seconds"), about,
+        f"{made.id}-{made.round + 1}" if made.round else made.id, made.source, made.asked_at, made.asked_by, made.reference, datetime.now(UTC).isoformat(timespec="seconds"), about,
         dict(Counter(connection for connection, _ in sorted(target.ids))), {place: dict(counts) for place, counts in removed.items() if counts},
         sum(len(set(person.hashes(hasher))) for person in made.people), destroyed, found.files, found.bytes,
         dict(Counter(needles.values.values())), found.found, shared,
+        limits_of(propagated=made.propagate), None if deletions is None else summary(deletions),
     )  # fmt: skip
     digest = keep(settings, certificate)
     rows = sum(sum(counts.values()) for counts in removed.values())
-    more = {"certificate": made.id, "sha256": digest, "source": made.source, "people": len(made.people)}
+    more: dict[str, Any] = {"certificate": certificate.id, "sha256": digest, "source": made.source, "people": len(made.people)}
+    if deletions is not None:
+        more["in_crms"] = certificate.in_crms
     log.append([Operation("erase", "person", certificate.result, rows, more, tuple(about))])
-    _forget(made.path(settings))
+    _end(settings, made, target, deletions or ())
     return certificate
+
+
+def _end(settings: Settings, made: Erasure, target: Person, deletions: Sequence[Deletion]) -> None:
+    """Nothing is under way any more, or only what a CRM must be asked for once more."""
+    left = [one for one in deletions if one.outcome == "open"]
+    if not left:
+        _forget(made.path(settings))
+        return
+    whom = Person("", ids={(one.connection, one.id) for one in left if one.id})
+    if any(one.id is None for one in left):  # it may have the person under ids that are not known here
+        whom.emails, whom.shared = target.emails, target.shared
+    _keep(settings, replace(made, people=[whom], round=made.round + 1))
 
 
 def _elsewhere(settings: Settings, target: Person, hasher: Hasher, *, apply: bool, rewrite_anyway: bool = False) -> dict[str, Counter[str]]:
@@ -211,10 +272,9 @@ def _without_shared(settings: Settings, needles: Needles) -> tuple[Needles, dict
 
 def pseudonyms(log: AuditLog, target: Person, hasher: Hasher) -> list[str]:
     """The names under which the audit log has a person; those of mailboxes that others use too are left out."""
-    own = [a for a in target.emails if (m := hasher.mailbox(a)) and m.kind != "role" and m.address not in target.shared]
     return sorted(
         {subjects.of_record(log.key, *one) for one in target.ids}
-        | {subjects.of_address(log.key, address) for address in own}
+        | {subjects.of_address(log.key, address) for address in target.own_addresses(hasher)}
         | {subjects.of_customer(log.key, key) for key in target.keys}
     )
 
@@ -222,7 +282,7 @@ def pseudonyms(log: AuditLog, target: Person, hasher: Hasher) -> list[str]:
 def _keep(settings: Settings, made: Erasure) -> None:
     said: dict[str, Any] = {
         "id": made.id, "people": [person.to_json() for person in made.people], "asked_at": made.asked_at, "asked_by": made.asked_by,
-        "reference": made.reference, "source": made.source,
+        "reference": made.reference, "source": made.source, "propagate": made.propagate, "round": made.round,
     }  # fmt: skip
     Sealer.of(settings).write(made.path(settings), orjson.dumps(said))
 
@@ -230,7 +290,17 @@ def _keep(settings: Settings, made: Erasure) -> None:
 def _load(settings: Settings, path: Path) -> Erasure:
     raw = orjson.loads(Sealer.of(settings).read(path))
     people = [Person.of_json(one) for one in raw["people"]]
-    return Erasure(raw["id"], people, raw["asked_at"], raw["asked_by"], raw["reference"], raw["source"], again=True)
+    return Erasure(
+        raw["id"],
+        people,
+        raw["asked_at"],
+        raw["asked_by"],
+        raw["reference"],
+        raw["source"],
+        raw.get("propagate", False),
+        raw.get("round", 0),
+        again=True,
+    )
 
 
 def _forget(path: Path) -> None:

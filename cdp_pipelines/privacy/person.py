@@ -69,6 +69,10 @@ class Person:
                 yield "bucket", hasher.bucket("line", last_digits(line) or line[-4:])
                 yield from (("named", hasher.hash("named", f"{line}\n{sign}")) for sign in signs)
 
+    def own_addresses(self, hasher: Hasher) -> list[str]:
+        """The addresses that are the person's alone."""
+        return sorted(a for a in self.emails if (m := hasher.mailbox(a)) and m.kind != "role" and m.address not in self.shared)
+
     def needles(self, hasher: Hasher) -> dict[str, str]:
         """What is looked for in bytes and text, and of which kind it is: addresses, numbers, long ids, full names."""
         found: dict[str, str] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from cdp_pipelines.config import Settings
 from cdp_pipelines.privacy.certificate import Certificate
@@ -28,3 +28,12 @@ def erase_told(settings: Settings, events: Iterable[Event]) -> list[Certificate]
         return finished
     connections = ", ".join(sorted({connection for connection, _ in told}))
     return [*finished, erase(settings, people, asked_by=connections, source=f"privacy deletion in {connections}")]
+
+
+def about_erased(settings: Settings, events: Mapping[int, Event]) -> list[int]:
+    """Those of some events, by their place in the inbox, that name a record of somebody who was erased, by us or by the CRM."""
+    listed = SuppressionList(settings).rows()
+    if not listed:
+        return []
+    hasher = Hasher.of_settings(settings)
+    return [i for i, e in events.items() if any(hasher.id(e.connection, one) in listed for one in (e.record_id, *e.related) if one)]

@@ -151,6 +151,8 @@ def _extract(
             record(settings, _operation(report, mode))
     full_since = {r.table.name: r.full_since for r in readings if r.full_since}
     warehouse.keep_newest(settings, connection, chosen)
+    for reading in readings:
+        warehouse.remove(settings, connection, reading.table, reading.left_out)
     warehouse.retire_rows_of_older_full_reads(settings, connection, chosen, full_since)
     after = warehouse.count_rows(settings, connection, chosen)
     for table in report.tables:

@@ -18,10 +18,10 @@ def read_named(
     connection: Connection, reader: Reconciler, settings: Settings, named: Named, *, on_progress: Progress | None = None
 ) -> ExtractReport:
     """Read what is named. The caller holds the warehouse lock; reports and fails as `extract` does, each table's mode being `named`."""
-    return extract(connection, _NamedReader(reader, named), settings, named=True, tables=named.tables, on_progress=on_progress)
+    return extract(connection, NamedReader(reader, named), settings, named=True, tables=named.tables, on_progress=on_progress)
 
 
-class _NamedReader(Reader):
+class NamedReader(Reader):
     """Reads, through a CRM's own reader, the named records alone."""
 
     def __init__(self, reader: Reconciler, named: Named):

@@ -16,7 +16,7 @@ from cdp_pipelines.config import Connection
 from cdp_pipelines.crm_integrations.base_crm import AuthenticationError, CRMError, QuotaExhausted, Unreachable
 from cdp_pipelines.crm_integrations.http import purpose
 from cdp_pipelines.privacy.suppression import Suppression
-from cdp_pipelines.sources.columns import assign_columns
+from cdp_pipelines.sources.columns import assign_columns, column_name
 from cdp_pipelines.sources.drift import Fields, drift, fields_of
 from cdp_pipelines.sources.raw_rows import gather, raw_rows, size_of
 from cdp_pipelines.sources.raw_tables import declared_columns, stamp
@@ -79,6 +79,7 @@ class TableReading:
         self.outcome = TableReport(run.connection.name, run.connection.kind, table.name, "full", run.started)
         self.begun = self.done = self.resumed = False
         self.full_since: str | None = None
+        self.left_out: set[tuple[str | None, ...]] = set()
         run.ended[table.name] = asyncio.Event()
 
     def begin(self, kept: Mapping[str, Any], first: bool) -> None:
@@ -189,6 +190,10 @@ class TableReading:
         if (listed := self._run.suppression) is None:
             return rows
         left = listed.without_listed(self._run.connection.kind, self.table.name, self._run.connection.name, rows)
+        if left.num_rows < rows.num_rows:
+            key = [column_name(name) for name in self.table.key]
+            kept, all_rows = (set(zip(*(some[c].to_pylist() for c in key), strict=True)) for some in (left, rows))
+            self.left_out |= all_rows - kept
         self.outcome.rows_suppressed += rows.num_rows - left.num_rows
         return left
 

@@ -73,6 +73,21 @@ def keep_newest(settings: Settings, connection: Connection, tables: Iterable[Raw
             _remove_older(db, relation, connection.name, table.key, f"{{'read': found.{SYNCED_AT}, 'row': found.rowid}}")
 
 
+def remove(settings: Settings, connection: Connection, table: RawTable, keys: Collection[tuple[str | None, ...]]) -> None:
+    """Remove records by key: those whose newest version is an erased person's, so that no older one may stay."""
+    if not keys:
+        return
+    columns = [f'"{column_name(field)}"' for field in table.key]
+    same = " and ".join(f"gone.{c} is not distinct from found.{c}" for c in columns)
+    with database.connect(settings, settings.warehouse) as db:
+        db.execute(f"create or replace temp table gone ({', '.join(f'{c} varchar' for c in columns)})")
+        db.executemany(f"insert into gone values ({', '.join('?' * len(columns))})", [list(key) for key in keys])
+        db.execute(
+            f'delete from raw_{connection.kind}."{table.name}" as found using gone where found.{CONNECTION} = ? and {same}',
+            [connection.name],
+        )
+
+
 def _remove_older(db: duckdb.DuckDBPyConnection, relation: str, connection: str, key: Iterable[str], version: str) -> None:
     columns = [f'"{column_name(field)}"' for field in key]
     db.execute(

@@ -21,7 +21,7 @@ from cdp_pipelines.config import ConfigError, Connection, Settings
 from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.history import EventLag
 from cdp_pipelines.lock import warehouse_lock
-from cdp_pipelines.privacy.told import erase_told
+from cdp_pipelines.privacy.told import about_erased, erase_told
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.named import read_named
@@ -93,6 +93,7 @@ def catch_up(
         build(settings, report, say, changed=changed if built == transform.version() else None, told=_told(dealt))
         report.ended_at = datetime.now(UTC)
         done = CaughtUp(report, *_settle(inbox, dealt, report), report.lags)
+        inbox.forget(about_erased(settings, {waiting.id: waiting.event for part in dealt for waiting in part.events}))
         record(settings, Operation("webhooks", "inbox", "ok" if done.left == done.failed == 0 else "incomplete", done.done, _about(done)))
         return done
 

@@ -167,6 +167,12 @@ class Inbox:
             self._db.executemany("update events set state = 'done', reason = null, ended_at = ? where id = ?", [(now, i) for i in ids])
             self._db.execute("delete from events where state = 'done' and ended_at < ?", [_text(datetime.now(UTC) - KEEP_DONE)])
 
+    def forget(self, ids: Iterable[int]) -> None:
+        """Take out events that were dealt with, since they name somebody of whom nothing is to be kept."""
+        self._db.execute("pragma secure_delete = on")
+        with self._writing():
+            self._db.executemany("delete from events where id = ? and state = 'done'", [(i,) for i in ids])
+
     def failed(self, ids: Iterable[int], reason: str) -> None:
         """These could not be dealt with this time; after MAX_TRIES failures they are dead."""
         now = _text(datetime.now(UTC))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -14,11 +14,12 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMContact, CRMError
 from cdp_pipelines.crm_integrations.writes import CLEAR
 from cdp_pipelines.mapping import load
+from cdp_pipelines.privacy.refusing import REASON, Refusing
 from cdp_pipelines.writeback.applying import Applying
 from cdp_pipelines.writeback.consent import Consents
 from cdp_pipelines.writeback.outbox import Outbox
 from cdp_pipelines.writeback.outgoing import Outgoing
-from cdp_pipelines.writeback.persons import find_person, published_person
+from cdp_pipelines.writeback.persons import Person, find_person, published_person
 from cdp_pipelines.writeback.plan import Entry, Plan
 from cdp_pipelines.writeback.planner import Asked, plan_connection
 from cdp_pipelines.writeback.rules import NOT_WRITTEN, FieldRule, Target
@@ -83,6 +84,8 @@ async def create_contact(settings: Settings, sessions: Mapping[str, Session], co
     if blank(values.get("email")):
         raise ContactError("A contact needs an e-mail address: by it the CRMs are asked whether they have it already.")
     email = str(values["email"]).strip().lower()
+    if (erased := Refusing.of(settings)) and erased.is_listed(sessions, values):
+        return _refused(sessions)
     person = await asyncio.to_thread(published_person, settings, email)
     requests = {
         name: _Request("create", values, ids=person.ids.get(name, []), email=email, customer_key=person.customer_key) for name in sessions
@@ -103,6 +106,8 @@ async def update_contact(
     if not values:
         raise ContactError("There is nothing to write: give at least one field.")
     person = await find_person(settings, sessions, contact_id.strip())
+    if (erased := Refusing.of(settings)) and _is_erased(erased, sessions, contact_id.strip(), values, person):
+        return _refused(sessions)
     requests = {}
     for name in sessions:
         ids = person.ids.get(name, [])
@@ -110,6 +115,18 @@ async def update_contact(
         skip = None if ids or email else person.problem or _nobody(name in person.shared)
         requests[name] = _Request("update", values, clears, ids, email, person.customer_key, overwrite, skip)
     return await _everywhere(settings, sessions, requests)
+
+
+def _is_erased(erased: Refusing, sessions: Iterable[str], named: str, values: Mapping[str, Any], person: Person) -> bool:
+    """Whether who is named, or who is to be written, was erased."""
+    connection, _, record = named.partition(":")
+    whom = [{"email": person.email}, {"email": values.get("email")}, {"email" if "@" in named else "id": named}]
+    records = [(connection, record), *((name, i) for name, ids in person.ids.items() for i, _ in ids)]
+    return erased.is_listed(sessions, *whom) or any(erased.listed(name, [{"id": i}]) for name, i in records if i)
+
+
+def _refused(sessions: Iterable[str]) -> dict[str, ContactResult]:
+    return {name: ContactResult(name, "rejected", reason=REASON) for name in sessions}
 
 
 async def retry_calls(settings: Settings, sessions: Mapping[str, Session]) -> dict[str, ContactResult]:

@@ -118,9 +118,9 @@ class Outbox:
     def begin(self, plan: Plan, run: str) -> str:
         """Write down a plan's entries, all or none, and give the run's name; that of the earlier run when the plan was begun before."""
         with self._transaction() as db:
-            if plan.kind != "contact" and (known := db.execute("select run from runs where plan_hash = ?", (plan.hash,)).fetchone()):
+            hash_ = plan.hash if plan.kind in ("write", "undo") else None  # the others' runs are told apart by name
+            if hash_ and (known := db.execute("select run from runs where plan_hash = ?", (hash_,)).fetchone()):
                 return known["run"]
-            hash_ = None if plan.kind == "contact" else plan.hash
             db.execute("insert or ignore into runs values (?, ?, ?, ?, ?, null)", (run, hash_, plan.kind, plan.undo_of, _now()))
             self._add(db, run, plan.entries)
         return run

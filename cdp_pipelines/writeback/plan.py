@@ -102,7 +102,7 @@ class Plan:
     `stopped` has the guards that it goes beyond. `undo_of` is the run that it takes back.
     """
 
-    kind: Literal["write", "undo", "contact"]
+    kind: Literal["write", "undo", "contact", "erase"]
     entries: tuple[Entry, ...]
     made_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     flows: tuple[str, ...] = ()

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cdp_pipelines.crm_integrations.writes import LiveRecord
+from cdp_pipelines.privacy import refusing
+from cdp_pipelines.privacy.refusing import Refusing
 from cdp_pipelines.writeback.consent import carries_the_no, refused_fields
 from cdp_pipelines.writeback.deciding import Known, Side, decide
 from cdp_pipelines.writeback.fields import FieldTarget, ObjectTarget, Via
@@ -41,7 +43,8 @@ class Asked:
     """How to plan one connection: what goes there, what we know, and what a person said.
 
     `making` has the e-mail addresses of creates that are still open, with their run. `overwrite` has the places (`connection:id`) where
-    ours wins a conflict; None is everywhere. `tell_all` gives an entry for what is unchanged, too, with all that is kept.
+    ours wins a conflict; None is everywhere. `tell_all` gives an entry for what is unchanged, too, with all that is kept. `erased` knows who
+    was erased.
     """
 
     target: Target
@@ -49,22 +52,43 @@ class Asked:
     making: Mapping[str, str] = field(default_factory=dict)
     overwrite: frozenset[str] | None = frozenset()
     tell_all: bool = False
+    erased: Refusing | None = None
 
 
 async def plan_connection(session: Session, rows: Sequence[Wanted], asked: Asked) -> Found:
     """The entries for one connection. May raise a CRMError when the CRM cannot be asked."""
     found = Found()
-    allowed = [row for row in rows if not row.suppressed]
+    erased = _erased(session.name, rows, asked.erased)
+    allowed = [row for place, row in enumerate(rows) if not row.suppressed and place not in erased]
     objects = await session.objects()
     located = await locate(session, [Sought(row.id, row.record_type, row.email) for row in allowed], asked.target.fields)
     made = _Entries(session, found, objects, asked, await _links(session, objects, allowed))
-    for row in rows:
-        if row.suppressed:
+    for place, row in enumerate(rows):
+        if place in erased:
+            made.erased(row)
+        elif row.suppressed:
             made.refused(row, "SUPPRESSED", "writeback.yml says that this person is not written to")
-    for row, place in zip(allowed, located, strict=True):
-        made.add(row, place)
+    gone = asked.erased.listed(session.name, [{"id": place.record and place.record.id} for place in located]) if asked.erased else ()
+    for number, (row, place) in enumerate(zip(allowed, located, strict=True)):
+        if number in gone:
+            made.erased(row)
+        else:
+            made.add(row, place)
     found.entries = sorted(made.entries, key=lambda e: (e.object, e.action, e.parent, e.id or ""))
     return found
+
+
+def _erased(connection: str, rows: Sequence[Wanted], listed: Refusing | None) -> set[int]:
+    """The places of the rows that are an erased person's, by their values, their address or their record."""
+    if listed is None:
+        return set()
+    # A number alone tells nobody where the record came through the list already: it may have gone to somebody else since.
+    told = [
+        row.values if not row.id or row.values.keys() & {"first_name", "last_name"} else {"email": row.values.get("email")} for row in rows
+    ]
+    return listed.listed(
+        connection, [{**values, "email": row.email or values.get("email"), "id": row.id} for row, values in zip(rows, told, strict=True)]
+    )
 
 
 async def _links(session: Session, objects: Mapping[str, ObjectTarget], rows: Sequence[Wanted]) -> Links:
@@ -108,6 +132,11 @@ class _Entries:
         key = key or key_of(self._session.name, name, identity)
         kind = self._session.connection.kind
         self._put(Entry(key, self._session.name, kind, name, "refused", row.id, row.email, row.customer_key, code=code, reason=reason))
+
+    def erased(self, row: Wanted) -> None:
+        """Somebody who was erased: the entry says so, and nothing of whom."""
+        nobody = replace(row, id=None, email=None, customer_key=None, values={})
+        self.refused(nobody, refusing.CODE, refusing.REASON, key=key_of(self._session.name, refusing.CODE, str(len(self._by_key))))
 
     def _existing(self, row: Wanted, place: Located, target: ObjectTarget, record: LiveRecord) -> None:
         key = key_of(self._session.name, target.object, record.id)

@@ -18,6 +18,7 @@ from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMError
+from cdp_pipelines.privacy.refusing import Refusing
 from cdp_pipelines.writeback import guards
 from cdp_pipelines.writeback.applying import Applying, Progress
 from cdp_pipelines.writeback.outbox import Outbox, there_is_one
@@ -97,7 +98,7 @@ async def make_plan(
     rules.check_connections(list(sessions))
     chosen = rules.chosen(list(flows))
     known = _known(settings, list(sessions))
-    over = frozenset(overwrite)
+    over, erased = frozenset(overwrite), Refusing.of(settings)
 
     async def one(session: Session) -> tuple[Found, str | None]:
         merged = Found()
@@ -107,7 +108,7 @@ async def make_plan(
             rows = _for(await asyncio.to_thread(wanted, settings, name, flow, session.connection), flow, session)
             base, making = known[session.name]
             try:
-                found = await plan_connection(session, rows, Asked(target, base, making, over))
+                found = await plan_connection(session, rows, Asked(target, base, making, over, erased=erased))
             except CRMError as error:
                 return merged, " ".join(filter(None, (error.problem, error.remedy)))
             _merge(merged, found)
@@ -150,12 +151,23 @@ async def apply_plan(settings: Settings, sessions: Mapping[str, Session], path: 
     plan = load(settings, path)
     with writing(settings), Outbox(settings) as outbox:
         outbox.check_plan(plan)
+        _check_nobody_erased(settings, plan)
         if plan.kind == "write":
             stopped = plan.stopped or guards.beyond(rules_of(settings).guards, plan.entries, sum(plan.looked_at.values()))
             if stopped:
                 raise PlanError(" ".join(stopped))
         run = outbox.begin(plan, new_run(plan.kind))
         return await _send(outbox, run, sessions, on_progress)
+
+
+def _check_nobody_erased(settings: Settings, plan: Plan) -> None:
+    """Raise PlanError for a plan that was copied elsewhere before an erasure, which removes those that it finds."""
+    erased = Refusing.of(settings)
+    for entry in plan.writes if erased else ():
+        new = {c.field: c.new for c in entry.changes if c.new is not None and (entry.action == "create" or c.field == "email")}
+        values = {"email": entry.email, **new, "id": entry.id}
+        if entry.action != "delete" and erased and erased.listed(entry.connection, [values]):
+            raise PlanError("The plan is about somebody who was erased since. Make a new one: `cdp writeback plan`.")
 
 
 async def undo_plan(settings: Settings, sessions: Mapping[str, Session], run: str, *, keep_created: bool = False) -> Plan:
@@ -182,7 +194,8 @@ async def retry(
                 raise PlanError(f"No rejected entry has the key {min(missing)}. `cdp writeback rejects` lists them.")
             outbox.reopen((e.run, e.key) for e in again)
         open_runs = dict.fromkeys(e.run for e in outbox.with_state(("pending", "sent")) if run in (None, e.run))
-        return [await _send(outbox, one, sessions, on_progress) for one in open_runs]
+        # An erasure goes on by `cdp privacy finish`, which deletes as an erasure must.
+        return [await _send(outbox, one, sessions, on_progress) for one in open_runs if (row := outbox.run(one)) and row["kind"] != "erase"]
 
 
 def rejects(settings: Settings) -> list[dict[str, str | None]]:

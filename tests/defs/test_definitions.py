@@ -49,7 +49,7 @@ def test_jobs_schedules_and_sensors_are_there_and_on():
     assert {"sync", "reconcile", "full_sync", "catch_up_with_events", "poll_connections"} <= {job.name for job in repository.get_all_jobs()}
     schedules = {s.name: s for s in repository.schedule_defs}
     assert {name: s.cron_schedule for name, s in schedules.items()} == {
-        "hourly_sync": "0 * * * *", "nightly_reconcile": "30 1 * * 1-6", "weekly_full_sync": "30 3 * * 0",
+        "hourly_sync": "0 * * * *", "nightly_reconcile": "30 1 * * 1-6", "weekly_full_sync": "30 3 * * 0", "daily_retention": "0 5 * * *",
     }  # fmt: skip
     assert all(s.default_status == dg.DefaultScheduleStatus.RUNNING for s in schedules.values())
     assert sorted(s.name for s in repository.sensor_defs) == ["alerts", "inbox_events", "lost_runs", "overdue_sync", "polls_due"]

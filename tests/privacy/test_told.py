@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from cdp_pipelines.audit.log import AuditLog
 from cdp_pipelines.audit.verifying import verify
 from cdp_pipelines.config import Connection, Settings, connection_from_config
 from cdp_pipelines.privacy.certificate import folder_of
-from cdp_pipelines.privacy.erasing import erase
+from cdp_pipelines.privacy.erasing import erase, would_delete_in_crms
 from cdp_pipelines.privacy.hashes import Hasher
 from cdp_pipelines.privacy.person import Person, look_up
 from cdp_pipelines.sandbox import hosting
@@ -108,6 +111,35 @@ def is_held(world: World, person: Person) -> list[str]:
     return found
 
 
+def told_of(world: World, person: Person) -> list[Any]:
+    """Notifications in the inbox that name one of the person's records."""
+    with closing(sqlite3.connect(world.settings.inbox)) as db:
+        found = db.execute("select connection, record_id, related, object, what, state from events").fetchall()
+    return [row for row in found if any((row[0], one) in person.ids for one in (row[1], *json.loads(row[2])))]
+
+
+@pytest.mark.slow
+def test_an_erasure_in_the_crms_is_told_by_them_and_changes_nothing_more(world: World):
+    person = world.somebody(0)
+    others = "select connection, customer_id, email, phone, is_deleted from contacts order by all"
+    before, plan = world.rows(others), would_delete_in_crms(world.settings, [person], world.connections)
+    done = erase(world.settings, [person], asked_by="kim", connections=world.connections)
+    left = [row for row in before if (row[0], row[1]) not in person.ids]
+    assert done.result == "complete"
+    assert {(e.connection, e.id) for e in plan.entries} == person.ids, "what was shown is what was done"
+    assert {one["connection"] for one in done.in_crms or ()} == {"salesforce", "hubspot", "marketo"}
+    assert world.rows(others) == left
+    world.settle()
+    # Some came while the erasure was under way, and went with it.
+    caught = catch_up(world.settings, world.connections)
+    assert caught is None or (caught.failed, caught.left, caught.report.problem) == (0, 0, None)
+    assert told_of(world, person) == [], "nor does the inbox keep whom they were about"
+    assert is_held(world, person) == [] and world.rows(others) == left
+    assert sync(world.settings, world.connections, full=True, reconcile=True).complete
+    assert is_held(world, person) == [] and world.rows(others) == left
+    assert len(list(folder_of(world.settings).glob("*.json"))) == 1, "nobody was erased twice"
+
+
 @pytest.mark.slow
 def test_erased_here_or_in_hubspot_nobody_comes_back_by_a_notification_or_a_sync(world: World):
     person, told = world.somebody(0), world.somebody(1)
@@ -125,6 +157,7 @@ def test_erased_here_or_in_hubspot_nobody_comes_back_by_a_notification_or_a_sync
     done = catch_up(world.settings, world.connections)
     assert done is not None and (done.failed, done.left, done.report.problem) == (0, 0, None)
     assert is_held(world, person) == is_held(world, told) == []
+    assert told_of(world, person) == told_of(world, told) == []
     pages = [page.read_text() for page in sorted(folder_of(world.settings).glob("*.json"))]
     assert ["privacy deletion in hubspot" in page for page in pages] == [False, True]
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Callable, Iterator
-from contextlib import closing
+import shutil
+import sqlite3
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from cdp_pipelines.config import KINDS, Connection, Settings, connection_from_config
+from cdp_pipelines.privacy.hashes import Hasher
+from cdp_pipelines.privacy.suppression import SuppressionList
 from cdp_pipelines.sandbox import hosting
 from cdp_pipelines.sandbox.clock import now
 from cdp_pipelines.sources import registry
@@ -42,11 +48,18 @@ def first_sync(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
 
 @pytest.fixture
 def told(first_sync: Told, serve: Callable[[ASGIApp], str]) -> Iterator[Told]:
-    sandbox, settings = first_sync.sandbox, first_sync.settings
+    with listening(first_sync, serve):
+        yield first_sync
+
+
+@contextmanager
+def listening(told: Told, serve: Callable[[ASGIApp], str]) -> Generator[None]:
+    """The sandbox tells a receiver with this inbox."""
+    sandbox, settings = told.sandbox, told.settings
     connections = {name: connection_from_config(name, config) for name, config in sandbox.addresses.connections().items()}
     with Keeper(settings.inbox, settings.inbox_most) as keeper:
         hosting.notify(sandbox.addresses, serve(Receiver(connections, keeper).app()))
-        yield first_sync
+        yield
         sandbox.reset()
         hosting.notify(sandbox.addresses, None)
 
@@ -60,6 +73,40 @@ def test_changes_of_three_crms_are_told_read_again_and_are_what_a_full_sync_give
     assert done.done == sum(one["done"] for one in told.status().values()) > 0
     assert told.differences(tmp_path / "fresh") == {}
     assert catch_up(told.settings, told.connections) is None, "nothing waits"
+
+
+@pytest.mark.slow
+def test_privacy_deletions_among_the_changes_erase_and_all_others_are_what_a_full_sync_gives(
+    first_sync: Told, serve: Callable[[ASGIApp], str], tmp_path: Path
+):
+    settings = first_sync.settings.model_copy(update={"data_dir": tmp_path / "ours", "erase_told": True})
+    shutil.copytree(first_sync.settings.data_dir, settings.data_dir)
+    told = replace(first_sync, settings=settings)
+    assert sync(settings, told.connections).complete
+    with listening(told, serve):
+        hubspot = told.sandbox.server.world.stores["hubspot"]
+        erased = hubspot.live_people()[3:5]
+        told.change(seed=7)
+        for person in erased:
+            answer = told.sandbox.call("hubspot", "/crm/v3/objects/contacts/gdpr-delete", method="POST", json={"objectId": person})
+            assert answer.status_code in (204, 404), answer.text
+        told.change(seed=8)
+        done = told.catch_up()
+        assert (done.failed, done.left, done.report.problem) == (0, 0, None)
+        certificates = [
+            page for page in (settings.privacy_dir / "certificates").glob("*.json") if "privacy deletion in hubspot" in page.read_text()
+        ]
+        assert certificates
+        with closing(sqlite3.connect(settings.inbox)) as db:
+            named = {
+                (c, one)
+                for c, one, related in db.execute("select connection, record_id, related from events")
+                for one in (one, *json.loads(related))
+            }
+        listed, hasher = SuppressionList(settings).rows(), Hasher.of_settings(settings)
+        assert any(hasher.id("hubspot", person) in listed for person in erased)
+        assert [one for one in named if hasher.id(*one) in listed] == []
+        assert told.differences(tmp_path / "fresh") == {}
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,8 @@ class Told:
         it is gone.
         """
         fresh = Settings(data_dir=folder)
+        if self.settings.privacy_dir.exists():
+            shutil.copytree(self.settings.privacy_dir, fresh.privacy_dir)  # whoever was erased here comes in nowhere
         assert sync(fresh, self.connections, full=True).complete
         found: dict[tuple[str, str], list[str]] = {}
         with duckdb.connect() as db:

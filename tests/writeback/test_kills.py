@@ -40,6 +40,7 @@ class Deadly:
     at: int
     done: bool
     calls: int = 0
+    deleting: bool = False
 
     async def _call(self, call: Callable[[], Awaitable[Any]]) -> Any:
         self.calls += 1
@@ -58,13 +59,14 @@ class Deadly:
 
     async def write(self, object: str, writes: Sequence[RecordWrite], *, on_result: OnResult | None = None) -> list[WriteResult]:
         # The CRM has done it, and the answer has not arrived: no result is told.
-        return await self._call(lambda: self.inner.write(object, writes, on_result=None if self.calls + 1 == self.at else on_result))
+        return await self._call(lambda: self.inner.write(object, writes, on_result=None if self.calls == self.at else on_result))
 
     async def delete(
         self, object: str, ids: Sequence[str], *, forget: bool = False, on_result: OnResult | None = None
     ) -> list[WriteResult]:
+        self.deleting = True
         return await self._call(
-            lambda: self.inner.delete(object, ids, forget=forget, on_result=None if self.calls + 1 == self.at else on_result)
+            lambda: self.inner.delete(object, ids, forget=forget, on_result=None if self.calls == self.at else on_result)
         )
 
 

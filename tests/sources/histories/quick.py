@@ -6,7 +6,7 @@ Everything else is the product's own: the readers over HTTP, the spans and curso
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
@@ -18,12 +18,15 @@ import pyarrow as pa
 from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.privacy.suppression import Suppression
 from cdp_pipelines.sources import registry, warehouse
+from cdp_pipelines.sources.named import NamedReader
 from cdp_pipelines.sources.raw_tables import declared_columns, schema_of
-from cdp_pipelines.sources.reader import Mode, RawTable
+from cdp_pipelines.sources.reader import Mode, Named, RawTable
 from cdp_pipelines.sources.reconcile import Differences
 from cdp_pipelines.sources.report import TableReport
 from cdp_pipelines.sources.streaming import EventLoopThread
 from cdp_pipelines.sources.table_reading import Run, TableReading
+from cdp_pipelines.webhooks.event import Event
+from cdp_pipelines.webhooks.wanted import wanted_of
 
 
 class QuickWarehouse:
@@ -61,13 +64,26 @@ class QuickWarehouse:
         reports = self.read(connection, at, mode, tables)
         return {report.table: report.problem or report.state for report in reports if report.state != "ok"}
 
+    def told(self, connection: Connection, at: datetime, events: Iterable[Event]) -> dict[str, str]:
+        """What some notifications name read again; what was incomplete, by table."""
+        known = warehouse.Warehouse(self.settings, connection.kind, connection.name)
+        named = wanted_of(connection.kind, events, known).named
+        reports = self.read(connection, at, "named", named.tables, named)
+        return {report.table: report.problem or report.state for report in reports if report.state != "ok"}
+
     def read(
-        self, connection: Connection, at: datetime, mode: Mode = "incremental", tables: Collection[str] | None = None
+        self,
+        connection: Connection,
+        at: datetime,
+        mode: Mode = "incremental",
+        tables: Collection[str] | None = None,
+        named: Named | None = None,
     ) -> list[TableReport]:
         """As `sync`; what each table says of itself."""
-        reader = registry.reader(connection, self.settings)
+        whole = registry.reader(connection, self.settings)
+        reader = NamedReader(whole, named) if named is not None else whole
         if mode == "reconcile":
-            reader = Differences(connection, reader, self.settings)
+            reader = Differences(connection, whole, self.settings)
         reader.chosen = frozenset(tables) if tables else None
         with EventLoopThread() as thread:
             going = Run(connection, reader, thread, mode, lambda *_: None, {}, Suppression.of(self.settings), started=at)
@@ -81,6 +97,8 @@ class QuickWarehouse:
             finally:
                 thread.run(reader.client.close())
         warehouse.keep_newest(self.settings, connection, reader.tables)
+        for reading in readings:
+            warehouse.remove(self.settings, connection, reading.table, reading.left_out)
         full_since = {r.table.name: r.full_since for r in readings if r.full_since}
         warehouse.retire_rows_of_older_full_reads(self.settings, connection, reader.tables, full_since)
         return [reading.outcome for reading in readings]
