@@ -26,6 +26,7 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 		$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e . ; \
 	fi
 	@$(BIN)/python -m compileall -q cdp_pipelines # else each start does it again, where Python may not write the result
+	@$(BIN)/python -m cdp_pipelines.transform
 	@touch $@
 
 demo: setup ## the three CRMs' sandbox, a full sync through Dagster, the published file and a summary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 from cdp_pipelines import config, encryption
 from cdp_pipelines.config import Settings
+from cdp_pipelines.private_files import replaced
 from cdp_pipelines.scrubbing import scrub
 
 PROJECT_DIR = config.PROJECT_DIR / "dbt_project"
@@ -74,8 +76,23 @@ def version() -> str:
     return digest.hexdigest()
 
 
-def parse(settings: Settings, target: Path = PROJECT_DIR / "target") -> Path:
-    """Write dbt's manifest to a folder, which is where Dagster reads it unless another is given; gives its path. Raises TransformError."""
+def manifest(settings: Settings) -> Path:
+    """dbt's manifest of the project's models as they are, made anew where they are others than when it was made. Raises TransformError.
+
+    Several processes may ask at once: each makes its own, and the last one stays.
+    """
+    made, of = PROJECT_DIR / "target" / "manifest.json", PROJECT_DIR / "target" / "manifest.version"
+    if not (made.exists() and of.exists() and of.read_text() == version()):
+        made.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=made.parent) as folder:
+            parse(settings, Path(folder)).replace(made)
+        with replaced(of) as new:
+            new.write_text(version())
+    return made
+
+
+def parse(settings: Settings, target: Path) -> Path:
+    """Write dbt's manifest to a folder; gives its path. Raises TransformError."""
     _invoke(["parse"], settings, target)
     return target / "manifest.json"
 
@@ -161,5 +178,5 @@ def _environment(**values: str) -> Generator[None]:
                 os.environ[name] = value
 
 
-if __name__ == "__main__":  # `make generate` renews the manifest
-    parse(Settings())
+if __name__ == "__main__":  # `make setup` and `make generate` have it ready
+    manifest(Settings())

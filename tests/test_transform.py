@@ -474,3 +474,23 @@ def test_a_warehouse_that_cannot_be_read_says_so(tmp_path: Path):
 def test_a_selection_that_means_nothing_is_refused(tmp_path: Path):
     with pytest.raises(transform.TransformError, match="dbt build"):
         transform.build("nonsense:contacts", Settings(data_dir=tmp_path))
+
+
+def test_the_manifest_is_made_anew_when_the_models_are_others_and_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(transform, "PROJECT_DIR", tmp_path)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "one.sql").write_text("select 1")
+    parsed: list[Path] = []
+
+    def parse(arguments: list[str], settings: Settings, target: Path) -> None:
+        assert not (tmp_path / "target" / "manifest.json").exists() or parsed, "it appears when it is whole"
+        parsed.append(target)
+        (target / "manifest.json").write_text(f'{{"n": {len(parsed)}}}')
+
+    monkeypatch.setattr(transform, "_invoke", parse)
+    made = transform.manifest(Settings())
+    assert made == tmp_path / "target" / "manifest.json"
+    assert transform.manifest(Settings()).read_text() == '{"n": 1}'
+    assert parsed[0] != made.parent
+    (tmp_path / "models" / "one.sql").write_text("select 2")
+    assert transform.manifest(Settings()).read_text() == '{"n": 2}'

@@ -19,8 +19,7 @@ from cdp_pipelines.publish import publish_status
 from cdp_pipelines.scrubbing import without_secrets
 
 project = DbtProject(transform.PROJECT_DIR)
-if not project.manifest_path.exists():  # a fresh clone; `make setup` and `make generate` write it too
-    transform.parse(Settings())
+transform.manifest(Settings())
 
 
 class Layers(DagsterDbtTranslator):
