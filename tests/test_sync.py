@@ -11,7 +11,7 @@ import duckdb
 import httpx2
 import pytest
 
-from cdp_pipelines.config import ConfigError, Connection, Settings, connection_from_config
+from cdp_pipelines.config import KINDS, ConfigError, Connection, Settings, connection_from_config
 from cdp_pipelines.connections import configured
 from cdp_pipelines.sandbox import hosting
 from cdp_pipelines.sandbox.hosting import SandboxAddresses
@@ -111,7 +111,8 @@ def test_three_crms_become_one_set_of_tables_and_incremental_equals_full(sandbox
     assert rows(settings, "contacts") != before["contacts"]
 
 
-@pytest.mark.parametrize("name", ["hubspot", *(pytest.param(n, marks=pytest.mark.slow) for n in ("salesforce", "marketo"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KINDS)
 def test_one_crm_alone_is_enough(sandbox, tmp_path, name):
     settings, report = run(tmp_path / "data", connect(sandbox, name))
     assert report.complete, report
@@ -216,6 +217,7 @@ def test_a_connection_that_becomes_another_account_is_refused(sandbox, tmp_path)
     assert outcome.calls == 0
 
 
+@pytest.mark.slow
 def test_a_sync_with_nothing_new_makes_the_same_few_calls_whatever_the_size(tmp_path):
     calls = {}
     for people in (40, 400):

@@ -7,15 +7,16 @@ import dagster as dg
 
 from cdp_pipelines.alerting import Channels, tell
 from cdp_pipelines.config import Settings
-from cdp_pipelines.defs import automate, polling, real_time
+from cdp_pipelines.defs import automate, polling, real_time, retention
 from cdp_pipelines.doctor import Finding, examine
 from cdp_pipelines.engine import CDPEngine
 from cdp_pipelines.scrubbing import without_secrets
 
 EVERY_SECONDS = 300
-JOBS = tuple(
-    job.name for job in (automate.sync, automate.reconcile, automate.full_sync, real_time.catch_up_with_events, polling.poll_connections)
-)
+_RUN_BY_THEMSELVES = (
+    automate.sync, automate.reconcile, automate.full_sync, real_time.catch_up_with_events, polling.poll_connections, retention.retain,
+)  # fmt: skip
+JOBS = tuple(job.name for job in _RUN_BY_THEMSELVES)
 
 
 @dg.sensor(minimum_interval_seconds=EVERY_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)

@@ -8,11 +8,13 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.defs.policy import POOL
 from cdp_pipelines.defs.publish import PUBLISHED
 from cdp_pipelines.privacy import retention
+from cdp_pipelines.scrubbing import without_secrets
 
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 @dg.op(pool=POOL)
+@without_secrets
 def take_away_what_is_too_old(context: dg.OpExecutionContext) -> None:
     """As `cdp privacy retain`, and ended runs with their events. The audit log has what went."""
     done = retention.retain(Settings(), delete_runs=lambda before: delete_runs(context.instance, before))
@@ -41,6 +43,7 @@ daily = dg.ScheduleDefinition(
 @dg.asset_check(
     asset=PUBLISHED, name=retention.CHECK, description="Nothing has been older than retention.yml keeps it for more than a week.", pool=POOL
 )
+@without_secrets
 def nothing_is_overdue() -> dg.AssetCheckResult:
     """Counts only. Warns, and never stops a run."""
     found = retention.check(Settings())

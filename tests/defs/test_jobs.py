@@ -46,6 +46,7 @@ def tables(settings: Settings) -> dict[str, list[tuple]]:
         return {n: db.execute(f"select {columns[n]} from {n} order by all").fetchall() for n in names}
 
 
+@pytest.mark.slow
 def test_the_job_ends_in_the_same_tables_as_the_command_line(sandbox, tmp_path):
     result = run()
     found = checks(result)

@@ -258,6 +258,7 @@ def _tell(folder: Path, crms: int, steps: int, layers: Layers | RawAlone, *, who
     story.teardown()
 
 
+@pytest.mark.slow
 def test_in_a_history_nobody_who_was_erased_comes_back(tmp_path: Path) -> None:
     _tell(tmp_path, 1, 2, RawAlone())
 

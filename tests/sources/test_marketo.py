@@ -135,6 +135,7 @@ def change_everything(instance: Instance) -> None:
     store.delete_person(new, now())
 
 
+@pytest.mark.slow
 def test_incremental_reads_give_what_a_full_read_gives(instance: Instance):
     instance.read()
     change_everything(instance)

@@ -74,7 +74,10 @@ def texts(batches: list[Batch], field: str = "id") -> list[str]:
 
 
 @known_failure("airbytehq/airbyte (R4)")
-@pytest.mark.parametrize("refused", [refusal(603, "Access denied"), refusal(1035, "Unsupported filter type for target subscription")])
+@pytest.mark.parametrize(
+    "refused",
+    [refusal(603, "Access denied"), pytest.param(refusal(1035, "Unsupported filter type for target subscription"), marks=pytest.mark.slow)],
+)
 def test_without_bulk_access_every_table_is_read_over_rest(
     serve: Callable, tmp_path: Path, store: MarketoStore, refused: Response, monkeypatch: pytest.MonkeyPatch
 ):
@@ -213,6 +216,7 @@ def test_windows_are_never_longer_than_31_days_and_leave_nothing_out():
     assert windows[-1][1] >= start + timedelta(days=400, microseconds=1)
 
 
+@pytest.mark.slow
 def test_a_part_of_the_days_calls_is_left_to_others(serve: Callable, tmp_path: Path, store: MarketoStore):
     front = Front(app(store))
     instance = Instance(store, serve(front), tmp_path)

@@ -95,7 +95,7 @@ def test_cursors_stay_where_they_were(follow: Any) -> None:
 
 
 @known_failure("heroku/roadmap#319")
-@pytest.mark.parametrize("bulk_above", [10_000, 0])
+@pytest.mark.parametrize("bulk_above", [pytest.param(10_000, marks=pytest.mark.slow), 0])
 def test_a_formula_whose_input_is_elsewhere_is_read_again(follow: Any, bulk_above: int) -> None:
     store, followed = follow("salesforce", bulk_above=bulk_above)
     contacts = store.records["Contact"]
@@ -243,7 +243,7 @@ def test_a_full_read_makes_tombstones_of_what_it_does_not_see(follow: Any, kind:
 
 
 @known_failure("airbytehq/airbyte#25991", "airbytehq/airbyte#40591", "airbytehq/airbyte#32652")
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["hubspot", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("salesforce", "marketo"))])
 def test_syncs_and_a_reconcile_give_what_a_full_sync_gives(follow: Any, kind: Kind) -> None:
     store, followed = follow(kind)
     for seed in (1, 2):

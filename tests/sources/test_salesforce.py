@@ -120,6 +120,7 @@ def test_bulk_and_rest_give_the_same_text(serve: Serve, tmp_path: Path) -> None:
 
 
 @known_failure("airbytehq/airbyte#42490")
+@pytest.mark.slow
 def test_incremental_reading_gives_what_a_fresh_full_read_gives(serve: Serve, tmp_path: Path) -> None:
     store = new_store()
     made = connection(serve(app(store)))
@@ -134,6 +135,7 @@ def test_incremental_reading_gives_what_a_fresh_full_read_gives(serve: Serve, tm
 
 
 @known_failure("airbytehq/airbyte#10140", "airbytehq/airbyte#10155", "airbytehq/airbyte#34082")
+@pytest.mark.slow
 def test_purged_records_become_their_id_alone(serve: Serve, tmp_path: Path) -> None:
     store = new_store()
     made = connection(serve(app(store)))
@@ -152,6 +154,7 @@ def test_purged_records_become_their_id_alone(serve: Serve, tmp_path: Path) -> N
 
 
 @known_failure("airbytehq/airbyte#34082")
+@pytest.mark.slow
 def test_a_record_that_was_deleted_earlier_and_purged_later_is_found_the_next_day(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
