@@ -13,7 +13,7 @@ from typing import Any
 
 from cdp_pipelines import config, encryption
 from cdp_pipelines.config import Settings
-from cdp_pipelines.private_files import replaced
+from cdp_pipelines.private_files import keep_new_files_private, replaced
 from cdp_pipelines.scrubbing import scrub
 
 PROJECT_DIR = config.PROJECT_DIR / "dbt_project"
@@ -179,4 +179,5 @@ def _environment(**values: str) -> Generator[None]:
 
 
 if __name__ == "__main__":  # `make setup` and `make generate` have it ready
+    keep_new_files_private()
     manifest(Settings())
