@@ -50,9 +50,15 @@ def examine(settings: Settings, tests: dict[str, dict[str, Any]]) -> list[Findin
 
 def _packages() -> Iterator[Finding]:
     """Are what is installed and what this project asks for the same?"""
+    try:
+        asked = importlib.metadata.requires("cdp-pipelines") or []
+    except importlib.metadata.PackageNotFoundError:
+        yield Finding(
+            "packages", "warning", "cdp-pipelines itself is not installed, so that nobody knows what it needs.", "Run `make setup`."
+        )
+        return
     wrong = []
-    for text in importlib.metadata.requires("cdp-pipelines") or []:
-        wanted = Requirement(text)
+    for wanted in map(Requirement, asked):
         if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
             continue
         try:

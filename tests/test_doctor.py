@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +23,7 @@ from cdp_pipelines.cli import app
 from cdp_pipelines.config import Settings
 from cdp_pipelines.webhooks.event import Event
 from cdp_pipelines.webhooks.inbox import MAX_TRIES, Inbox
+from cdp_pipelines.writeback.outbox import Outbox
 from tests import published_file
 
 WORKS: dict[str, Any] = {
@@ -36,7 +39,7 @@ WORKS: dict[str, Any] = {
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    made = published_file.settings_in(tmp_path / "data")
+    made = published_file.settings_in(tmp_path / "data").model_copy(update={"inbox_most": 6})
     published_file.write(made)
     record(made, Operation("sync", "hubspot", "ok", 2, {}))
     return made
@@ -67,11 +70,20 @@ def _blocked(settings: Settings) -> None:
 
 
 def _dead_event(settings: Settings) -> None:
-    inbox = Inbox(settings.inbox)
-    inbox.add([Event("hubspot", "contacts", "1", "changed")])
-    for _ in range(MAX_TRIES):
-        inbox.failed([waiting.id for waiting in inbox.waiting()], "no such object")
-    inbox.close()
+    with closing(Inbox(settings.inbox)) as inbox:
+        inbox.add([Event("hubspot", "contacts", "1", "changed")])
+        for _ in range(MAX_TRIES):
+            inbox.failed([waiting.id for waiting in inbox.waiting()], "no such object")
+
+
+def _inbox_nearly_full(settings: Settings) -> None:
+    with closing(Inbox(settings.inbox)) as inbox:
+        inbox.add([Event("hubspot", "contacts", str(number), "changed") for number in range(4)])
+
+
+def _write_not_sent(settings: Settings) -> None:
+    with Outbox(settings) as outbox:
+        outbox.call("c1", "r1", "hubspot", "create", {})
 
 
 def _audit_changed(settings: Settings) -> None:
@@ -92,6 +104,8 @@ def _erasure_unfinished(settings: Settings) -> None:
         (_incomplete, "last sync of hubspot", "problem", "crm.objects.deals.read|deals may not be read"),
         (_blocked, "check contacts.no_rows_lost", "problem", "2 rows"),
         (_dead_event, "inbox", "problem", "1 events were given up"),
+        (_inbox_nearly_full, "inbox", "warning", "4 events wait, and 6 is the most"),
+        (_write_not_sent, "outbox", "warning", "cdp writeback retry"),
         (_audit_changed, "audit log", "problem", "cdp audit verify"),
         (_erasure_unfinished, "erasures", "problem", "cdp privacy finish"),
     ],
@@ -116,6 +130,22 @@ def test_a_token_that_ends_soon_is_told_in_time(settings: Settings):
     now = datetime.now(UTC)
     assert "Renew it" in found(settings, expires_at=now + timedelta(days=3))["connection hubspot"][1]
     assert "connection hubspot" not in found(settings, expires_at=now + timedelta(days=300))
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # for root everything can be
+    assert found(settings)["disk"] == (
+        "problem",
+        f"{settings.data_dir} cannot be written to. Give it to the user who runs this, or set CDP_DATA_DIR.",
+    )
+
+
+def test_a_project_that_is_not_installed_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    def missing(name: str) -> list[str]:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "requires", missing)
+    assert found(settings)["packages"][0] == "warning"
 
 
 def test_another_version_of_a_package_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch):

@@ -13,6 +13,8 @@ from cdp_pipelines.engine import CDPEngine
 from cdp_pipelines.scrubbing import without_secrets
 
 EVERY_SECONDS = 300
+# Dagster gives a look of a sensor a minute. A CRM that does not answer must not be why nobody is told so.
+ANSWER_WITHIN_SECONDS = 20
 _RUN_BY_THEMSELVES = (
     automate.sync, automate.reconcile, automate.full_sync, real_time.catch_up_with_events, polling.poll_connections, retention.retain,
 )  # fmt: skip
@@ -26,7 +28,7 @@ def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     settings = Settings()
     if not list(channels := Channels(settings)):
         return dg.SkipReason("CDP_ALERT_CHANNELS is not set.")
-    findings = examine(settings, asyncio.run(CDPEngine(settings).test_crm_connections()))
+    findings = examine(settings, asyncio.run(CDPEngine(settings).test_crm_connections(within=ANSWER_WITHIN_SECONDS)))
     told = tell(settings, channels, [*findings, *failed_jobs(context.instance)])
     if told.unsent:
         context.log.error(f"{told.unsent} alerts could not be sent; they are tried again.")

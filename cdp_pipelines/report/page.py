@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cdp_pipelines import query
@@ -20,10 +21,14 @@ from cdp_pipelines.report.figures import Figure, Figures, figures_of
 def build(settings: Settings, path: Path | None = None) -> Path:
     """Write the report of what is published, for its owner alone, in place of an earlier one; gives its path (`settings.report`).
 
-    Raises NotPublished before the first sync.
+    Raises NotPublished before the first sync, and QueryError for a file that another version of this program published.
     """
     with query.published(settings) as db:
-        found = figures_of(db)
+        try:
+            found = figures_of(db)
+        except duckdb.Error as error:
+            said = str(error).partition("\n")[0]
+            raise query.QueryError(f"{settings.published} was published by another version ({said}). Run `cdp sync`.") from None
     target = path or settings.report
     target.parent.mkdir(parents=True, exist_ok=True)
     write_private(target, render(found, charts_of(found), settings.published.name).encode())

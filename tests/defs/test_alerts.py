@@ -1,9 +1,17 @@
 """The sensor of alerts: nothing to do without channels; a job that failed is a fault until it succeeds."""
 
+import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from cdp_pipelines.definitions import defs
 from cdp_pipelines.defs.alerts import JOBS, alerts, failed_jobs
@@ -42,6 +50,31 @@ def test_the_jobs_that_are_looked_at_are_those_that_run_by_themselves():
     started = {schedule.job_name for schedule in repository.schedule_defs}
     started |= {target.job_name for sensor in repository.sensor_defs for target in sensor.targets}
     assert set(JOBS) >= started
+
+
+def test_a_crm_that_does_not_answer_is_told_instead_of_holding_everything_up(
+    serve: Callable[[ASGIApp], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    told: list[str] = []
+
+    async def take(request: Request) -> Response:
+        told.append((await request.json())["title"])
+        return Response()
+
+    channel = serve(Starlette(routes=[Route("/{path:path}", take, methods=["POST"])])).replace("http://", "json://")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        given = {
+            "CDP_DATA_DIR": str(tmp_path), "CDP_CONNECTIONS": "hubspot", "HUBSPOT_ACCESS_TOKEN": "pat-na1-nobody-answers",
+            "HUBSPOT_BASE_URL": f"http://127.0.0.1:{silent.getsockname()[1]}", "CDP_ALERT_CHANNELS": channel,
+        }  # fmt: skip
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr("cdp_pipelines.defs.alerts.ANSWER_WITHIN_SECONDS", 0.5)
+        begun = time.monotonic()
+        with dg.instance_for_test() as instance, dg.build_sensor_context(instance=instance) as context:
+            alerts(context)
+    assert "CDP problem: connection hubspot" in told
+    assert time.monotonic() - begun < 20, "six tries take minutes"
 
 
 def test_without_channels_the_sensor_asks_no_crm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from pathlib import Path
 
+import pytest
+
+from cdp_pipelines.query import QueryError
 from cdp_pipelines.report.charts import charts_of
 from cdp_pipelines.report.figures import Figure, Figures
-from cdp_pipelines.report.page import render
+from cdp_pipelines.report.page import build, render
+from tests import published_file
 
 CHECKS = Figure("checks", "Data quality", "Checks.", ["table", "checks", "failed", "failed checks"], [("contacts", 9, 0, "")])
 STAGES = Figure("stages", "Lifecycle", "By stage.", ["stage", "customers"], [("<script>alert(1)</script>", 1200), ("lead", 3)])
@@ -57,6 +62,14 @@ def test_the_page_loads_nothing_and_takes_its_colours_from_one_place():
     assert 'content="default-src' in text
     for chart in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
         assert set(re.findall(r'(?:fill|stroke)="(#[^"]+)"', chart)) <= {"#000"}
+
+
+def test_a_file_of_another_version_is_named_with_what_to_do(tmp_path: Path):
+    settings = published_file.settings_in(tmp_path / "data")
+    published_file.write(settings)  # it has no customers
+    with pytest.raises(QueryError, match=r"cdp\.duckdb was published by another version .*customers.* Run `cdp sync`"):
+        build(settings)
+    assert not settings.report.exists()
 
 
 def test_decimals_are_drawn_as_numbers():
