@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from cdp_pipelines.private_files import GROUP_AND_OTHERS
 from cdp_pipelines.scrubbing import scrub
-from cdp_pipelines.secret_sources import GROUP_AND_OTHERS, BadSecretFile, PrivateKey, Secret, SecretFiles, check_private
+from cdp_pipelines.secret_sources import BadSecretFile, PrivateKey, Secret, SecretFiles, check_private
 
 Kind = Literal["salesforce", "hubspot", "marketo"]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -86,16 +86,6 @@ def attach_with(key: EncryptionKey | None, db: duckdb.DuckDBPyConnection, path: 
         raise _said(error, path, key) from None
 
 
-def statements(settings: Settings, path: Path) -> list[str]:
-    """What another program has to do in a database in memory to have the encrypted file, under its own name: it opens its own connection."""
-    key = encryption.load(settings)
-    assert key is not None
-    return [
-        *_crypto(Path(f"{path}.tmp")),
-        f"attach if not exists '{quoted(path)}' as {_identifier(path.stem)} (encryption_key '{key.of_database(path)}')",
-    ]
-
-
 def quoted(text: object) -> str:
     """A text between quotes of SQL."""
     return str(text).replace("'", "''")

@@ -143,10 +143,6 @@ class Sealer:
             raise refused(path, self.key)
         return content
 
-    def is_sealed(self, value: str | bytes) -> bool:
-        """Whether a text or a file's content is sealed, with whatever key."""
-        return value.startswith(_TEXT) if isinstance(value, str) else value.startswith(_FILE)
-
     def write(self, path: Path, content: bytes) -> None:
         """Write a file, or write it anew, sealed, for its owner alone."""
         write_private(path, self.content(content, path))

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-import yaml.constructor
 from pydantic import Field, ValidationError, model_validator
 
 from cdp_pipelines.config import Kind
 from cdp_pipelines.consents import Consents
 from cdp_pipelines.pii import Pii
 from cdp_pipelines.sources.columns import assign_columns
-from cdp_pipelines.strict import Name, Strict, Type
+from cdp_pipelines.strict import Name, Strict, Type, read_yaml
 from cdp_pipelines.survivorship import Unified
 
 PATH = Path(__file__).with_name("mapping.yml")
@@ -279,7 +278,7 @@ def references(*sql: str) -> list[str]:
 def read(path: Path) -> Mapping:
     """The spec in a file. Raises MappingError with the file and the place of the first few mistakes."""
     try:
-        return Mapping(**yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys))
+        return Mapping(**read_yaml(path))
     except yaml.YAMLError as error:
         raise MappingError(f"{path.name}: {error}") from None
     except ValidationError as error:
@@ -295,16 +294,3 @@ def load() -> Mapping:
 def _say(path: Path, place: Iterable[int | str], message: str) -> str:
     dotted = ".".join(str(part) for part in place)
     return f"{path.name}: {dotted}{': ' if dotted else ''}{message.removeprefix('Value error, ')}"
-
-
-class UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # the C one takes a tenth of the time
-    """YAML keeps the last of two equal keys without a word; here it is a mistake."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping, its keys compared first."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is there twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)

@@ -197,17 +197,13 @@ def _describe(db: duckdb.DuckDBPyConnection, tables: Iterable[_Table]) -> None:
     }
     for table in tables:
         if text := said.get((table.schema, table.name)):
-            db.execute(f'comment on table masked."{table.name}" is {_text(text)}')
+            db.execute(f"comment on table masked.\"{table.name}\" is '{database.quoted(text)}'")
         for column, _ in table.shown():
             pii = table.classes[column]
             masked = "" if pii == "none" else f" Masked: {CLASSES[pii].masked}."
             if text := f"{columns.get((table.name, column)) or ''}{masked}".strip():
-                db.execute(f'comment on column masked."{table.name}"."{column}" is {_text(text)}')
+                db.execute(f'comment on column masked."{table.name}"."{column}" is \'{database.quoted(text)}\'')
 
 
 def _blob(content: bytes) -> str:
     return "'" + "".join(f"\\x{byte:02X}" for byte in content) + "'::blob"
-
-
-def _text(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"

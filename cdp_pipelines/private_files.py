@@ -8,19 +8,19 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-OTHERS = 0o077
+GROUP_AND_OTHERS = 0o077
 
 
 def keep_new_files_private() -> None:
     """From here on this process and those that it starts make files that only their owner may read. For entry points, never for a library."""
-    os.umask(OTHERS)
+    os.umask(GROUP_AND_OTHERS)
 
 
 def make_private(path: Path) -> None:
     """Take a file that is there from everybody but its owner."""
     mode = path.stat().st_mode & 0o777
-    if mode & OTHERS:
-        os.chmod(path, mode & ~OTHERS)
+    if mode & GROUP_AND_OTHERS:
+        os.chmod(path, mode & ~GROUP_AND_OTHERS)
 
 
 @contextmanager

@@ -185,9 +185,9 @@ def _write_status(db: duckdb.DuckDBPyConnection, now: datetime, lags: Sequence[E
         db.execute("insert into published.event_lags values (?, ?, ?, ?, ?)", values)
     db.execute(_SYNC_STATUS, {"now": moment})
     for table, comment in _STATUS_COMMENTS.items():
-        db.execute(f"comment on table published.{table} is '{_quoted(comment)}'")
+        db.execute(f"comment on table published.{table} is '{database.quoted(comment)}'")
     for column, comment in _COLUMN_COMMENTS.items():
-        db.execute(f"comment on column published.sync_status.{column} is '{_quoted(comment)}'")
+        db.execute(f"comment on column published.sync_status.{column} is '{database.quoted(comment)}'")
 
 
 def _name_twice(db: duckdb.DuckDBPyConnection, published: set[str]) -> None:
@@ -201,14 +201,14 @@ def _name_twice(db: duckdb.DuckDBPyConnection, published: set[str]) -> None:
 def _copy_comments(db: duckdb.DuckDBPyConnection, schema: str, table: str, comment: str | None) -> None:
     """Table and column descriptions travel with the data, so that a client can show them."""
     if comment:
-        db.execute(f"comment on table published.\"{table}\" is '{_quoted(comment)}'")
+        db.execute(f"comment on table published.\"{table}\" is '{database.quoted(comment)}'")
     columns = db.execute(
         "select column_name, comment from duckdb_columns() "
         "where database_name = 'warehouse' and schema_name = ? and table_name = ? and comment is not null",
         [schema, table],
     ).fetchall()
     for column, text in columns:
-        db.execute(f'comment on column published."{table}"."{column}" is \'{_quoted(text)}\'')
+        db.execute(f'comment on column published."{table}"."{column}" is \'{database.quoted(text)}\'')
 
 
 def _count(db: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -217,7 +217,3 @@ def _count(db: duckdb.DuckDBPyConnection) -> dict[str, int]:
     db.execute("checkpoint published")
     db.execute("detach published")
     return rows
-
-
-def _quoted(text: object) -> str:
-    return str(text).replace("'", "''")

@@ -19,7 +19,7 @@ from cdp_pipelines import scrubbing
 
 KEYRING = "keyring:"
 # A secret may be shared with a group, as the volumes of Kubernetes are; a file of many of them may not.
-OTHERS, GROUP_AND_OTHERS = 0o007, 0o077
+OTHERS = 0o007
 
 
 class BadSecretFile(Exception):

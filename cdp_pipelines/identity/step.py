@@ -125,10 +125,6 @@ def _followed(went: pa.Table, alive: set[str]) -> pa.Table:
 
 def _describe(db: duckdb.DuckDBPyConnection, name: str) -> None:
     table = TABLES[name]
-    db.execute(f"comment on table {SCHEMA}.{name} is '{_quoted(table.description)}'")
+    db.execute(f"comment on table {SCHEMA}.{name} is '{database.quoted(table.description)}'")
     for column, text in table.columns.items():
-        db.execute(f"comment on column {SCHEMA}.{name}.{column} is '{_quoted(text)}'")
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")
+        db.execute(f"comment on column {SCHEMA}.{name}.{column} is '{database.quoted(text)}'")

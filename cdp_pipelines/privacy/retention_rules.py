@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from cdp_pipelines.mapping import UniqueKeys
+from cdp_pipelines.strict import Strict, read_yaml
 
 PATH = Path(__file__).parents[1] / "retention.yml"
 # HubSpot restores for 90 days, Salesforce for 15.
@@ -24,10 +24,8 @@ class RetentionError(Exception):
     """retention.yml is wrong; the text names the place and what to do."""
 
 
-class Rules(BaseModel):
+class Rules(Strict, strict=True):
     """The whole file; what it leaves out is kept for ever."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     raw_deleted: Annotated[int, Field(ge=SHOWN_AGAIN_WITHIN)] | Forever = "forever"
     sync_history: Days = "forever"
@@ -54,7 +52,7 @@ class Rules(BaseModel):
 def read(path: Path = PATH) -> Rules:
     """The rules in a file. Raises RetentionError with the place of each mistake."""
     try:
-        return Rules(**(yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys) or {}))
+        return Rules(**(read_yaml(path) or {}))
     except OSError as error:
         raise RetentionError(f"{path} cannot be read ({error.strerror}). Set CDP_RETENTION_FILE to the file with the rules.") from None
     except (yaml.YAMLError, TypeError) as error:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from cdp_pipelines import history, mapping
+from cdp_pipelines import database, history, mapping
 from cdp_pipelines.config import Kind, Settings
 from cdp_pipelines.privacy import rewriting
 from cdp_pipelines.privacy.where import LINKS, PEOPLE
@@ -77,12 +77,8 @@ def _not_named(relation: str, column: str, key: str, where: str = "true") -> str
 def _unseen(alias: str, table: str, full_reads: FullReads) -> str:
     """Whether the newest whole read of a table came after a row was read last."""
     began = {connection: stamp(at) for (connection, name), at in full_reads.items() if name == table}
-    cases = "".join(f" when {_quoted(connection)} then {_quoted(at)}" for connection, at in began.items())
+    cases = "".join(f" when '{database.quoted(connection)}' then '{at}'" for connection, at in began.items())
     return f"{alias}.{SYNCED_AT} < case {alias}.{CONNECTION}{cases} else '' end" if cases else "false"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _full_reads(db: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], datetime]:

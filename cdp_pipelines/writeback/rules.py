@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from cdp_pipelines import mapping
 from cdp_pipelines.config import KINDS, Connection
 from cdp_pipelines.consents import OPT_OUTS
-from cdp_pipelines.mapping import UniqueKeys
+from cdp_pipelines.strict import Strict, read_yaml
 
 PATH = Path(__file__).parents[1] / "writeback.yml"
 
@@ -25,11 +25,7 @@ class RulesError(Exception):
     """writeback.yml is wrong; the text names the place and what to do."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FieldRule(_Strict):
+class FieldRule(Strict):
     """How one field goes to a CRM. `clear` allows null of ours to clear what the CRM has."""
 
     policy: Policy
@@ -47,7 +43,7 @@ class FieldRule(_Strict):
         return self
 
 
-class Target(_Strict):
+class Target(Strict):
     """What goes to one CRM. `create_as` says what a new record is in Salesforce, which has contacts and leads."""
 
     fields: Annotated[dict[str, FieldRule], Field(min_length=1)]
@@ -55,7 +51,7 @@ class Target(_Strict):
     create_as: Literal["contact", "lead"] = "contact"
 
 
-class Flow(_Strict):
+class Flow(Strict):
     """Rows of the published file and where they go."""
 
     rows: str | None = Field(default=None, pattern=r"^[a-z_]+$")
@@ -99,7 +95,7 @@ class Flow(_Strict):
         return self
 
 
-class Guards(_Strict):
+class Guards(Strict):
     """How much one plan may change. `most_share` is of the records that it looked at."""
 
     most_records: int = Field(default=1000, ge=0)
@@ -108,7 +104,7 @@ class Guards(_Strict):
     most_clears: int = Field(default=0, ge=0)
 
 
-class Rules(_Strict):
+class Rules(Strict):
     """The whole file."""
 
     guards: Guards = Guards()
@@ -135,7 +131,7 @@ class Rules(_Strict):
 def read(path: Path = PATH) -> Rules:
     """The rules in a file. Raises RulesError with the place of the first few mistakes."""
     try:
-        return Rules(**(yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys) or {}))
+        return Rules(**(read_yaml(path) or {}))
     except OSError as error:
         raise RulesError(f"{path} cannot be read ({error.strerror}). Set CDP_WRITEBACK_FILE to the file with the rules.") from None
     except yaml.YAMLError as error:
