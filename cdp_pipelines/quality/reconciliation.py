@@ -32,8 +32,8 @@ def _of(settings: Settings, connection: Connection, shown: Shown) -> Iterator[Ch
     wrong = [*landed.missing, *landed.surplus]
     said = f"Of {landed.shown:,} {len(landed.missing):,} are missing here, and {len(landed.surplus):,} are here that it does not show."
     yield SAME_IDS.result(about, len(wrong), [f"{connection.name}:{'/'.join(key)}" for key in wrong[:SAMPLE]], said)
-    late = shown.late
-    yield NO_LATE_ROWS.result(about, late.count, [f"{connection.name}:{one}" for one in late.ids])
+    if not shown.table.replace_by:  # links have no time stamp
+        yield NO_LATE_ROWS.result(about, shown.late.count, [f"{connection.name}:{one}" for one in shown.late.ids])
 
 
 @dataclass(frozen=True)
