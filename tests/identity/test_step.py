@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -214,17 +213,10 @@ def test_keys_that_move_vetoes_that_abound_and_decisions_that_do_not_hold_are_fo
     assert set(failed(before, 3)) == set()
     assert failed(moved, 3) == {"keys_stay": (1, [])}
 
-    def families(count: int) -> Iterable[dict[str, Any]]:
-        """Somebody who may be the father, by e-mail, or the son, by telephone, and cannot be both."""
-        for number, surname in enumerate(
-            ["Adams", "Baker", "Clark", "Davis", "Evans", "Frost", "Green", "Hayes", "Irwin", "Jones", "Kerry", "Lewis"][:count]
-        ):
-            name, email, phone = f"Frank {surname}", f"frank@{surname.lower()}.example", f"212-555-01{number:02}"
-            yield from (person(f"{name} Sr", email), person(name, email, phone), person(f"{name} Jr", None, phone))
-
-    many = list(families(health.SAMPLE + 2))
-    assert failed(resolve(contacts(*many)), len(many)) == {"vetoes_few": (health.SAMPLE + 2, [])}
-    assert failed(resolve(contacts(*families(2))), 6) == {}
+    # People of one name in one company, each with a mailbox of their own: six are fifteen pairs.
+    many = [person("Frank Miller", f"frank{number}@acme.com") for number in range(6)]
+    assert failed(resolve(contacts(*many)), 6) == {"vetoes_few": (15, [])}
+    assert failed(resolve(contacts(*many[:4])), 4) == {}, "six pairs are too few to tell"
 
     gone = pa.Table.from_pylist([override("merge", "4", "99")])
     assert failed(resolve(contacts(CIA), overrides=gone), 1) == {"overrides_honoured": (1, ["hubspot:4"])}
