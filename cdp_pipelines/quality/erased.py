@@ -79,7 +79,7 @@ def _tables(look: Look) -> dict[str, dict[str, str]]:
 
 
 NOBODY_ERASED = Check(
-    18, "nobody_erased", "contacts", True, "Who was erased is not to be shown to anybody again, whatever else waits for it.",
+    18, "nobody_erased", "contacts", True, "Stops: who was erased is not to be shown to anybody again, whatever else waits for it.",
     "Nobody who was erased, and is on the suppression list, is in a table that is published.",
     "Run `cdp privacy erase` for these records again, and `cdp sync`; report how they came back. Somebody who is wrongly on the list comes off it with "
     "`cdp privacy unsuppress`.", _listed,

@@ -49,7 +49,7 @@ def _queries(columns: set[tuple[str, str]]) -> Iterator[str]:
 
 
 MERGES_RESOLVED = Check(
-    8, "merges_resolved", "contacts", False, "A record too many is no reason to keep everybody's changes back.",
+    8, "merges_resolved", "contacts", False, "Warns: a record too many is no reason to keep everybody's changes back.",
     "Each record that a CRM merged into another one is marked as gone, and the other one is there.",
     "Run `cdp sync --reconcile`, which reads these records again.", _unresolved,
 )  # fmt: skip

@@ -65,16 +65,17 @@ def _weighted(values: list[tuple[float, int]], part: float) -> float:
 
 
 EVERYTHING_READ = Check(
-    1, "everything_read", "sync_status", False, "What could be read is right and is published; the sync ends as incomplete.",
+    1, "everything_read", "sync_status", False, "Warns: what could be read is right and is published; the sync ends as incomplete, and Dagster's run fails.",
     "Every table of every connection was read to its end, with as many records as its CRM counts.",
     "`cdp status` says why of each, and what to do; `cdp sync` goes on where it stopped.", _unread,
 )  # fmt: skip
 REAL_TIME_LAG = Check(
-    3, lag.CHECK, "sync_status", False, "The data is right, only late.",
-    "Changes that notifications told of reach the published file within CDP_REAL_TIME_LAG_MINUTES.", "", _late,
+    3, lag.CHECK, "sync_status", False, "Warns: the data is right, only late.",
+    "Changes that notifications told of reach the published file within CDP_REAL_TIME_LAG_MINUTES.",
+    "It names the connection, and which runs to look at.", _late,
 )  # fmt: skip
 CALLS_LEFT = Check(
-    21, "calls_left", "sync_status", False, "What was read is whole; the next reads may stop.",
+    21, "calls_left", "sync_status", False, "Warns: what was read is whole; the next reads may stop.",
     f"Each connection has at least {FEW_CALLS:.0%} of its day's API calls left.",
     "Wait until the vendor's day is over, or let other programs call less; reads stop before the reserve and go on by themselves.", _few_calls,
 )  # fmt: skip

@@ -67,12 +67,12 @@ class OfReconcile:
 
 
 SAME_IDS = OfReconcile(
-    1, "same_ids_as_crm", "What did land is right, and may be shown.",
+    1, "same_ids_as_crm", "Warns: what did land is right, and may be shown.",
     "The CRM's records and ours have the same ids, those of erased people left out.",
     "Run `cdp sync --full` for this connection; if it stays, report it: rows are lost between the CRM and the raw table.",
 )  # fmt: skip
 NO_LATE_ROWS = OfReconcile(
-    2, "no_late_rows", "The reconcile that found them has read them.",
+    2, "no_late_rows", "Warns: the reconcile that found them has read them.",
     "No record that had changed, by its own time stamp, before the moment until which everything was read had been missed.",
     "They are read now. If it goes on, raise overlap_seconds or visibility_lag_seconds of this connection: the CRM shows changes late.",
 )  # fmt: skip

@@ -34,17 +34,17 @@ def _broken(look: Look) -> Found:
 
 
 HOLDS_WHAT_WE_WROTE = Check(
-    17, "holds_what_we_wrote", "contacts", False, "A person's edit in a CRM is no fault of the data; it is to be known before the next write-back.",
+    17, "holds_what_we_wrote", "contacts", False, "Warns: a person's edit in a CRM is no fault of the data; it is to be known before the next write-back.",
     "The CRMs still hold what write-back put there last.", "`cdp writeback drift` shows ours and theirs; `cdp writeback plan` what the next run would do.",
     _drifted,
 )  # fmt: skip
 RETENTION = Check(
-    19, retention.CHECK, "", False, "Keeping back what is new makes nothing old go.",
+    19, retention.CHECK, "", False, "Warns: keeping back what is new makes nothing old go.",
     f"Nothing has been older than retention.yml keeps it for more than {retention.FORGOTTEN_AFTER.days} days.",
     "See why the last runs of the Dagster job `retain` failed, or run `cdp privacy retain`.", _overdue,
 )  # fmt: skip
 AUDIT_CHAIN = Check(
-    20, "audit_chain", "", False, "The log says who did what; the tables are right all the same.",
+    20, "audit_chain", "", False, "Warns: the log says who did what; the tables are right all the same.",
     "The audit log's entries are as they were written.",
     "`cdp audit verify` names every place; put the log back from a backup, or begin anew beside it (`cdp audit begin-anew --why ...`).", _broken,
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -142,6 +143,7 @@ def test_a_change_that_the_crm_showed_late(base: Base, settings: Settings):
     path = f"/services/data/v62.0/sobjects/Contact/{contact}"
     base.crms.option("salesforce", visible_after_seconds=3600)
     assert base.crms.call("salesforce", path, method="PATCH", json={"Title": "Late"}).status_code == 204
+    time.sleep(1.1)  # a window of Salesforce begins with a whole second
     assert ingest(settings, org).complete
     base.crms.option("salesforce", visible_after_seconds=0)
     assert ingest(settings, org, reconcile=True).complete
