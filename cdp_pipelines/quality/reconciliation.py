@@ -30,7 +30,7 @@ def _of(settings: Settings, connection: Connection, shown: Shown) -> Iterator[Ch
         landed = landed.without(key for key in landed.missing if listed.listed_ids(connection.name, key))
     about = f"{connection.name}.{shown.table.name}"
     wrong = [*landed.missing, *landed.surplus]
-    said = f"Of {landed.shown:,} {len(landed.missing):,} are missing here, and {len(landed.surplus):,} are here that it does not show."
+    said = f"Of {landed.shown:,} that it shows {len(landed.missing):,} are missing here, and {len(landed.surplus):,} are here that it does not show."
     yield SAME_IDS.result(about, len(wrong), [f"{connection.name}:{'/'.join(key)}" for key in wrong[:SAMPLE]], said)
     if not shown.table.replace_by:  # links have no time stamp
         yield NO_LATE_ROWS.result(about, shown.late.count, [f"{connection.name}:{one}" for one in shown.late.ids])
