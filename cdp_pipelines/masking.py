@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from cdp_pipelines import database, mapping
+from cdp_pipelines import database, mapping, second_names
 from cdp_pipelines.audit import keys
 from cdp_pipelines.classified import Classes, classes
 from cdp_pipelines.config import Settings
@@ -119,12 +119,8 @@ def _write(db: duckdb.DuckDBPyConnection, known: Classes, key: bytes) -> dict[st
     _make_token_of(db, key)
     for table in tables:
         _mask_table(db, table)
-    second = {spec.also_named: name for name, spec in mapping.load().unified.items() if spec.also_named}
-    for name, of in second.items():
-        if any(table.name == of for table in tables):
-            db.execute("create schema if not exists masked.unified")
-            db.execute(f'create view masked.unified."{name}" as select * from main."{of}"')
     _describe(db, tables)
+    second_names.add(db, "masked", {table.name for table in tables})
     db.execute("commit")
     rows = {t.name: db.execute(f'select count(*) from masked."{t.name}"').fetchall()[0][0] for t in tables}
     db.execute("checkpoint masked")
