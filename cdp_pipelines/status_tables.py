@@ -66,4 +66,4 @@ def describe(db: duckdb.DuckDBPyConnection, catalog: str) -> None:
     for name, table in TABLES.items():
         db.execute(f"comment on table {catalog}.{name} is '{database.quoted(table.description)}'")
         for column, text in table.columns.items():
-            db.execute(f'comment on column {catalog}.{name}."{column}" is \'{database.quoted(text)}\'')
+            db.execute(f"comment on column {catalog}.{name}.\"{column}\" is '{database.quoted(text)}'")

@@ -43,6 +43,11 @@ def charts_of(found: Figures) -> dict[str, str]:
     return {name: _svg(_DRAWN[name](figure)) for name, figure in found.figures.items() if name in _DRAWN and figure.rows}
 
 
+def bars(numbers: Sequence[tuple[str, Any]], title: str) -> str:
+    """An SVG with a bar for each pair of label and number, in their order, for a page that sets `--ink`, `--quiet`, `--line` and `--accent`."""
+    return _svg(_bars(Figure("", title, "", ["label", "number"], list(numbers)), "label", "number", ordered=True, title=title))
+
+
 def _svg(spec: Spec) -> str:
     svg = vl_convert.vegalite_to_svg(spec | {"config": _CONFIG})
     for name, stand_in in _COLOURS.items():
@@ -63,14 +68,14 @@ def _number(field: str, **more: Any) -> Spec:
     return _of(field, "quantitative", **({"title": field, "axis": {"format": "~s", "tickCount": 5}} | more))
 
 
-def _bars(figure: Figure, label: str, number: str, *, ordered: bool = False) -> Spec:
+def _bars(figure: Figure, label: str, number: str, *, ordered: bool = False, title: str | None = None) -> Spec:
     """Bars from the left, longest first or in the order of the rows, each with its number."""
     rows = figure.records()
     sort = [row[label] for row in rows] if ordered else "-x"
     return {
         "width": WIDTH - 200,
         "data": _values(rows),
-        "encoding": {"x": _number(number), "y": _of(label, "nominal", sort=sort, title=None)},
+        "encoding": {"x": _number(number, title=title or number), "y": _of(label, "nominal", sort=sort, title=None)},
         "layer": [{"mark": "bar"}, _numbers_right(number)],
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,22 +11,17 @@ import pytest
 
 from cdp_pipelines.config import Settings
 from cdp_pipelines.report.page import build
+from tests import chromium
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright comes with `make setup`")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python comes with `make setup`")
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: install the package chromium")]
-QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+pytestmark = chromium.needed
 
 
 @pytest.fixture(scope="module")
 def browser(synced: Settings) -> Iterator[object]:
     build(synced)
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    with chromium.opened() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])

@@ -1,0 +1,3 @@
+from tests.synced import synced
+
+__all__ = ["synced"]
