@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from cdp_pipelines import query
 from cdp_pipelines.config import Settings
 from cdp_pipelines.private_files import write_private
-from cdp_pipelines.report.charts import charts_of
+from cdp_pipelines.report.charts import Chart, charts_of
 from cdp_pipelines.report.figures import Figure, Figures, figures_of
 
 
@@ -35,7 +35,7 @@ def build(settings: Settings, path: Path | None = None) -> Path:
     return target
 
 
-def render(found: Figures, charts: Mapping[str, str], source: str) -> str:
+def render(found: Figures, charts: Mapping[str, Chart], source: str) -> str:
     """The page's text. What comes from data is escaped; the charts are taken as they are."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -41,7 +41,10 @@ def test_the_page_is_sound(synced: Settings, browser, width: int, scheme: str):
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "nobody has to scroll sideways"
     found = axe.Axe().run(page).response["violations"]
     assert [(v["id"], v["impact"], v["nodes"][0]["html"][:200]) for v in found if v["impact"] in ("serious", "critical")] == []
-    assert len(page.query_selector_all("section svg")) >= 8
+    drawn = page.locator("section svg:visible").all()
+    assert len(drawn) == len(page.query_selector_all("section [role=img]")) >= 9, "each chart once"
+    smallest = [svg.evaluate("s => 12 * s.getBoundingClientRect().width / s.viewBox.baseVal.width") for svg in drawn]
+    assert min(smallest) > 8, "pixels of a chart's letters, which are 12 where it is not shrunk"
     context.close()
 
 
