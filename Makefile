@@ -7,7 +7,7 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev explore docs test test-all test-endurance test-timing test-clients check audit generate bench bench-calls bench-realtime bench-identity clean
+.PHONY: help setup demo dev explore docs test test-all test-endurance test-timing test-clients check audit generate bench bench-calls bench-report bench-realtime bench-identity clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ bench: setup ## processor time, calls and peak memory of reading each CRM; calls
 
 bench-calls: setup ## API calls of a full and an incremental read of each CRM, beside the least possible
 	@$(BIN)/python -m cdp_pipelines.bench_calls
+
+bench-report: setup ## seconds of the report and of the masked file at 100,000 contacts; run `make demo` first
+	@$(BIN)/python -m cdp_pipelines.bench_report
 
 bench-realtime: setup ## seconds from a change in each CRM to the published file, through the receiver and the daemon: about eight minutes
 	@$(BIN)/python -m cdp_pipelines.bench_realtime

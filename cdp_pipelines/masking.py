@@ -116,7 +116,7 @@ def _write(db: duckdb.DuckDBPyConnection, known: Classes, key: bytes) -> dict[st
     tables = _tables(db, known)
     db.execute("begin")
     _make_people(db, tables)
-    _make_token_of(db, key)
+    make_token_of(db, key)
     for table in tables:
         _mask_table(db, table)
     _describe(db, tables)
@@ -150,7 +150,7 @@ def _make_people(db: duckdb.DuckDBPyConnection, tables: Iterable[_Table]) -> Non
     db.execute(f"create temp table people as {named}")
 
 
-def _make_token_of(db: duckdb.DuckDBPyConnection, key: bytes) -> None:
+def make_token_of(db: duckdb.DuckDBPyConnection, key: bytes) -> None:
     """HMAC-SHA-256 in SQL, which has none of its own: RFC 2104, section 2."""
     inner, outer = (_blob(bytes(b ^ pad for b in key.ljust(_BLOCK, b"\0"))) for pad in (0x36, 0x5C))
     hashed = f"sha256({outer} || unhex(sha256({inner} || encode(value::varchar))))"
