@@ -32,7 +32,10 @@ class Layers(DagsterDbtTranslator):
         node = manifest["nodes"].get(unique_id)
         if node is None or node["resource_type"] != "model":
             return spec
-        return spec.replace_attributes(owners=OWNERS, freshness_policy=FRESHNESS if node["schema"] != "staging" else None)
+        # Without the SQL that comes with it, below which nobody would look; `make docs` shows that.
+        return spec.replace_attributes(
+            description=node["description"], owners=OWNERS, freshness_policy=FRESHNESS if node["schema"] != "staging" else None
+        )
 
 
 def models(name: str, layer: str) -> dg.AssetsDefinition:

@@ -149,16 +149,16 @@ _ASKED = (
         from customer_provenance where record_count > 1 and field not in ('created_date', 'last_updated')
         group by 1 order by 4 desc, 1
     """),
-    _Asked("checks", "Data quality", "Checks of each published table, and those that found something in the last run.", """
-        select table_name as "table", count(*) as "checks", count(*) filter (where not passed) as "failed",
-            coalesce(string_agg(name, ', ' order by name) filter (where not passed), '') as "failed checks"
-        from data_quality group by 1 order by 3 desc, 1
-    """),
     _Asked("freshness", "Freshness", "How old the data were when they were published, and how long changes that a CRM told of took, by connection.", """
         select connection, count(*) as "objects", count(*) filter (where state <> 'ok') as "incomplete",
             strftime(min(seen_until), '%Y-%m-%d %H:%M') as "read until (UTC)", round(max(lag_seconds) / 60, 1) as "oldest, minutes",
             max(events_last_day) as "changes told, last day", round(max(event_lag_p95_seconds), 1) as "their lag, p95 seconds"
         from sync_status group by 1 order by 1
+    """),
+    _Asked("checks", "Data quality", "Checks of each published table, and those that found something in the last run.", """
+        select table_name as "table", count(*) as "checks", count(*) filter (where not passed) as "failed",
+            coalesce(string_agg(name, ', ' order by name) filter (where not passed), '') as "failed checks"
+        from data_quality group by 1 order by 3 desc, 1
     """),
     _Asked("calls", "API calls", "Calls that the newest read of each object took, and what of a day's calls the account had left then, where its CRM says it.", _calls),
 )  # fmt: skip

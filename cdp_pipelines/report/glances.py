@@ -10,7 +10,7 @@ import duckdb
 
 from cdp_pipelines.report.figures import Figure, Figures, figure
 
-BAR = 20
+BAR = 12
 _BY_SOURCE = """
     select source_system as "CRM", count(*) filter (where not is_deleted) as "rows", count(*) filter (where is_deleted) as "gone"
     from {table} group by 1 order by 1
