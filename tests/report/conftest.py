@@ -1,3 +1,0 @@
-from tests.synced import synced
-
-__all__ = ["synced"]
