@@ -37,12 +37,14 @@ def _(settings):
     except (QueryError, ConfigError) as error:
         mo.stop(True, mo.callout(mo.md(f"**The published file does not open.** {error}"), kind="danger"))
     _until, _failed = _about.rows[0]
-    _found = {0: "no check", 1: "1 check"}.get(_failed, f"{_failed} checks")
+    _found = {0: "no check found anything wrong", 1: "1 check found something wrong"}.get(
+        _failed, f"{_failed} checks found something wrong"
+    )
     mo.md(
         f"""
         # Customer data: questions
 
-        Everything until {_until or "nobody knows when"} UTC is in it; {_found} found something.
+        Everything until {_until or "nobody knows when"} UTC is in it; {_found}.
         The file is opened for reading only; what is asked is in the audit log, without values.
         """
     )
