@@ -5,6 +5,8 @@ import marimo
 app = marimo.App(width="medium", app_title="Customer data: questions")
 
 with app.setup:
+    from typing import Literal
+
     import marimo as mo
 
     from cdp_pipelines.config import ConfigError, load_settings
@@ -73,7 +75,8 @@ def _(masked, settings, sql):
     except (QueryError, NotPublished, ConfigError) as error:
         mo.stop(True, mo.callout(mo.md(f"**No answer.** {error}"), kind="danger"))
     _more = [mo.md(f"The first {answers.ROWS:,} rows; there are more.")] if answer.more else []
-    _table = mo.ui.table(answer.records(), selection=None, page_size=15) if answer.rows else mo.md("No row.")
+    _right: dict[str, Literal["left", "center", "right"]] = dict.fromkeys(answer.numbers(), "right")
+    _table = mo.ui.table(answer.records(), selection=None, page_size=15, text_justify_columns=_right) if answer.rows else mo.md("No row.")
     mo.vstack([_table, *_more])
     return (answer,)
 

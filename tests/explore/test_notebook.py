@@ -95,6 +95,10 @@ def test_in_a_browser_the_answer_is_a_table_and_a_chart_and_nothing_comes_from_e
         shown = set(page.get_by_role("cell").all_inner_texts())
         assert {text for name, count in sets for text in (name, f"{count:,}")} <= shown
         page.get_by_text("One row for each person record").wait_for()
+        page.locator("button:visible", has_text="How many customers do we have").click()
+        page.keyboard.type("weighted pipeline")
+        page.keyboard.press("Enter")
+        page.get_by_role("columnheader", name="close_quarter").wait_for()
         assert elsewhere == []
         stranger = browser.new_context().new_page()
         stranger.goto(address.partition("?")[0])
