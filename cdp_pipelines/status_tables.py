@@ -27,6 +27,8 @@ TABLES = {
             "rows_deleted": "Of these, records that the CRM says are gone.",
             "rows_total": "Records that are known now, gone ones too.",
             "calls": "API calls that the read took.",
+            "calls_left": "API calls that the account had left for the day, all its programs together, when the connection was read; null where the CRM did not say.",
+            "calls_allowed": "API calls that the account has in a day.",
             "seen_until": "Changes of the CRM until then are in this file for sure. Before `cursor` when a check stopped the publication.",
             "lag_seconds": "How long before the writing of this table that was.",
             "events_last_day": "Changes that notifications told of, published in the last day; of the connection as a whole.",
