@@ -60,6 +60,13 @@ select * from warehouse.ops.check_results
 qualify row_number() over (partition by table_name, name order by checked_at desc) = 1
 order by table_name, name
 """
+_REJECTED_ROWS = f"""
+create or replace table published.rejected_rows as
+select connection, object, reason, sum(rows)::bigint as rows, list_distinct(flatten(list(example_keys)))[:10] as example_keys, max(started_at) as last_at
+from ({history.REJECTED_SINCE_READ_WHOLE.format(ops="warehouse.ops")})
+group by all
+order by connection, object, reason
+"""
 _EVENT_LAGS = """
 create or replace table published.event_lags as
 select * from warehouse.ops.event_lags
@@ -69,15 +76,28 @@ order by published_at, connection
 _STATUS_COMMENTS = {
     "sync_status": "The newest sync of each table of each connection: what was read, until when, and what is incomplete and why.",
     "data_quality": "The newest result of each check.",
+    "rejected_rows": "Rows that a CRM sent and that could not be kept, since each table was last read in full: how many, why, and some of their ids.",
     "event_lags": "Of the last seven days, each run that followed change notifications: seconds from change to published.",
 }
 _COLUMN_COMMENTS = {
+    "state": "ok, or incomplete: then `problem` says why and `remedy` what to do.",
     "cursor": "Until when the table was read.",
+    "rows_read": "Rows that were kept, deletions among them. Those of erased people are neither here nor in rows_rejected.",
+    "rows_rejected": "Rows that could not be kept; the table rejected_rows says why.",
+    "calls": "API calls that this table took, tries and sign-ins included.",
+    "calls_left": "API calls that the account had left for the day, all its programs together, when the connection was read; null where the CRM did not say.",
+    "calls_allowed": "API calls that the account has in a day.",
     "seen_until": "Changes of the CRM until then are in this file for sure. Before `cursor` when a check stopped the publication.",
     "lag_seconds": "How long before the writing of this table that was.",
     "events_last_day": "Changes that notifications told of, published in the last day; of the connection as a whole.",
     "event_lag_median_seconds": "From the change in the CRM to the published file: half of them took no longer.",
     "event_lag_p95_seconds": "The same for 95 of a hundred.",
+}
+_REJECTED_COMMENTS = {
+    "reason": "Why they could not be kept.",
+    "rows": "How many, a row that was sent several times as often as that.",
+    "example_keys": "Up to ten records (connection:id), where an id could be made out.",
+    "last_at": "When the newest of these reads began, in UTC.",
 }
 
 
@@ -94,7 +114,7 @@ class Published:
 
 
 def publish(settings: Settings, told: Mapping[str, Sequence[datetime]] | None = None) -> Published:
-    """Write the standardized and unified tables, sync_status and data_quality to the published file, and the masked file after it. The caller
+    """Write the standardized and unified tables, sync_status, rejected_rows and data_quality to the published file, and the masked file after it. The caller
     holds the warehouse lock.
 
     `told` is, by connection, when the changes were that notifications told of and that this file is the first to have.
@@ -125,7 +145,7 @@ def publish(settings: Settings, told: Mapping[str, Sequence[datetime]] | None = 
 
 
 def publish_status(settings: Settings) -> Published:
-    """Renew only sync_status, data_quality and event_lags, for a run that a blocking check stopped: the tables stay those of the last
+    """Renew only sync_status, rejected_rows, data_quality and event_lags, for a run that a blocking check stopped: the tables stay those of the last
     good run, and so does until when they have the changes."""
     with _beside(settings) as new:
         if settings.published.exists():
@@ -180,14 +200,16 @@ def _write_status(db: duckdb.DuckDBPyConnection, now: datetime, lags: Sequence[E
     moment = now.replace(tzinfo=None)
     db.execute(_DATA_QUALITY)
     db.execute(_EVENT_LAGS)
+    db.execute(_REJECTED_ROWS)
     for one in lags:
         values = [moment, one.connection, one.events, one.median, one.p95]
         db.execute("insert into published.event_lags values (?, ?, ?, ?, ?)", values)
     db.execute(_SYNC_STATUS, {"now": moment})
     for table, comment in _STATUS_COMMENTS.items():
         db.execute(f"comment on table published.{table} is '{database.quoted(comment)}'")
-    for column, comment in _COLUMN_COMMENTS.items():
-        db.execute(f"comment on column published.sync_status.{column} is '{database.quoted(comment)}'")
+    for table, comments in (("sync_status", _COLUMN_COMMENTS), ("rejected_rows", _REJECTED_COMMENTS)):
+        for column, comment in comments.items():
+            db.execute(f"comment on column published.{table}.{column} is '{database.quoted(comment)}'")
 
 
 def _name_twice(db: duckdb.DuckDBPyConnection, published: set[str]) -> None:

@@ -10,7 +10,6 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from contextvars import ContextVar
 from functools import partial
 from typing import Any, Literal
 
@@ -22,14 +21,12 @@ from cdp_pipelines.config import Connection
 from cdp_pipelines.crm_integrations import tls
 from cdp_pipelines.crm_integrations.base_crm import CRMError, OutcomeUnknown, Unreachable
 from cdp_pipelines.crm_integrations.pacing import Pace
+from cdp_pipelines.crm_integrations.rejected import purpose
 from cdp_pipelines.scrubbing import clean
 
 log = logging.getLogger(__name__)
 
 MAX_WAIT_SECONDS = 120.0
-
-purpose: ContextVar[str] = ContextVar("purpose", default="")
-"""What the calls made in this context are for (a raw table's name); calls are counted by it."""
 
 
 class TryAgain(Exception):

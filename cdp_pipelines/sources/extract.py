@@ -141,10 +141,13 @@ def _extract(
                 reading.outcome.state, reading.outcome.problem, reading.outcome.remedy = "incomplete", problem, remedy
             raise NotLoaded(f"{problem} {remedy}") from error
         finally:
+            for reading in readings:
+                reading.account_for_calls_and_rejects()
             report.tables = [r.outcome for r in readings]
             report.warnings += [note for table in report.tables for note in table.notes]
             if left_out := sum(table.rows_suppressed for table in report.tables):
                 report.warnings.append(f"{left_out:,} rows about people who were erased were left out.")
+            report.warnings += [told for table in report.tables for told in table.rejects_told()]
             report.calls = reader.client.calls.total()
             report.unreadable = going.hopeless is not None
             thread.run(reader.client.close())
@@ -165,7 +168,14 @@ def _extract(
 def _operation(report: ExtractReport, mode: Mode) -> Operation:
     """An extraction for the audit log: what was read of each table, and whether to its end."""
     tables = {
-        t.table: {"mode": t.mode, "rows": t.rows_read, "deleted": t.rows_deleted, "left_out": t.rows_suppressed, "state": t.state}
+        t.table: {
+            "mode": t.mode,
+            "rows": t.rows_read,
+            "deleted": t.rows_deleted,
+            "left_out": t.rows_suppressed,
+            "rejected": t.rows_rejected,
+            "state": t.state,
+        }
         for t in report.tables
     }
     about = {"kind": report.kind, "mode": mode, "calls": report.calls, "tables": tables}
