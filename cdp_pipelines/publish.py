@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from cdp_pipelines import database, history, mapping
+from cdp_pipelines import database, history, mapping, metrics
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Settings
@@ -162,6 +162,7 @@ def publish_status(settings: Settings) -> Published:
 
 def _written_down(settings: Settings, written: Published, what: str) -> Published:
     about = {"what": what, "tables": len(written.rows), "masked": written.masked is not None}
+    metrics.renew(settings)
     record(settings, Operation("publish", written.path.name, "ok", sum(written.rows.values()), about))
     return written
 

@@ -23,6 +23,7 @@ from cdp_pipelines.sources.report import TableReport
 from tests import published_file
 
 COMMANDS = {
+    "metrics",
     "demo", "sync", "status", "connections", "doctor", "alerts test", "alerts check", "contacts", "opportunities", "report", "sql", "sandbox serve", "sandbox change", "sandbox faults set",
     "sandbox faults clear", "sandbox faults kinds", "mapping check", "sandbox notify", "webhooks serve", "webhooks status", "webhooks replay",
     "contacts create", "contacts update", "writeback plan", "writeback apply",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: cdp demo")(demo)
     app.command(epilog="Example: cdp sync hubspot --full (or: cdp sync --reconcile)")(sync)
     app.command(epilog="Example: cdp status --json")(status)
+    app.command(epilog="Example: cdp metrics --to /var/lib/node_exporter/cdp.prom")(metrics)
 
 
 def demo() -> None:
@@ -74,6 +76,25 @@ def status(json: Json = False) -> None:
         _print_status(found)
     if found["state"] != "complete":
         raise typer.Exit(1)
+
+
+def metrics(
+    to: Annotated[Path | None, typer.Option(help="Write them to this file, whole or not at all, instead of printing them.")] = None,
+) -> None:
+    """Show the numbers of the last syncs and checks as Prometheus reads them: rows, calls, lag, state, failed checks. Nobody's values."""
+    from cdp_pipelines import metrics as numbers
+    from cdp_pipelines.config import ConfigError, load_settings
+
+    settings = load_settings()
+    if to is None:
+        typer.echo(numbers.exposition(settings).decode(), nl=False)
+    else:
+        try:
+            numbers.write(settings, to)
+        except OSError as error:
+            raise ConfigError(
+                "--to", f"cannot be written: {to}: {error.strerror}", "Name a file in a folder that you may write to."
+            ) from None
 
 
 def _chosen(connections: list[Connection | ConfigError], names: list[str]) -> list[Connection | ConfigError]:

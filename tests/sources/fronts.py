@@ -53,6 +53,7 @@ class Altered:
             headers["content-length"] = str(len(body))
         elif "csv" in headers.get("content-type", ""):
             body = self.spoil(f"{scope['method']} {scope['path']}", body)
+            del headers["content-range"]
             headers["content-length"] = str(len(body))
         await send({**start, "headers": headers.raw})
         await send({"type": "http.response.body", "body": body})

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,18 +15,39 @@ import pytest
 from starlette.types import ASGIApp
 
 from cdp_pipelines import checks, database, history, publish, status
-from cdp_pipelines.config import Kind, SalesforceConnection, Settings
-from cdp_pipelines.crm_integrations.base_crm import CRMError
+from cdp_pipelines.config import KINDS, Connection, Kind, MarketoConnection, SalesforceConnection, Settings
+from cdp_pipelines.crm_integrations.base_crm import ConnectionTest, CRMError
 from cdp_pipelines.crm_integrations.rejected import NO_KEY, WRONG_WIDTH
+from cdp_pipelines.privacy.hashes import Hasher, id_bucket
+from cdp_pipelines.privacy.hashes import Kind as Hash
+from cdp_pipelines.privacy.suppression import SuppressionList
+from cdp_pipelines.sandbox.hubspot.api import app as hubspot_app
+from cdp_pipelines.sandbox.hubspot.limits import HubSpotOptions
+from cdp_pipelines.sandbox.hubspot.store import HubSpotStore
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.raw_rows import with_key
-from cdp_pipelines.sources.report import ExtractReport, TableReport
+from cdp_pipelines.sources.reader import Batch, RawTable, Span
+from cdp_pipelines.sources.report import TableReport
 from tests.sources.fake_reader import TABLES, FakeReader, problem, salesforce
 from tests.sources.fronts import Altered
-from tests.sources.test_drift import Described, made_app
+from tests.sources.test_drift import Described, made_app, world
 
 ALIVE = "select id from raw_{kind}.{table} where _deleted is null order by 1"
+
+
+def read_all(crm: Described, settings: Settings, **options: Any) -> TableReport:
+    """The CRM's people; Salesforce's in bulk."""
+    made = crm.connection()
+    if isinstance(made, SalesforceConnection):
+        made = made.model_copy(update={"bulk_above": 0})
+    (report,) = extract(made, registry.reader(made, settings), settings, tables=[crm.place.table], **options).tables
+    return report
+
+
+async def tried(connection: Connection) -> ConnectionTest:
+    async with registry.client(connection) as client:
+        return await client.test_connection()
 
 
 @pytest.fixture
@@ -82,9 +106,7 @@ def test_what_was_rejected_before_a_stop_counts_after_it_too(settings: Settings,
     read(settings, [contact("1"), contact("2")])
     reader = FakeReader({"contact": [[contact(None)]]}, {"contact": problem("cut off")})
 
-    async def resumable(table: Any, span: Any) -> Any:
-        from cdp_pipelines.sources.reader import Batch
-
+    async def resumable(table: RawTable, span: Span) -> AsyncIterator[Batch]:
         yield Batch([contact(None), contact("1")], {"place": 1})
         raise problem("cut off")
 
@@ -114,6 +136,33 @@ def test_it_is_told_until_the_table_was_read_in_full_without_it(settings: Settin
     assert told() == ([], [(0,)], [True])
 
 
+def test_an_erased_persons_id_is_no_example(settings: Settings) -> None:
+    class Broken(FakeReader):
+        async def read(self, table: RawTable, span: Span) -> AsyncIterator[Batch]:
+            self.client.rejected.note(WRONG_WIDTH, 3, ["1", "2"])
+            yield Batch([contact("3")])
+
+    hasher = Hasher.of_settings(settings)
+    erased: list[tuple[Hash, str]] = [("id", hasher.id("salesforce", "1")), ("bucket", hasher.bucket("id", id_bucket("1")))]
+    SuppressionList(settings).add("one/0", erased)
+    (report,) = extract(salesforce(), Broken({}), settings, tables=["contact"]).tables
+    assert [(found.rows, found.keys) for found in report.rejected.values()] == [(3, ["salesforce:2"])]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_calls_left_are_those_that_the_crm_tells(kind: Kind, serve: Callable[[ASGIApp], str], settings: Settings) -> None:
+    crm = Described(kind)
+    # Without limits it would tell nothing of the day.
+    limited = hubspot_app(HubSpotStore(world().hubspot, [], salesforce=world().salesforce), HubSpotOptions(searches_per_second=None))
+    crm.url = serve(limited if kind == "hubspot" else made_app(kind))
+    report = read_all(crm, settings)
+    told = asyncio.run(tried(crm.connection()))
+    left = told.calls_left if told.calls_left is not None else MarketoConnection.model_fields["daily_calls"].default - told.calls_used
+    assert report.calls_left is not None
+    assert 0 <= report.calls_left - left <= 2, "the test itself takes a call or two"
+    assert report.calls_allowed == (told.calls_used or 0) + left
+
+
 @dataclass
 class Spoiling(Described):
     """A CRM over HTTP whose answers are spoiled while `on`."""
@@ -139,16 +188,15 @@ class Spoiling(Described):
     def spoil(self, call: str, body: bytes) -> bytes:
         if not self.on or body.count(b"\n") < 3:
             return body
-        header, first, second, *rest = body.decode().splitlines(keepends=True)
-        self.spoiled += [line.partition(",")[0].strip('"') for line in (first, second)]
-        end = first[len(first.rstrip("\r\n")) :]
-        return "".join([header, first.rstrip("\r\n") + ",one more" + end, second.rpartition(",")[0] + end, *rest]).encode()
+        header, first, second, *rest = csv.reader(io.StringIO(body.decode(), newline=""))
+        self.spoiled += [first[header.index(self.key)], second[header.index(self.key)]]
+        made = io.StringIO(newline="")
+        csv.writer(made, lineterminator="\n").writerows([header, [*first, "one more"], second[:-1], *rest])
+        return made.getvalue().encode()
 
-    def read_all(self, settings: Settings, **options: Any) -> ExtractReport:
-        made = self.connection()
-        if isinstance(made, SalesforceConnection):
-            made = made.model_copy(update={"bulk_above": 0})
-        return extract(made, registry.reader(made, settings), settings, tables=[self.place.table], **options)
+    @property
+    def key(self) -> str:
+        return "Id" if self.kind == "salesforce" else "id"
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("salesforce", WRONG_WIDTH), ("marketo", WRONG_WIDTH), ("hubspot", NO_KEY)])
@@ -157,17 +205,17 @@ def test_rows_that_a_crm_sends_broken_are_counted_and_come_back_when_they_are_wh
 ) -> None:
     crm, fresh = Spoiling(kind, serve), Settings(data_dir=settings.data_dir / "fresh")
     alive = ALIVE.format(kind=kind, table=crm.place.table)
-    crm.read_all(fresh)
+    read_all(crm, fresh)
     whole = set(query(fresh, alive))
     crm.on = True
-    (first,) = crm.read_all(settings).tables
+    first = read_all(crm, settings)
     assert (first.state, list(first.rejected)) == ("ok", [reason])
     assert len(crm.spoiled) == first.rows_rejected >= 2
     assert set(query(settings, alive)) == whole - {(key,) for key in crm.spoiled} < whole
     assert set(first.rejected[reason].keys) <= {f"{kind}:{key}" for key in crm.spoiled}
     crm.on = False
-    (second,) = crm.read_all(settings, full=True).tables
+    second = read_all(crm, settings, full=True)
     assert (second.rows_rejected, set(query(settings, alive))) == (0, whole)
     crm.on = True
-    assert crm.read_all(settings, full=True).tables[0].rows_rejected
+    assert read_all(crm, settings, full=True).rows_rejected
     assert set(query(settings, alive)) == whole, "what was sent broken is not gone"
