@@ -6,9 +6,10 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from cdp_pipelines import checks, database, sync
+from cdp_pipelines import checks, database, lineage, sync
 from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings
 from cdp_pipelines.connections import configured
+from cdp_pipelines.defs.columns import columns
 from cdp_pipelines.defs.policy import OWNERS, POOL
 from cdp_pipelines.history import CheckResult
 from cdp_pipelines.lock import warehouse_lock
@@ -106,7 +107,7 @@ def _kept(key: dg.AssetKey, result: CheckResult) -> dg.AssetCheckResult:
 
 def _metadata(db: duckdb.DuckDBPyConnection, kind: Kind, table: str, reports: list[TableReport]) -> dict[str, Any]:
     relation = f'raw_{kind}."{table}"'
-    columns = db.execute(f"describe {relation}").fetchall()
+    names = [name for name, *_ in db.execute(f"describe {relation}").fetchall()]
     count = db.execute(f"select count(*) from {relation}").fetchall()[0][0]
     rows = "".join(
         f"| {r.connection} | {r.mode} | {r.rows_read:,} | {r.rows_inserted:,} | {r.rows_updated:,} | {r.rows_deleted:,} | {r.rows_rejected:,} | {r.calls:,} | {r.state} |\n"
@@ -114,7 +115,7 @@ def _metadata(db: duckdb.DuckDBPyConnection, kind: Kind, table: str, reports: li
     )
     return {
         "dagster/row_count": count,
-        "dagster/column_schema": dg.TableSchema([dg.TableColumn(name, type_) for name, type_, *_ in columns]),
+        **columns(db, dg.AssetKey([f"raw_{kind}", table]), lineage.raw_descriptions(load(), kind, table, names)),
         "this run": dg.MetadataValue.md(
             "| connection | mode | read | new | updated | deleted | rejected | calls | state |\n|---|---|---|---|---|---|---|---|---|\n"
             + rows

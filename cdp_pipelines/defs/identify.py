@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from cdp_pipelines import database
 from cdp_pipelines.config import Settings
+from cdp_pipelines.defs.columns import columns
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
 from cdp_pipelines.identity import health, tables
 from cdp_pipelines.identity.step import identify
@@ -46,6 +48,8 @@ def who_is_who(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResu
         found = identify(settings)
         if any(result.blocking and not result.passed for result in found.checks):
             publish_status(settings)
+        with database.connect(settings, settings.warehouse) as db:
+            shown = {name: columns(db, key, tables.TABLES[name].columns) for name, key in KEYS.items()}
     results = [
         dg.AssetCheckResult(
             check_name=result.name,
@@ -58,7 +62,7 @@ def who_is_who(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResu
         for result in found.checks
     ]
     for name, key in KEYS.items():
-        metadata = {"dagster/row_count": found.rows[name]}
+        metadata = {"dagster/row_count": found.rows[name], **shown[name]}
         if name == "customer_contacts":
             yield dg.MaterializeResult(key, metadata={**metadata, "report": dg.MetadataValue.md(found.report)}, check_results=results)
         else:

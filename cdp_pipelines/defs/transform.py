@@ -5,7 +5,9 @@ tests come from dbt's manifest; they are built by the same function as in `cdp s
 that dbt's command line and dagster-dbt's own metadata queries would take.
 """
 
+import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -13,6 +15,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 
 from cdp_pipelines import checks, database, sync, transform
 from cdp_pipelines.config import Settings
+from cdp_pipelines.defs.columns import columns
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish_status
@@ -32,6 +35,15 @@ class Layers(DagsterDbtTranslator):
         if node is None or node["resource_type"] != "model":
             return spec
         return spec.replace_attributes(owners=OWNERS, freshness_policy=FRESHNESS if node["schema"] != "staging" else None)
+
+    def get_asset_check_spec(
+        self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetCheckSpec | None:
+        """The spec of one test, with its description, or else its name in words."""
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        if spec is None or spec.description:
+            return spec
+        return spec._replace(description=manifest["nodes"][unique_id].get("description") or spec.name.replace("_", " "))
 
 
 def models(name: str, layer: str) -> dg.AssetsDefinition:
@@ -69,7 +81,15 @@ def _tables(context: dg.AssetExecutionContext, settings: Settings, results: list
                 continue
             key = keys[result.node]
             count = db.execute(f'select count(*) from {key.path[0]}."{key.path[1]}"').fetchall()[0][0]
-            yield dg.MaterializeResult(key, metadata={"dagster/row_count": count, "seconds": round(result.seconds, 2)})
+            told = {"dagster/row_count": count, "seconds": round(result.seconds, 2), **columns(db, key, _described().get(result.node, {}))}
+            yield dg.MaterializeResult(key, metadata=told)
+
+
+@cache
+def _described() -> dict[str, dict[str, str]]:
+    """What the columns of each model mean. Comments in the database have it too, but not those of views."""
+    nodes = json.loads(project.manifest_path.read_text())["nodes"].values()
+    return {n["name"]: {c: of["description"] for c, of in n["columns"].items()} for n in nodes if n["resource_type"] == "model"}
 
 
 def _tests(context: dg.AssetExecutionContext, results: list[transform.NodeResult]) -> Iterator[dg.AssetCheckResult]:
