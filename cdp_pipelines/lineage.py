@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from cdp_pipelines.generate.sql import model_name
@@ -35,6 +35,20 @@ def sources(spec: Mapping, schema: str, table: str) -> Sources:
                 if table == name:
                     return _unified(unified)
     return {}
+
+
+def origins(spec: Mapping, schema: str, table: str) -> Sources:
+    """By column of a table, the columns at the beginning of the way: raw ones, or those of a table that the mapping does not make."""
+    return {name: list(dict.fromkeys(_beginning(spec, found))) for name, found in sources(spec, schema, table).items()}
+
+
+def _beginning(spec: Mapping, columns: Iterable[Column]) -> Iterator[Column]:
+    for column in columns:
+        made_of = sources(spec, column.schema, column.table)
+        if column.name in made_of:
+            yield from _beginning(spec, made_of[column.name])
+        elif not made_of:
+            yield column  # else it is a constant there, or null
 
 
 def raw_descriptions(spec: Mapping, kind: str, table: str, columns: Iterable[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdp_pipelines.lineage import Column, raw_descriptions, sources
+from cdp_pipelines.lineage import Column, origins, raw_descriptions, sources
 from cdp_pipelines.mapping import load
 
 
@@ -26,6 +26,13 @@ def test_a_unified_column_comes_from_the_records_or_from_the_table_that_says_who
     assert found["email"] == [Column("standardized", "contacts", "email")]
     assert found["company_key"] == [Column("unified", "company_records", "company_key")]
     assert found["customer_key"] == [Column("unified", "customer_contacts", "customer_key")]
+
+
+def test_the_way_is_followed_to_its_beginning():
+    raw = [Column("raw_salesforce", "contact", "email"), Column("raw_salesforce", "lead", "email"), Column("raw_hubspot", "contacts", "email"), Column("raw_marketo", "leads", "email")]  # fmt: skip
+    assert origins(load(), "unified", "customers")["email"] == origins(load(), "standardized", "contacts")["email"] == raw
+    assert origins(load(), "unified", "customers")["customer_key"] == [Column("unified", "customer_contacts", "customer_key")]
+    assert origins(load(), "standardized", "contacts")["record_type"] == [], "a constant for each of the vendors' objects"
 
 
 def test_a_table_that_the_mapping_does_not_make_has_none():

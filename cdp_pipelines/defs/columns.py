@@ -18,10 +18,16 @@ def columns(
     db: duckdb.DuckDBPyConnection, key: dg.AssetKey, described: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, dg.MetadataValue]:
     """Metadata of a table of the warehouse, whose key is schema and name. A column's description is that of `described`, else its comment
-    in the database, which dbt writes."""
+    in the database, which dbt writes; and from where it comes, since only Dagster+ draws the lineage of columns."""
     schema, table = key.path
+    origins = lineage.origins(load(), schema, table)
+
+    def told(name: str, comment: str | None) -> str | None:
+        text, found = described.get(name) or comment, origins.get(name, ())
+        return f"{text or ''} From {', '.join('.'.join(of) for of in found)}.".strip() if found else text
+
     shown = [
-        dg.TableColumn(name, kind, description=described.get(name) or comment, constraints=dg.TableColumnConstraints(nullable=nullable))
+        dg.TableColumn(name, kind, description=told(name, comment), constraints=dg.TableColumnConstraints(nullable=nullable))
         for name, kind, comment, nullable in db.execute(_COLUMNS, [schema, table]).fetchall()
     ]
     made_of = {

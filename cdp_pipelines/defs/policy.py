@@ -7,6 +7,6 @@ import dagster as dg
 OWNERS = ["team:revenue-operations"]
 # Every step that opens the warehouse is in this pool; dagster.yaml limits it to one.
 POOL = "warehouse"
-# A run's id says nothing: this tag does. Pin it in the UI (a run's tag menu), and the list of runs shows it in each row.
+# A run's id says nothing: this tag does. The list of runs shows tags that are not Dagster's own in each row.
 WHAT = "cdp/what"
 FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=2))
