@@ -34,6 +34,7 @@ from cdp_pipelines.sources.reader import Mode, Reader
 from cdp_pipelines.sources.report import ExtractReport, Progress
 from cdp_pipelines.sources.streaming import EventLoopThread
 from cdp_pipelines.sources.table_reading import Run, TableReading
+from cdp_pipelines.tracing import traced
 
 # Rows of one load. What was read before it is safe whatever happens after; each load costs about half a second of its own.
 ROWS_A_LOAD = 250_000
@@ -94,7 +95,7 @@ def extract(
     the reader itself finds what to read, and cursors stay (see reconcile.py); with `named` it reads some records alone (see named.py).
     Never raises a CRMError: the report says what is incomplete. Raises NotLoaded when the warehouse cannot be written.
     """
-    with _frugal(), _leaving_nothing(settings):
+    with _frugal(), _leaving_nothing(settings), traced(f"read {connection.name}", cdp__connection=connection.name):
         return _extract(connection, reader, settings, full, reconcile, named, tables, on_progress)
 
 
