@@ -15,12 +15,13 @@ from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 
 from cdp_pipelines import checks, database, sync, transform
 from cdp_pipelines.config import Settings
-from cdp_pipelines.defs.columns import columns
+from cdp_pipelines.defs.columns import columns, with_origins
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish_status
 from cdp_pipelines.scrubbing import without_secrets
 
+_COLUMNS = "dagster/column_schema"
 project = DbtProject(transform.PROJECT_DIR)
 transform.manifest(Settings())
 
@@ -34,7 +35,13 @@ class Layers(DagsterDbtTranslator):
         node = manifest["nodes"].get(unique_id)
         if node is None or node["resource_type"] != "model":
             return spec
-        return spec.replace_attributes(owners=OWNERS, freshness_policy=FRESHNESS if node["schema"] != "staging" else None)
+        metadata = dict(spec.metadata)
+        if isinstance(columns_shown := metadata.get(_COLUMNS), dg.TableSchema):
+            # The UI prefers these descriptions to those of a run.
+            metadata[_COLUMNS] = with_origins(spec.key, columns_shown)
+        return spec.replace_attributes(
+            owners=OWNERS, freshness_policy=FRESHNESS if node["schema"] != "staging" else None, metadata=metadata
+        )
 
     def get_asset_check_spec(
         self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None

@@ -70,6 +70,15 @@ def test_every_run_says_what_it_does_and_what_starts_it_says_when():
     assert [one.name for one in (*repository.schedule_defs, *repository.sensor_defs) if not one.description] == []
 
 
+def test_a_columns_description_ends_with_the_vendors_fields_that_it_comes_from():
+    schema = defs.resolve_asset_graph().get(dg.AssetKey(["standardized", "contacts"])).metadata["dagster/column_schema"]
+    assert isinstance(schema, dg.TableSchema)
+    (email,) = (column for column in schema.columns if column.name == "email")
+    assert (email.description or "").endswith(
+        "From raw_salesforce.contact.email, raw_salesforce.lead.email, raw_hubspot.contacts.email, raw_marketo.leads.email."
+    )
+
+
 def test_columns_are_made_of_columns_of_assets_that_stand_before_theirs():
     graph = defs.resolve_asset_graph()
     spec, told = mapping.load(), 0
