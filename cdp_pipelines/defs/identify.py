@@ -12,6 +12,7 @@ from cdp_pipelines.identity import health, tables
 from cdp_pipelines.identity.step import identify
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish_status
+from cdp_pipelines.report.glances import glances
 from cdp_pipelines.scrubbing import without_secrets
 
 CONTACTS = dg.AssetKey(["standardized", "contacts"])
@@ -46,10 +47,11 @@ def who_is_who(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResu
     settings = Settings()
     with warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):
         found = identify(settings)
+        with database.connect(settings, settings.warehouse) as db:
+            shown = {title: dg.MetadataValue.md(text) for title, text in glances(db, tables.SCHEMA, "customer_contacts").items()}
+            told = {name: columns(db, key, tables.TABLES[name].columns) for name, key in KEYS.items()}
         if any(result.blocking and not result.passed for result in found.checks):
             publish_status(settings)
-        with database.connect(settings, settings.warehouse) as db:
-            shown = {name: columns(db, key, tables.TABLES[name].columns) for name, key in KEYS.items()}
     results = [
         dg.AssetCheckResult(
             check_name=result.name,
@@ -62,9 +64,11 @@ def who_is_who(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResu
         for result in found.checks
     ]
     for name, key in KEYS.items():
-        metadata = {"dagster/row_count": found.rows[name], **shown[name]}
+        metadata = {"dagster/row_count": found.rows[name], **told[name]}
         if name == "customer_contacts":
-            yield dg.MaterializeResult(key, metadata={**metadata, "report": dg.MetadataValue.md(found.report)}, check_results=results)
+            yield dg.MaterializeResult(
+                key, metadata={**metadata, "report": dg.MetadataValue.md(found.report), **shown}, check_results=results
+            )
         else:
             yield dg.MaterializeResult(key, metadata=metadata)
 

@@ -19,6 +19,7 @@ from cdp_pipelines.defs.columns import columns, with_origins
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish_status
+from cdp_pipelines.report.glances import glances
 from cdp_pipelines.scrubbing import without_secrets
 
 _COLUMNS = "dagster/column_schema"
@@ -39,8 +40,12 @@ class Layers(DagsterDbtTranslator):
         if isinstance(columns_shown := metadata.get(_COLUMNS), dg.TableSchema):
             # The UI prefers these descriptions to those of a run.
             metadata[_COLUMNS] = with_origins(spec.key, columns_shown)
+        # Without the SQL that comes with it, below which nobody would look; `make docs` shows that.
         return spec.replace_attributes(
-            owners=OWNERS, freshness_policy=FRESHNESS if node["schema"] != "staging" else None, metadata=metadata
+            description=node["description"],
+            owners=OWNERS,
+            freshness_policy=FRESHNESS if node["schema"] != "staging" else None,
+            metadata=metadata,
         )
 
     def get_asset_check_spec(
@@ -88,8 +93,9 @@ def _tables(context: dg.AssetExecutionContext, settings: Settings, results: list
                 continue
             key = keys[result.node]
             count = db.execute(f'select count(*) from {key.path[0]}."{key.path[1]}"').fetchall()[0][0]
+            shown = {title: dg.MetadataValue.md(text) for title, text in glances(db, *key.path[:2]).items()}
             told = {"dagster/row_count": count, "seconds": round(result.seconds, 2), **columns(db, key, _described().get(result.node, {}))}
-            yield dg.MaterializeResult(key, metadata=told)
+            yield dg.MaterializeResult(key, metadata={**told, **shown})
 
 
 @cache
