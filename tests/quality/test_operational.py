@@ -251,15 +251,16 @@ def test_an_audit_log_that_was_changed(settings: Settings):
     assert not failing(settings)
 
 
-def test_a_connection_with_few_calls_left(settings: Settings):
-    def left(calls: int) -> None:
-        with history.opened(settings) as db:
-            db.execute("update ops.table_syncs set calls_left = ?, calls_allowed = 100000 where connection = 'hubspot'", [calls])
-
-    left(9_000)
+def test_a_connection_with_few_calls_left(base: Base, settings: Settings):
+    org = base.connection("salesforce", daily_call_reserve=0)
+    taken = ingest(settings, org).calls
+    used = int(base.crms.call("salesforce").headers["Sforce-Limit-Info"].partition("=")[2].partition("/")[0])
+    base.crms.option("salesforce", daily_calls=used + taken + 3)
+    assert ingest(settings, org).complete
     found = only(settings, "calls_left")
-    assert found.sample_keys == ["hubspot"] and "hubspot had 9,000 of the day's 100,000 calls left." in found.remedy
-    left(11_000)
+    assert found.sample_keys == ["salesforce"] and f"of the day's {used + taken + 3:,} calls left" in found.remedy
+    base.crms.option("salesforce", daily_calls=100_000)
+    assert ingest(settings, org).complete
     assert not failing(settings)
 
 
