@@ -6,44 +6,31 @@ Each says what is wrong, how many rows, up to ten keys (`connection:id`, never a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
-
-import duckdb
 
 from cdp_pipelines import history, mapping
 from cdp_pipelines.config import Settings
 from cdp_pipelines.history import CheckResult
+from cdp_pipelines.quality import check, deals, drifted, people, times
+from cdp_pipelines.quality.check import Check
 from cdp_pipelines.transform import NodeResult
 
-SAMPLE = 10
 STALE_HOURS = 24
-
-
-@dataclass(frozen=True)
-class Check:
-    """One comparison. `sql` gives `key`, the key of each failing row (or group of `rows` rows); `table` is the standardized table."""
-
-    name: str
-    table: str
-    blocking: bool
-    description: str
-    remedy: str
-    sql: str
 
 
 @cache
 def all_checks() -> tuple[Check, ...]:
-    """Every comparison that follows from the mapping."""
+    """Every check of the standardized tables: the comparisons that follow from the mapping, and the rules for what is in them."""
     entities = mapping.load().entities
     kinds = (_nothing_lost, _nothing_invented, _counts, _casts, _fresh)
-    return tuple(make(entity) for entity in entities for make in kinds)
+    of_stages = tuple(make(entity) for entity in entities for make in kinds)
+    return (*of_stages, *drifted.checks(), *people.checks(), *times.checks(), *deals.checks())
 
 
 def run_all(settings: Settings) -> list[CheckResult]:
-    """Run every comparison. The caller holds the warehouse lock."""
+    """Run every check. The caller holds the warehouse lock."""
     with history.opened(settings) as db:
-        return [_run(db, check) for check in all_checks()]
+        return check.run_all(db, all_checks())
 
 
 def from_dbt(results: Iterable[NodeResult]) -> list[CheckResult]:
@@ -67,13 +54,6 @@ def from_dbt(results: Iterable[NodeResult]) -> list[CheckResult]:
                 )
             )
     return found
-
-
-def _run(db: duckdb.DuckDBPyConnection, check: Check) -> CheckResult:
-    failing = db.execute(f"select key, rows, sum(rows) over () from ({check.sql}) order by rows desc, key limit {SAMPLE}").fetchall()
-    failed = int(failing[0][2]) if failing else 0
-    keys = [key if rows == 1 else f"{key} ({rows:,} rows)" for key, rows, _ in failing]
-    return CheckResult(check.name, check.table, not failed, check.blocking, failed, check.description, check.remedy, keys)
 
 
 def _nothing_lost(entity: str) -> Check:

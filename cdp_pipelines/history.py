@@ -25,12 +25,28 @@ create table if not exists ops.table_syncs (
 create table if not exists ops.event_lags (
     published_at timestamp not null, connection varchar not null, events bigint not null, median_seconds double not null, p95_seconds double not null
 );
+create table if not exists ops.field_changes (
+    told_at timestamp not null, connection varchar not null, source_system varchar not null, object varchar not null, change varchar not null,
+    field varchar not null, detail varchar not null
+);
 create table if not exists ops.whole_build (models varchar not null);
 create table if not exists ops.connections (connection varchar primary key, kind varchar not null, host varchar not null);
 create table if not exists ops.check_results (
     checked_at timestamp not null, name varchar not null, table_name varchar not null, passed boolean not null, blocking boolean not null,
     failed_rows bigint not null, description varchar, remedy varchar, sample_keys varchar[]
 );
+"""
+
+
+# A change is found again by every read until one ends that describes the table as a whole.
+_CHANGE = """
+insert into ops.field_changes
+select * from (select $1::timestamp as told_at, $2 as connection, $3, $4 as object, $5 as change, $6 as field, $7 as detail) as new
+where not exists (
+    select 1 from ops.field_changes as old
+    where old.connection = new.connection and old.object = new.object and old.change = new.change and old.field = new.field
+    and old.detail = new.detail and old.told_at > new.told_at - interval 1 day
+)
 """
 
 
@@ -82,8 +98,8 @@ def claim(settings: Settings, connection: Connection) -> str | None:
     return known[0][0] if known[0][0] != f"{connection.kind} on {connection.host}" else None
 
 
-def record_syncs(settings: Settings, reports: Iterable[TableReport]) -> None:
-    """Append the outcomes of some tables. The caller holds the warehouse lock."""
+def record_syncs(settings: Settings, reports: Sequence[TableReport]) -> None:
+    """Append the outcomes of some tables, and what became of their fields. The caller holds the warehouse lock."""
     rows = [
         (r.connection, r.kind, r.table, r.mode, r.state, r.problem, r.remedy, _utc(r.started_at), _utc(r.ended_at or r.started_at),
          _utc(r.cursor) if r.cursor else None, r.rows_read, r.rows_inserted, r.rows_updated, r.rows_deleted, r.rows_total, r.calls)
@@ -92,6 +108,10 @@ def record_syncs(settings: Settings, reports: Iterable[TableReport]) -> None:
     with opened(settings) as db:
         if rows:
             db.executemany(f"insert into ops.table_syncs values ({', '.join('?' * 16)})", rows)
+        for told in reports:
+            for one in told.changes:
+                moment = _utc(told.ended_at or told.started_at)
+                db.execute(_CHANGE, [moment, told.connection, told.kind, told.table, one.change, one.field, one.detail])
 
 
 def raw_tables_change(settings: Settings) -> str | None:

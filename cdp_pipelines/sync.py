@@ -1,4 +1,4 @@
-"""One sync, from the CRMs to the published file: extract, standardize, check, identify, unify, publish.
+"""One sync, from the CRMs to the published file: extract, standardize, check, identify, unify, measure, publish.
 
 The steps are functions of their own; Dagster's assets (`defs/`) call the same ones in the same order.
 """
@@ -19,6 +19,7 @@ from cdp_pipelines.history import CheckResult, EventLag
 from cdp_pipelines.identity.step import identify
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish, publish_status
+from cdp_pipelines.quality.measuring import measure
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.raw_tables import create_raw_tables, declared_columns
@@ -115,7 +116,9 @@ def build(
     if not _stopped_by(report.checks, report):
         say("unifying")
         report.checks += unify(settings)
-        _stopped_by(report.checks, report)
+    if not _stopped_by(report.checks, report):
+        say("measuring")
+        report.checks += measure(settings, once_an_hour=told is not None).checks
     say("publishing")
     if report.problem is None:
         written = publish(settings, told)

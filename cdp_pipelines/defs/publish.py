@@ -4,7 +4,7 @@ import dagster as dg
 
 from cdp_pipelines import classified, database
 from cdp_pipelines.config import Settings
-from cdp_pipelines.defs import identify, transform
+from cdp_pipelines.defs import identify, quality, transform
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish
@@ -21,7 +21,7 @@ order by connection
 """
 _INCOMPLETE = "select connection, object, problem, remedy from sync_status where state <> 'ok' order by all"
 
-_STEPS = (transform.standardize, identify.who_is_who, transform.unify)
+_STEPS = (transform.standardize, identify.who_is_who, transform.unify, quality.measure)
 _INPUTS = sorted(key for step in _STEPS for key in step.keys if key.path[0] != "staging")
 
 

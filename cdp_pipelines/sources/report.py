@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cdp_pipelines.sources.drift import FieldChange
 from cdp_pipelines.sources.reader import Mode
 
 Progress = Callable[[str, str, int, int | None], None]
@@ -15,7 +16,8 @@ Progress = Callable[[str, str, int, int | None], None]
 @dataclass
 class TableReport:
     """What happened to one raw table of one connection. `state` is `ok` or `incomplete`; then `problem` and `remedy` say why. `notes` is what
-    else a person should know. `rows_suppressed` were read and left out, being about people who were erased."""
+    else a person should know, `changes` what became of the CRM's fields since the table was last read. `rows_suppressed` were read and left out,
+    being about people who were erased."""
 
     connection: str
     kind: str
@@ -34,6 +36,7 @@ class TableReport:
     rows_suppressed: int = 0
     calls: int = 0
     notes: list[str] = field(default_factory=list)
+    changes: list[FieldChange] = field(default_factory=list)
 
     @property
     def rows_updated(self) -> int:
