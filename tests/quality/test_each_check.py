@@ -22,6 +22,7 @@ from cdp_pipelines.history import CheckResult
 from cdp_pipelines.quality import measuring
 from cdp_pipelines.sandbox import hosting
 from cdp_pipelines.sandbox.hosting import SandboxAddresses
+from tests.quality.broken import CASES, DBT, STAGES
 
 pytestmark = pytest.mark.slow
 PEOPLE = 300
@@ -111,89 +112,6 @@ def _alone(db: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def of_people(column: str, value: str, most: int) -> str:
-    """Change a column of some of HubSpot's contacts whom no other CRM knows."""
-    return f"update raw_hubspot.contacts set {column} = {value} where id in (select id from alone where n <= {most})"
-
-
-def of_deal(column: str, value: str, where: str = "true") -> str:
-    return f"update raw_hubspot.deals set {column} = {value} where id = (select min(id) from raw_hubspot.deals where _deleted is distinct from 'true' and {where})"
-
-
-# Name of the case -> the statements, the check that must fail (table and name), a word of its description, a word of a key.
-CASES: dict[str, tuple[tuple[str, ...], str, str, str, str]] = {
-    "addresses that are none": (
-        (of_people("email", "'nobody at ' || id", 30),), "contacts", "emails_well_formed", "at most 10% have a value in email", "hubspot:",
-    ),
-    "placeholders": ((of_people("email", "'a' || id || '@test.com'", 30),), "contacts", "emails_are_someones", "placeholder", "hubspot:"),
-    "mailboxes of functions": (
-        (of_people("email", "'info@c' || id || '.example'", 35),), "contacts", "emails_are_personal", "mailbox of a function", "hubspot:",
-    ),
-    "phones that are none": ((of_people("phone", "'call me ' || id", 35),), "contacts", "phones_well_formed", "E.164", "hubspot:"),
-    "countries that are none": ((of_people("country", "'Atlantis'", 30), of_people("state", "null", 30)), "contacts", "countries_known", "ISO 3166", "hubspot:"),
-    "states that are none": ((of_people("country", "'USA'", 30), of_people("state", "'Narnia'", 30)), "contacts", "states_known", "ISO 3166-2", "hubspot:"),
-    "a record from tomorrow": (
-        (of_people("createdate", "strftime(now() + interval 1 day, '%Y-%m-%dT%H:%M:%SZ')", 1),), "contacts", "times_plausible",
-        "5 minutes from now", "hubspot:",
-    ),
-    "a record from 1970": ((of_people("createdate", "'1970-01-01T00:00:00Z'", 2),), "contacts", "times_plausible", "before 1990", "hubspot:"),
-    "times without a zone": (
-        (of_people("createdate", "rtrim(createdate, 'Z')", 3),), "contacts", "times_have_a_zone", "says its zone", "hubspot:contacts.createdate (3 rows)",
-    ),
-    "a negative amount": ((of_deal("amount", "'-5'"),), "opportunities", "amounts_plausible", "negative value", "hubspot:"),
-    "no currency": ((of_deal("deal_currency_code", "'EURO'"), "update quality.values_seen set value = 'EURO' where column_name = 'currency' and connection = 'hubspot' and value = 'EUR'",
-                     "insert into quality.values_seen select 'opportunities', 'hubspot', 'currency', 'EUR', min(first_seen_at) from quality.values_seen"),
-                    "opportunities", "currencies_known", "ISO 4217", "hubspot:"),
-    "won and not closed": ((of_deal("hs_is_closed", "'false'", "hs_is_closed_won = 'true'"),), "opportunities", "stages_hang_together", "is closed", "hubspot:"),
-    "closed in the future": ((of_deal("closedate", "'2035-01-01T00:00:00Z'", "hs_is_closed = 'true'"),), "opportunities", "close_dates_plausible", "not after tomorrow", "hubspot:"),
-    "half of the members gone": (
-        ("delete from raw_salesforce.campaign_member where hash(id) % 2 = 0",), "column_profiles", "rows_as_usual", "as many rows",
-        "salesforce:campaign_members: ",
-    ),
-    "a table that is empty": (("delete from raw_salesforce.campaign_member",), "column_profiles", "rows_as_usual", "as many rows", "campaign_members: 0 rows, usually"),
-    "a third of the titles gone": (
-        ("update raw_hubspot.contacts set jobtitle = null where hash(id) % 3 = 0",), "column_profiles", "nulls_as_usual", "empty", "hubspot:contacts.title: ",
-    ),
-    "a permission lost": (
-        ("update raw_hubspot.contacts set jobtitle = null",), "column_profiles", "columns_filled", "lost all of them", "hubspot:contacts.title",
-    ),
-    "a new stage of life": (
-        (of_people("lifecyclestage", "'brandnew'", 2),), "values_seen", "values_known", "never had", "hubspot:contacts.lifecycle_stage",
-    ),
-    "a field that nobody maps": (
-        ("alter table raw_hubspot.contacts add column favourite_colour varchar", of_people("favourite_colour", "'red'", 1)),
-        "source_fields", "filled_fields_mapped", "nothing maps", "hubspot:contacts.favourite_colour",
-    ),
-    "an import that knew nobody": (
-        ("update raw_salesforce.contact set email = 'p' || (hash(id) % 5)::varchar || '@acme.example' where hash(id) % 3 = 0 and id in "
-         "(select customer_id from unified.customer_contacts where connection = 'salesforce' and customer_key in "
-         "(select customer_key from unified.customer_contacts group by 1 having count(distinct connection) = 1))",
-         "update raw_salesforce.lead set email = 'p' || (hash(id) % 5)::varchar || '@acme.example' where id in "
-         "(select customer_id from unified.customer_contacts where connection = 'salesforce' and customer_key in "
-         "(select customer_key from unified.customer_contacts group by 1 having count(distinct connection) = 1))"),
-        "duplicates", "same_email_as_usual", "one e-mail address", "salesforce: ",
-    ),
-    "a rule that joins too much": (
-        ("update unified.customer_contacts set customer_key = 'one' || (hash(customer_id) % 3)::varchar where connection = 'hubspot' and customer_id in (select id from alone)",),
-        "duplicates", "same_customer_as_usual", "one customer with another", "hubspot: ",
-    ),
-    "a sync between the CRMs that stopped": (
-        ("update raw_hubspot.contacts set jobtitle = 'Head of ' || id where hash(id) % 2 = 0 and jobtitle is not null",), "disagreements",
-        "crms_agree_as_usual", "disagree", "customers.title of hubspot and ",
-    ),
-    "a score that is no number": (
-        (of_people("hs_lead_score", "'high'", 3),), "contacts", "values_cast", "fits its column's type", "hubspot:contacts.",
-    ),
-    "not read for two days": (
-        ("update ops.table_syncs set ended_at = ended_at - interval 2 day where object = 'deals'",), "opportunities", "fresh", "24 hours", "hubspot:deals",
-    ),
-    "a field gone": (
-        ("insert into ops.field_changes values (now() at time zone 'UTC', 'hubspot', 'hubspot', 'deals', 'gone', 'amount', '')",),
-        "opportunities", "fields_as_before", "came, went", "hubspot:deals.amount (gone)",
-    ),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_broken_is_told_and_nothing_else(case, settings):
     statements, table, name, says, key = CASES[case]
@@ -204,24 +122,6 @@ def test_what_is_broken_is_told_and_nothing_else(case, settings):
     assert key in found.sample_keys[0]
 
 
-# What the stages do wrong shows when the tables are not filled from the views.
-STAGES: dict[str, tuple[str, str, str, str]] = {
-    "a record that came as another": (
-        "update standardized.contacts set customer_id = 'X' where (connection, customer_id) = (select min(('hubspot', id)) from alone)",
-        "contacts", "no_rows_lost", "Every raw record",
-    ),
-    "a change that was left out": (
-        "delete from standardized.lifecycle_stage_changes where rowid = (select max(rowid) from standardized.lifecycle_stage_changes)",
-        "lifecycle_stage_changes", "same_count_as_raw", "as many rows",
-    ),
-    "a join that finds two": (
-        "create or replace view staging.stg_hubspot__companies as select * from standardized.companies where source_system = 'hubspot' "
-        "union all (select * from standardized.companies where source_system = 'hubspot' order by id limit 1)",
-        "companies", "no_rows_multiplied", "each staged row once",
-    ),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("case", STAGES)
 def test_what_a_stage_does_wrong_stops_the_run(case, settings):
     statement, table, name, says = STAGES[case]
@@ -230,27 +130,10 @@ def test_what_a_stage_does_wrong_stops_the_run(case, settings):
     assert found.blocking and says in found.description and found.sample_keys[0].startswith("hubspot:")
 
 
-# dbt's own tests: the raw table that is changed, how, and what fails.
-DBT: dict[str, tuple[tuple[str, str], str, str, str, bool]] = {
-    "two records of one id": (
-        ("salesforce", "lead"), "update raw_salesforce.lead set id = (select min(id) from raw_salesforce.contact) where id = (select min(id) from raw_salesforce.lead "
-        "where id not in (select lead_id from raw_salesforce.campaign_member where lead_id is not null))", "contacts", "unique_key", True,
-    ),
-    "a record without an id": (
-        ("salesforce", "opportunity_contact_role"), "alter table raw_salesforce.opportunity_contact_role alter id drop not null; "
-        "update raw_salesforce.opportunity_contact_role set id = null where id = (select min(id) from raw_salesforce.opportunity_contact_role)", "opportunity_contacts", "not_null_id", True,
-    ),
-    "a deal of nobody's": (
-        ("salesforce", "opportunity"), "update raw_salesforce.opportunity set account_id = '001NOBODY' where id = (select min(id) from raw_salesforce.opportunity "
-        "where _deleted is distinct from 'true')", "opportunities", "points_to_company_id", False,
-    ),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("case", DBT)
 def test_what_dbt_tests_is_told_and_nothing_else(case, settings):
-    changed, statement, table, name, blocking = DBT[case]
-    change(settings, statement)
+    changed, statements, table, name, blocking = DBT[case]
+    change(settings, *statements)
     found = [one for one in sync.standardize(settings, {changed}) if not one.passed]
     assert [(one.table, one.name, one.blocking) for one in found] == [(table, name, blocking)]
     assert found[0].failed_rows == 1 and found[0].remedy
