@@ -1,4 +1,5 @@
-"""Checks that compare stages, in plain SQL over the warehouse. Checks on one table are dbt tests, generated from the mapping.
+"""The checks of the standardized tables, in plain SQL over the warehouse: what compares stages, and the rules of `quality/`. Whether keys are unique,
+not null and lead somewhere are dbt tests, generated from the mapping.
 
 Each says what is wrong, how many rows, up to ten keys (`connection:id`, never a value), and what to do.
 """
@@ -16,6 +17,7 @@ from cdp_pipelines.quality.check import Check
 from cdp_pipelines.transform import NodeResult
 
 STALE_HOURS = 24
+_STOPS = "Stops: what is lost or doubled here is so in every table and sum after it."
 
 
 @cache
@@ -67,6 +69,7 @@ def _nothing_lost(entity: str) -> Check:
     return Check(
         "no_rows_lost", entity, True, f"Every raw record has its row in {entity}.",
         "Look at the staging models of these records' CRM: a filter or a join drops them.", lost or _NONE,
+        1, _STOPS,
     )  # fmt: skip
 
 
@@ -79,6 +82,7 @@ def _nothing_invented(entity: str) -> Check:
         "no_rows_multiplied", entity, True, f"{entity} has each staged row once.",
         "Look at the joins of the staging models: one of them finds several rows.",
         f"select connection || ':' || {_key(list(keys))} as key, count(*) - 1 as rows from ({staged}) group by connection, {', '.join(keys)} having count(*) > 1",
+        6, _STOPS,
     )  # fmt: skip
 
 
@@ -106,6 +110,7 @@ def _counts(entity: str) -> Check:
                 union all select connection, source_system, 0, 1 from standardized.{entity}
             ) group by all
         ) where wanted <> there""",
+        1, _STOPS,
     )  # fmt: skip
 
 
@@ -115,6 +120,7 @@ def _casts(entity: str) -> Check:
         "These values are null in the table and kept in raw. Correct them in the CRM, or the type in mapping.yml.",
         f"""select connection || ':' || raw_table || '.' || raw_field as key, failed_values as rows
             from staging.failed_casts where entity = '{entity}' and failed_values > 0""",
+        12, "Warns: the other values of these rows are right, and the odd ones are kept in raw, where nothing is lost.",
     )  # fmt: skip
 
 
@@ -127,6 +133,7 @@ def _fresh(entity: str) -> Check:
         f"""select connection || ':' || object as key, 1 as rows from (
             select connection, source_system, object, max(ended_at) filter (state = 'ok') as last from ops.table_syncs group by all
         ) where (source_system, object) in ({feeding}) and (last is null or last < now() at time zone 'UTC' - interval {STALE_HOURS} hour)""",
+        3, "Warns: old data are right as of then; `sync_status` says until when.",
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from cdp_pipelines import mapping
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs import identify, transform
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
@@ -16,6 +17,16 @@ KEYS = {name: dg.AssetKey([schema.SCHEMA, name]) for name in schema.TABLES}
 _TABLES = sorted(
     key for step in (transform.standardize, identify.who_is_who, transform.unify) for key in step.keys if key.path[0] != "staging"
 )
+_COMPARED = [dg.AssetKey(path) for path in (["standardized", "contacts"], ["standardized", "companies"], ["unified", "customer_contacts"], ["unified", "company_records"])]  # fmt: skip
+# What each is measured of.
+_OF = {
+    "column_profiles": _TABLES,
+    "duplicates": [key for key in _COMPARED if "contacts" in key.path[1]],
+    "disagreements": _COMPARED,
+    "disagreement_examples": _COMPARED,
+    "source_fields": [dg.AssetKey([f"raw_{kind}", table]) for kind, tables in mapping.load().raw.items() for table in tables],
+    "values_seen": [key for key in _TABLES if key.path[0] == "standardized"],
+}
 
 
 def _spec(name: str, table: schema.Table) -> dg.AssetSpec:
@@ -25,7 +36,7 @@ def _spec(name: str, table: schema.Table) -> dg.AssetSpec:
     ]
     return dg.AssetSpec(
         KEYS[name],
-        deps=_TABLES,
+        deps=_OF[name],
         description=table.description,
         group_name=schema.SCHEMA,
         owners=OWNERS,
