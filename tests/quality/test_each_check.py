@@ -19,7 +19,8 @@ import pytest
 from cdp_pipelines import checks, history, mapping, sync
 from cdp_pipelines.config import KINDS, Settings, connection_from_config
 from cdp_pipelines.history import CheckResult
-from cdp_pipelines.quality import measuring
+from cdp_pipelines.publish import publish, publish_status
+from cdp_pipelines.quality import measuring, schema
 from cdp_pipelines.sandbox import hosting
 from cdp_pipelines.sandbox.hosting import SandboxAddresses
 from tests.quality.broken import CASES, DBT, STAGES
@@ -168,6 +169,63 @@ def test_a_new_field_and_its_values_are_told_when_a_crm_has_them(world, settings
     refill(settings)
     one = only(failed(settings), "source_fields", "filled_fields_mapped")
     assert one.sample_keys == ["hubspot:contacts.favourite_colour"]
+
+
+def test_what_is_measured_is_published_and_says_nothing_of_anybody(settings):
+    publish(settings)
+    found = {}
+    for file in (settings.published, settings.masked_file):
+        with duckdb.connect(str(file), read_only=True) as db:
+            found[file] = dict(
+                db.execute("select table_name, list(column_name) from duckdb_columns() where schema_name = 'quality' group by 1").fetchall()
+            )
+            assert db.execute("select count(*) from duckdb_columns() where schema_name = 'quality' and comment is null").fetchall() == [
+                (0,)
+            ]
+    assert set(found[settings.published]) == {*schema.TABLES, *schema.LOGS} == set(found[settings.masked_file])
+    assert "sample_keys" in found[settings.published]["check_results"]
+    assert "sample_keys" not in found[settings.masked_file]["check_results"]
+    with duckdb.connect(str(settings.published), read_only=True) as db:
+        values = "select distinct lower(unnest([email, first_name, last_name, phone, company, title, city])) as value from contacts"
+        people = {value for (value,) in db.execute(values).fetchall() if value and len(value) > 4}
+        told = {
+            str(cell).lower()
+            for table in found[settings.published]
+            if table != "values_seen"  # what mapping.yml calls a picklist
+            for row in db.execute(f"from quality.{table}").fetchall()
+            for cell in row
+        }
+        shares = db.execute(
+            "select min(rate), max(rate), min(compared) from quality.disagreements "
+            "where measured_at = (select max(measured_at) from quality.disagreements)"
+        ).fetchall()[0]
+        assert (
+            db.execute("select count(*) from quality.disagreement_examples semi join customers using (customer_key)").fetchall()[0][0] > 100
+        )
+    assert len(people) > 500
+    assert people & told == set()
+    assert shares[0] == 0 and 0.2 < shares[1] < 0.8 and shares[2] > 0
+
+
+def test_a_run_that_checks_stopped_publishes_the_histories_and_no_other_examples(settings):
+    before = publish(settings).rows
+    change(
+        settings,
+        "delete from quality.disagreement_examples",
+        "insert into quality.duplicates select * replace (now() as measured_at) from quality.duplicates limit 1",
+    )
+    after = publish_status(settings).rows
+    assert after["quality.disagreement_examples"] == before["quality.disagreement_examples"] > 0
+    assert after["quality.duplicates"] == before["quality.duplicates"] + 1
+
+
+def test_a_run_after_a_notification_measures_once_an_hour(settings):
+    now = datetime(2030, 1, 1, 12, 10, tzinfo=UTC)
+    assert measuring.measure(settings, now=now, once_an_hour=True).checks
+    assert measuring.measure(settings, now=now + timedelta(minutes=40), once_an_hour=True).checks == []
+    assert measuring.measure(settings, now=now + timedelta(minutes=40)).checks
+    assert measuring.measure(settings, now=now + timedelta(minutes=45), once_an_hour=True).checks == []
+    assert measuring.measure(settings, now=now + timedelta(hours=1), once_an_hour=True).checks
 
 
 def test_every_check_of_the_tables_is_proven():
