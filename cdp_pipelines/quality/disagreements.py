@@ -70,12 +70,10 @@ def _pairs(spec: Mapping, table: Unified, fields: list[str]) -> str:
         join unified.{table.links} as links on links.connection = records.connection and links.{link} = records.{table.id}
         where not records.is_deleted
     ),
-    sets as (
-        select key, field, source_system, list(distinct value) as given
-        from (unpivot said on {", ".join(fields)} into name field value value) group by all
-    )
-    select l.key, l.field, l.source_system as l, r.source_system as r, list_has_any(l.given, r.given) as agree
-    from sets as l join sets as r on r.key = l.key and r.field = l.field and r.source_system > l.source_system"""
+    given as (select distinct key, field, source_system, value from (unpivot said on {", ".join(fields)} into name field value value))
+    select l.key, l.field, l.source_system as l, r.source_system as r, bool_or(l.value = r.value) as agree
+    from given as l join given as r on r.key = l.key and r.field = l.field and r.source_system > l.source_system
+    group by all"""
 
 
 def _plain(spec: Mapping, entity: str, name: str) -> str:
