@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cdp_pipelines import config, encryption
 from cdp_pipelines.config import Settings
+from cdp_pipelines.environment import environment
 from cdp_pipelines.private_files import keep_new_files_private, replaced
 from cdp_pipelines.scrubbing import scrub
 
@@ -117,7 +116,7 @@ def _invoke(arguments: list[str], settings: Settings, target: Path) -> Any:
     }  # fmt: skip
     target.mkdir(parents=True, exist_ok=True)
     try:
-        with _environment(CDP_WAREHOUSE=str(settings.warehouse), DO_NOT_TRACK="1", **_key(settings)):
+        with environment({"CDP_WAREHOUSE": str(settings.warehouse), "DO_NOT_TRACK": "1", **_key(settings)}):
             command = [*arguments, *(str(part) for option in options.items() for part in option), "--no-print"]
             outcome = dbtRunner().invoke(command)
             remembered = target / "partial_parse.msgpack"
@@ -162,20 +161,6 @@ def _name(node: Any) -> str:
     if not metadata:
         return node.name
     return "_".join(filter(None, [metadata.name, node.column_name]))
-
-
-@contextmanager
-def _environment(**values: str) -> Generator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 if __name__ == "__main__":  # `make setup` and `make generate` have it ready

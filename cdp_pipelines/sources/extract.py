@@ -46,9 +46,12 @@ class NotLoaded(Exception):
 @contextlib.contextmanager
 def _frugal() -> Generator[None]:
     """Memory that Arrow needs no longer goes back at once, as its usual allocator would not have it; and Python looks for cycles of dead
-    objects seldom: records are none, but thousands of them alive at a time make it look again and again."""
+    objects seldom: records are none, but thousands of them alive at a time make it look again and again. Through what was imported it does
+    not look any more, nor when the process ends; once, since what later calls find may die."""
     if "jemalloc" in pa.supported_memory_backends():
         pa.set_memory_pool(pa.jemalloc_memory_pool())
+    if not gc.get_freeze_count():
+        gc.freeze()
     before = gc.get_threshold()
     gc.set_threshold(50_000, *before[1:])
     try:

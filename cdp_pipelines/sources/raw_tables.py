@@ -6,11 +6,9 @@ Rows reach dlt as Parquet files (`load_files.py`), which it hands to DuckDB as t
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import shutil
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 import dlt
@@ -20,6 +18,7 @@ from dlt.extract import DltResource, DltSource
 
 from cdp_pipelines import encryption, mapping
 from cdp_pipelines.config import Kind, Settings
+from cdp_pipelines.environment import environment
 from cdp_pipelines.sources.columns import arrow_schema, assign_columns, column_name
 from cdp_pipelines.sources.encrypted_loading import EncryptedDuckDb
 from cdp_pipelines.sources.load_files import load_files
@@ -31,6 +30,8 @@ CONNECTION, SYNCED_AT = "connection", "_synced_at"
 # to wait for each other. What a load commits is written to the file at once: dlt would have DuckDB write it to the log first, and to the
 # file when it closes.
 _PRAGMAS = ["threads = 1", "write_buffer_row_group_count = 1", "checkpoint_threshold = '16MB'"]
+# One table after the other: a table may need what the ones before it found. Their pages are fetched ahead all the same.
+_DLT = {"EXTRACT__NEXT_ITEM_MODE": "fifo", "LOAD__WORKERS": "1"}
 
 
 def create_raw_tables(kind: Kind, tables: Iterable[RawTable], settings: Settings) -> None:
@@ -84,28 +85,9 @@ def pipeline_of(kind: str, name: str, settings: Settings) -> dlt.Pipeline:
 
 def run(pipeline: dlt.Pipeline, source: DltSource) -> None:
     """Extract, normalize and load. Raises PipelineStepFailed."""
-    # One table after the other: a table may need what the ones before it found. Their pages are fetched ahead all the same.
     logging.getLogger("dlt").setLevel(logging.CRITICAL)  # it logs what it raises too, with tracebacks
-    with _dlt_configured():
+    with environment(_DLT):
         pipeline.run(source)
-
-
-@contextlib.contextmanager
-def _dlt_configured() -> Generator[None]:
-    values = {
-        "EXTRACT__NEXT_ITEM_MODE": "fifo",
-        "LOAD__WORKERS": "1",
-    }
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def stamp(moment: datetime) -> str:

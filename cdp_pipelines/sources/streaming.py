@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 # What one stream holds of what nobody took yet. Many streams run at once, and memory is to stay flat.
 AHEAD_BYTES = 8 << 20
+# What is worth waking up for whoever takes the items.
+TAKEN_BYTES = 1 << 20
 _END = object()
 
 
@@ -54,6 +56,7 @@ class Stream(Generic[T]):
         self._thread, self._source, self._size = thread, source, size
         self._items: deque[Any] = deque()
         self._bytes = 0
+        self._held_up = self._ended = False
         self._changed = asyncio.Condition()
         thread.run(self._start(contextvars.copy_context()))
 
@@ -65,24 +68,34 @@ class Stream(Generic[T]):
             async for item in self._source():
                 await self._put(item, self._size(item))
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever takes the items gets it
-            await self._put(_Failure(error), 0)
+            await self._end(_Failure(error))
         else:
-            await self._put(_END, 0)
+            await self._end(_END)
 
-    async def _put(self, item: Any, size: int) -> None:
+    async def _put(self, item: T, size: int) -> None:
         async with self._changed:
-            await self._changed.wait_for(lambda: not self._items or self._bytes + size <= AHEAD_BYTES)
-            self._items.append((item, size))
+            while self._items and self._bytes + size > AHEAD_BYTES:
+                self._held_up = True
+                self._changed.notify_all()
+                await self._changed.wait()
+            self._items.append(item)
             self._bytes += size
+            if self._bytes >= TAKEN_BYTES:
+                self._changed.notify_all()
+
+    async def _end(self, last: Any) -> None:
+        async with self._changed:
+            self._items.append(last)
+            self._ended = True
             self._changed.notify_all()
 
     async def _take(self) -> list[Any]:
-        """Everything that is there, at least one item."""
+        """Everything that is there, once it is worth it."""
         async with self._changed:
-            await self._changed.wait_for(lambda: bool(self._items))
-            items = [item for item, _ in self._items]
+            await self._changed.wait_for(lambda: self._ended or self._held_up or self._bytes >= TAKEN_BYTES)
+            items = list(self._items)
             self._items.clear()
-            self._bytes = 0
+            self._bytes, self._held_up = 0, False
             self._changed.notify_all()
             return items
 
