@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import platform
 import shutil
+import sqlite3
+import ssl
+import zoneinfo
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+import duckdb
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
-from cdp_pipelines import query, status
+from cdp_pipelines import dagster_home, lock, query, status
 from cdp_pipelines.config import Settings
 from cdp_pipelines.crm_integrations.rights import SOON
 
 State = Literal["ok", "warning", "problem"]
 STALE = timedelta(hours=24)
 LEAST_DISK = 2**30  # bytes
+# A full sync of a million records takes no longer.
+LONG_RUN = timedelta(hours=6)
+# With it came `on conflict do update`, which the inbox uses.
+LEAST_SQLITE = (3, 24)
 # Of a day's calls that a vendor grants, the share below which the next reads may be stopped.
 FEW_CALLS = 0.1
 
@@ -37,9 +47,12 @@ def examine(settings: Settings, tests: dict[str, dict[str, Any]]) -> list[Findin
     """Every finding, in the order in which to mend what is wrong. `tests` are those of `cdp_engine.test_crm_connections`."""
     looks: tuple[Callable[[], Iterator[Finding]], ...] = (
         _packages,
+        _machine,
         lambda: _disk(settings),
+        lambda: _lock(settings),
         lambda: _connections(tests),
         lambda: _published(settings),
+        lambda: _jobs(settings),
         lambda: _inbox(settings),
         lambda: _outbox(settings),
         lambda: _audit(settings),
@@ -74,6 +87,60 @@ def _packages() -> Iterator[Finding]:
         )
     else:
         yield Finding("packages", "ok", "What is installed is what this version asks for.")
+
+
+def _machine() -> Iterator[Finding]:
+    """Python, and what it takes from the operating system."""
+    python = platform.python_version()
+    openssl, sqlite = ssl.OPENSSL_VERSION, sqlite3.sqlite_version
+    says = f"Python {python}, DuckDB {duckdb.__version__}, SQLite {sqlite}, {openssl}, {platform.system()} {platform.release()}."
+    wrong = []
+    try:
+        wanted = importlib.metadata.metadata("cdp-pipelines")["Requires-Python"]
+    except importlib.metadata.PackageNotFoundError:  # told of the packages
+        wanted = None
+    if wanted and not SpecifierSet(wanted).contains(python, prereleases=True):
+        wrong.append(f"Python has to be {wanted}: install one, and run `make clean` and `make setup`.")
+    if sqlite3.sqlite_version_info < LEAST_SQLITE:
+        wrong.append(f"SQLite has to be {'.'.join(map(str, LEAST_SQLITE))} or later: take a newer Python.")
+    if not ssl.HAS_TLSv1_2:
+        wrong.append("OpenSSL knows no TLS 1.2, without which no CRM answers: take a newer Python.")
+    if not zoneinfo.available_timezones():
+        wrong.append("There is no time zone data: install the system's tzdata, or the package tzdata.")
+    yield Finding("machine", "problem" if wrong else "ok", says, " ".join(wrong))
+
+
+def _lock(settings: Settings) -> Iterator[Finding]:
+    """Who has the warehouse, since when, and is that process alive?"""
+    found = lock.holder(settings)
+    if found is None:
+        yield Finding("warehouse lock", "ok", "Nobody has the warehouse.")
+        return
+    who = f"{found.what} (process {found.pid}, {found.command}), since {found.since:%Y-%m-%d %H:%M} UTC"
+    if not found.holds:
+        says = f"It is free, but was not given back: {who}, was killed."
+        yield Finding("warehouse lock", "warning", says, "Run `cdp sync`; it goes on where that stopped.")
+    elif not found.runs:
+        says = f"It is held for {who}, and that process is gone: one that it started has it still."
+        yield Finding(
+            "warehouse lock", "problem", says, f"End what that process left running (`fuser {settings.data_dir / 'warehouse.lock'}`)."
+        )
+    elif datetime.now(UTC) - found.since > LONG_RUN:
+        remedy = f"See whether it still does something; end process {found.pid} if not, and run `cdp sync`, which goes on where it stopped."
+        yield Finding("warehouse lock", "warning", f"It is held for long: {who}.", remedy)
+    else:
+        yield Finding("warehouse lock", "ok", f"It is in use: {who}.")
+
+
+def _jobs(settings: Settings) -> Iterator[Finding]:
+    """How the newest run of each of Dagster's jobs ended, where Dagster ran."""
+    for one in dagster_home.last_runs(settings):
+        when = f"{one.ended_at:%Y-%m-%d %H:%M} UTC"
+        if one.failed:
+            remedy = f"Look at run {one.run[:8]} in Dagster's UI, mend what it names, and start the job again."
+            yield Finding(f"job {one.job}", "problem", f"Its newest run failed, {when}.", remedy)
+        else:
+            yield Finding(f"job {one.job}", "ok", f"Its newest run went well, {when}.")
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:
@@ -119,6 +186,10 @@ def _published(settings: Settings) -> Iterator[Finding]:
         if incomplete := [f"{of}: {one['problem']}" for of, one in connection["objects"].items() if one["state"] != "ok"]:
             remedy = "`cdp status` says what to do; `cdp sync` goes on where it stopped."
             yield Finding(f"last sync of {name}", "problem", "; ".join(incomplete), remedy)
+    if found["state"] == "complete":
+        yield Finding(
+            "last sync", "ok", f"It ended at {found['ended_at']:%Y-%m-%d %H:%M} UTC, and read everything; {found['calls']:,} calls."
+        )
     lag = found["lag_seconds"]
     if lag is None or lag > STALE.total_seconds():
         hours = "of an unknown age" if lag is None else f"{lag / 3600:,.0f} hours old"

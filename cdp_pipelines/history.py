@@ -22,6 +22,8 @@ create table if not exists ops.table_syncs (
     problem varchar, remedy varchar, started_at timestamp not null, ended_at timestamp not null, cursor timestamp, rows_read bigint not null,
     rows_inserted bigint not null, rows_updated bigint not null, rows_deleted bigint not null, rows_total bigint not null, calls bigint not null
 );
+alter table ops.table_syncs add column if not exists calls_left bigint;
+alter table ops.table_syncs add column if not exists calls_allowed bigint;
 create table if not exists ops.event_lags (
     published_at timestamp not null, connection varchar not null, events bigint not null, median_seconds double not null, p95_seconds double not null
 );
@@ -102,12 +104,13 @@ def record_syncs(settings: Settings, reports: Sequence[TableReport]) -> None:
     """Append the outcomes of some tables, and what became of their fields. The caller holds the warehouse lock."""
     rows = [
         (r.connection, r.kind, r.table, r.mode, r.state, r.problem, r.remedy, _utc(r.started_at), _utc(r.ended_at or r.started_at),
-         _utc(r.cursor) if r.cursor else None, r.rows_read, r.rows_inserted, r.rows_updated, r.rows_deleted, r.rows_total, r.calls)
+         _utc(r.cursor) if r.cursor else None, r.rows_read, r.rows_inserted, r.rows_updated, r.rows_deleted, r.rows_total, r.calls,
+         None, None)
         for r in reports
     ]  # fmt: skip
     with opened(settings) as db:
         if rows:
-            db.executemany(f"insert into ops.table_syncs values ({', '.join('?' * 16)})", rows)
+            db.executemany(f"insert into ops.table_syncs values ({', '.join('?' * 18)})", rows)
         for told in reports:
             for one in told.changes:
                 moment = _utc(told.ended_at or told.started_at)

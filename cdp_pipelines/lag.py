@@ -15,18 +15,20 @@ from cdp_pipelines.webhooks.inbox import read_place, read_status
 CHECK = "real_time_lag"
 
 
-def check(settings: Settings, connections: Iterable[Connection], now: datetime) -> CheckResult:
+def check(settings: Settings, connections: Iterable[Connection], now: datetime, *, read: Mapping[str, Any] | None = None) -> CheckResult:
     """Whether changes are published as soon as they should be.
 
     Fails for a connection of whose changes of the last day, as notifications told them, 95 % took longer than `real_time_lag_minutes`; of
     which a notification waits for longer than that; or that is polled, and was last read that much longer ago than its interval. The
-    description says which, and how slow; it never names a record.
+    description says which, and how slow; it never names a record. `read` is what `status.read` says of each connection, or will say of what is
+    about to be published; without it the published file is looked at.
     """
     limit = timedelta(minutes=settings.real_time_lag_minutes)
-    try:
-        read = status.read(settings)["connections"]
-    except query.NotPublished:
-        read = {}
+    if read is None:
+        try:
+            read = status.read(settings)["connections"]
+        except query.NotPublished:
+            read = {}
     told = {name: one["events"] for name, one in read.items() if one["events"]["last_day"]}
     slow = [
         *((name, words, _EVENTS) for name, one in told.items() if (words := _slow_events(one, limit))),

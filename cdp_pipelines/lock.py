@@ -9,8 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from cdp_pipelines.config import ConfigError, Settings
@@ -18,6 +21,18 @@ from cdp_pipelines.config import ConfigError, Settings
 
 class WarehouseBusy(Exception):
     """Another process kept the warehouse for longer than we wait."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who has the warehouse, or had it last. `holds`: the lock is taken; `runs`: the process is there. Neither: it was killed."""
+
+    what: str
+    pid: int
+    command: str
+    since: datetime
+    holds: bool
+    runs: bool
 
 
 @contextmanager
@@ -30,8 +45,7 @@ def warehouse_lock(
     Waits `settings.lock_wait_seconds`, telling `on_wait` once who has it; then raises WarehouseBusy.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(settings.data_dir / "warehouse.lock", is_singleton=True)
-    holder = settings.data_dir / "warehouse.lock.json"
+    lock, holder = _files(settings)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -53,6 +67,45 @@ def warehouse_lock(
         if lock.lock_counter == 1:
             holder.unlink(missing_ok=True)
         lock.release()
+
+
+def holder(settings: Settings) -> Holder | None:
+    """Who has the warehouse now, or was killed while they had it; None when nobody has and nobody was."""
+    if not settings.data_dir.exists():
+        return None
+    lock, said = _files(settings)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return _said(said, holds=True) or Holder("another process", 0, "", datetime.now(UTC), holds=True, runs=True)
+    try:
+        # While we have the lock nobody else does; unless it was this process all along.
+        found = _said(said, holds=False)
+        return _said(said, holds=True) if found and found.pid == os.getpid() else found
+    finally:
+        lock.release()
+
+
+def _files(settings: Settings) -> tuple[FileLock, Path]:
+    return FileLock(settings.data_dir / "warehouse.lock", is_singleton=True), settings.data_dir / "warehouse.lock.json"
+
+
+def _said(path: Path, *, holds: bool) -> Holder | None:
+    """What the holder's file says; None for none, or one that is being written."""
+    try:
+        said = json.loads(path.read_text())
+        since = datetime.fromisoformat(said["since"])
+        return Holder(said["what"], said["pid"], said["command"], since, holds, _runs(said["pid"], since))
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _runs(pid: int, since: datetime) -> bool:
+    """Whether the process is there. Ids are given again: one that began later is another one."""
+    try:
+        return psutil.Process(pid).create_time() <= since.timestamp() + 1
+    except psutil.Error:
+        return False
 
 
 def _wait_for_other_programs(settings: Settings, on_wait: Callable[[str], None], any_key: bool) -> None:
@@ -84,10 +137,6 @@ def _wait_for_other_programs(settings: Settings, on_wait: Callable[[str], None],
         time.sleep(min(0.5, settings.lock_wait_seconds))
 
 
-def _who(holder: os.PathLike[str]) -> str:
-    try:
-        with open(holder) as file:
-            said = json.load(file)
-        return f"{said['what']} (process {said['pid']}, {said['command']}, since {said['since'][:19]}Z)"
-    except (OSError, ValueError, KeyError):
-        return "another process"
+def _who(path: Path) -> str:
+    said = _said(path, holds=True)
+    return f"{said.what} (process {said.pid}, {said.command}, since {said.since:%Y-%m-%dT%H:%M:%S}Z)" if said else "another process"

@@ -19,6 +19,7 @@ from cdp_pipelines.history import CheckResult, EventLag
 from cdp_pipelines.identity.step import identify
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish, publish_status
+from cdp_pipelines.quality import operational, reconciliation
 from cdp_pipelines.quality.measuring import measure
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.extract import extract
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class ConnectionOutcome:
-    """What a sync did for one connection. `problem` and `remedy` are set when the connection as a whole failed."""
+    """What a sync did for one connection. `problem` and `remedy` are set when the connection as a whole failed; `checks` are those of a reconcile."""
 
     connection: str
     kind: Kind
@@ -42,6 +43,7 @@ class ConnectionOutcome:
     tables: list[TableReport] = field(default_factory=list)
     calls: int = 0
     warnings: list[str] = field(default_factory=list)
+    checks: list[CheckResult] = field(default_factory=list)
 
 
 @dataclass
@@ -85,7 +87,9 @@ def sync(
     with warehouse_lock(settings, "cdp sync", say):
         say("extracting")
         for connection in connections:
-            report.connections.append(ingest(settings, connection, full=full, reconcile=reconcile, on_progress=on_progress))
+            outcome = ingest(settings, connection, full=full, reconcile=reconcile, on_progress=on_progress)
+            report.connections.append(outcome)
+            report.checks += outcome.checks
         build(settings, report, say)
     report.ended_at = datetime.now(UTC)
     return report
@@ -119,6 +123,9 @@ def build(
     if not _stopped_by(report.checks, report):
         say("measuring")
         report.checks += measure(settings, once_an_hour=told is not None).checks
+        say("checking what is to be published")
+        report.checks += operational.run_all(settings, told)
+        _stopped_by(report.checks, report)
     say("publishing")
     if report.problem is None:
         written = publish(settings, told)
@@ -159,10 +166,13 @@ def ingest(
 
 
 def _reconcile(settings: Settings, connection: Connection, outcome: ConnectionOutcome, on_progress: Progress | None) -> None:
-    """Reconcile those tables that were read to their end."""
-    read = [t.table for t in outcome.tables if t.state == "ok"]
-    found = mend(connection, registry.reader(connection, settings), settings, tables=read, on_progress=on_progress)
+    """Reconcile those tables that were read to their end, and write down whether the CRM's ids and ours are the same then."""
+    read = {t.table: t.cursor for t in outcome.tables if t.state == "ok"}
+    until = {table: cursor for table, cursor in read.items() if cursor}
+    found = mend(connection, registry.reader(connection, settings), settings, tables=read, read_until=until, on_progress=on_progress)
     history.record_syncs(settings, found.tables)
+    outcome.checks = reconciliation.checks(settings, connection, found)
+    history.record_checks(settings, datetime.now(UTC), outcome.checks)
     outcome.complete = outcome.complete and found.complete
     outcome.tables += found.tables
     outcome.calls += found.calls

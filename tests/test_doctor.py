@@ -5,7 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import platform
 import shutil
+import sqlite3
+import ssl
+import subprocess
+import sys
+import zoneinfo
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -21,6 +27,7 @@ from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.cli import app
 from cdp_pipelines.config import Settings
+from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.webhooks.event import Event
 from cdp_pipelines.webhooks.inbox import MAX_TRIES, Inbox
 from cdp_pipelines.writeback.outbox import Outbox
@@ -159,6 +166,84 @@ def test_another_version_of_a_package_is_named(settings: Settings, monkeypatch: 
 def test_a_disk_with_no_room_for_a_second_warehouse_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10**6))
     assert found(settings)["disk"][0] == "warning"
+
+
+HOLD = """
+import sys
+from cdp_pipelines.config import Settings
+from cdp_pipelines.lock import warehouse_lock
+from cdp_pipelines.lock import warehouse_lock
+with warehouse_lock(Settings(data_dir=sys.argv[1]), "the nightly sync"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_who_has_the_warehouse_is_told_and_whether_they_are_alive(settings: Settings):
+    def said() -> tuple[str, str]:
+        (one,) = (one for one in doctor.examine(settings, {"hubspot": WORKS}) if one.what == "warehouse lock")
+        return one.state, f"{one.says} {one.remedy}"
+
+    def since(moment: datetime) -> None:
+        path = settings.data_dir / "warehouse.lock.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "since": moment.isoformat()}))
+
+    assert said() == ("ok", "Nobody has the warehouse. ")
+    held = subprocess.Popen([sys.executable, "-c", HOLD, str(settings.data_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert held.stdout is not None and held.stdout.readline() == "held\n"
+        state, words = said()
+        assert state == "ok" and f"in use: the nightly sync (process {held.pid}, -c)" in words
+        now = datetime.now(UTC)
+        since(now - timedelta(hours=7))
+        state, words = said()
+        assert state == "problem" and "that process is gone" in words, "another process has its number now"
+    finally:
+        held.kill()
+        held.wait()
+    state, words = said()
+    assert state == "warning" and "was killed" in words and "cdp sync" in words
+    with warehouse_lock(settings, "another"):
+        assert said()[0] == "ok"
+    assert said() == ("ok", "Nobody has the warehouse. ")
+
+
+def test_a_process_that_has_the_warehouse_for_very_long_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doctor, "LONG_RUN", timedelta(seconds=-1))
+    with warehouse_lock(settings, "the weekly full sync"):
+        state, words = found(settings)["warehouse lock"]
+    assert state == "warning" and f"end process {os.getpid()} if not" in words
+
+
+def test_the_last_sync_and_the_last_runs_of_jobs_are_told(settings: Settings):
+    home = settings.data_dir / "dagster" / "history"
+    home.mkdir(parents=True)
+    runs = [
+        ("sync", "1aaaaaaaaa", "FAILURE", "2026-03-01 10:00:00.5"), ("sync", "2bbbbbbbbb", "SUCCESS", "2026-03-01 11:00:00.5"),
+        ("sync", "3ccccccccc", "STARTED", "2026-03-01 12:00:00.5"), ("reconcile", "4ddddddddd", "FAILURE", "2026-03-01 03:00:00.5"),
+        ("apply_write_back", "5eeeeeeeee", "FAILURE", "2026-03-01 03:00:00.5"),
+    ]  # fmt: skip
+    with closing(sqlite3.connect(home / "runs.db")) as db:
+        db.execute("create table runs (pipeline_name text, run_id text, status text, update_timestamp text)")
+        db.executemany("insert into runs values (?, ?, ?, ?)", runs)
+        db.commit()
+    told = {one.what: (one.state, f"{one.says} {one.remedy}") for one in doctor.examine(settings, {"hubspot": WORKS})}
+    assert told["job sync"] == ("ok", "Its newest run went well, 2026-03-01 11:00 UTC. ")
+    assert told["job reconcile"][0] == "problem" and "Look at run 4ddddddd in Dagster's UI" in told["job reconcile"][1]
+    assert {what for what in told if what.startswith("job ")} == {"job sync", "job reconcile"}, "a person who starts a job sees how it ends"
+    assert told["last sync"][0] == "ok" and "9 calls" in told["last sync"][1]
+
+
+def test_a_machine_that_lacks_something_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    assert "machine" not in found(settings)
+    monkeypatch.setattr(platform, "python_version", lambda: "3.10.1")
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 7, 17))
+    monkeypatch.setattr(ssl, "HAS_TLSv1_2", False)
+    monkeypatch.setattr(zoneinfo, "available_timezones", set)
+    state, words = found(settings)["machine"]
+    assert state == "problem"
+    for word in ("Python 3.10.1, DuckDB", "Python has to be", "SQLite has to be 3.24", "TLS 1.2", "time zone data"):
+        assert word in words
 
 
 def test_the_command_prints_all_of_it_and_exits_with_1_for_a_problem(settings: Settings, monkeypatch: pytest.MonkeyPatch):

@@ -27,6 +27,9 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.private_files import write_private
 from cdp_pipelines.scrubbing import scrub_all
 
+VERIFIED = "verified.json"
+"""Beside the log: until where it was last found right (`verifying.verify_new`)."""
+
 
 class AuditBroken(Exception):
     """The log is not what was written, or cannot be written, so that nothing may be added. The text says what to do."""
@@ -98,7 +101,7 @@ class AuditLog:
             aside = self.folder / f"set-aside-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
             aside.mkdir(mode=0o700)
             lines = self.path.read_bytes().count(b"\n") if self.path.exists() else 0
-            for path in (self.anchor_path, self.path):
+            for path in (self.anchor_path, self.path, self.folder / VERIFIED):
                 if path.exists():
                     os.replace(path, aside / path.name)
             about = {"set_aside": aside.name, "lines": lines, "why": why}

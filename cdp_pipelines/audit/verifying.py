@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import orjson
 
 from cdp_pipelines.audit import entry as entries
 from cdp_pipelines.audit.entry import BEGINNING
-from cdp_pipelines.audit.log import Anchor, AuditBroken, AuditLog
+from cdp_pipelines.audit.log import VERIFIED, Anchor, AuditBroken, AuditLog
+from cdp_pipelines.private_files import write_private
 
 MOST = 50
 """Places that are named; more are counted."""
+# A log of so many entries is looked at whole every time (about a tenth of a second), a longer one once a day.
+SHORT, WHOLE_AFTER = 10_000, timedelta(days=1)
 
 
 @dataclass
@@ -46,7 +54,7 @@ def verify(log: AuditLog, *, expected: tuple[int, str] | None = None) -> Verifie
             found.wrong(f"{log.anchor_path.name} is missing, so whether entries are missing at the end cannot be told.")
     except AuditBroken as error:
         found.wrong(str(error))
-    hash_at = _chain(log, found, anchor)
+    hash_at = _chain(log, found, anchor, _Place())
     if anchor is not None:
         _against(found, anchor, hash_at)
     if expected and hash_at.get(expected[0]) != expected[1]:
@@ -56,19 +64,63 @@ def verify(log: AuditLog, *, expected: tuple[int, str] | None = None) -> Verifie
     return found
 
 
-def _lines(log: AuditLog) -> Iterator[bytes]:
+@dataclass(frozen=True)
+class _Place:
+    """Until where a log was found to be right: how many entries and bytes, the hash of the last one, and when the whole of it was looked at."""
+
+    count: int = 0
+    bytes: int = 0
+    head: str = BEGINNING
+    whole_at: str = ""
+
+
+def verify_new(log: AuditLog, now: datetime) -> list[str]:
+    """What is wrong with a log, for whoever looks often: what was added since it was last found right, and the whole of a short log, or once a
+    day. The place is kept beside the log, under its key. Raises AuditBroken.
+    """
+    path = log.folder / VERIFIED
+    place, anchor = _place(log, path), log.anchor()
+    short = anchor is None or anchor.count <= SHORT
+    if short or place is None or place.count > anchor.count or now - datetime.fromisoformat(place.whole_at) > WHOLE_AFTER:
+        found = verify(log, expected=(place.count, place.head) if place and place.count else None)
+        place = _Place(whole_at=now.isoformat())
+    else:
+        found = Verified()
+        _against(found, anchor, _chain(log, found, anchor, place))
+    if found.ok and anchor is not None:
+        made = _Place(anchor.count, anchor.bytes, anchor.head, place.whole_at)
+        write_private(path, orjson.dumps({**asdict(made), "mac": _mac(log, made)}))
+    return found.problems
+
+
+def _place(log: AuditLog, path: Path) -> _Place | None:
+    """The place; None where there is none, or one that is not ours."""
+    try:
+        raw = orjson.loads(path.read_bytes())
+        mac, place = raw.pop("mac"), _Place(**raw)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return place if hmac.compare_digest(_mac(log, place), str(mac)) else None
+
+
+def _mac(log: AuditLog, place: _Place) -> str:
+    return log.key.mac("chain", b"verified\n" + orjson.dumps(asdict(place)))
+
+
+def _lines(log: AuditLog, start: int) -> Iterator[bytes]:
     if log.path.exists():
         with log.path.open("rb") as file:
+            file.seek(start)
             yield from file
 
 
-def _chain(log: AuditLog, found: Verified, anchor: Anchor | None) -> dict[int, str]:
-    """Follow the chain; gives the hashes by number."""
-    hash_at: dict[int, str] = {}
+def _chain(log: AuditLog, found: Verified, anchor: Anchor | None, start: _Place) -> dict[int, str]:
+    """Follow the chain from a place on; gives the hashes by number."""
+    hash_at: dict[int, str] = {start.count: start.head} if start.count else {}
     # None: the line before cannot be read, so that nothing can be said of what follows it.
-    previous: str | None = BEGINNING
-    number = place = 0
-    for position, line in enumerate(_lines(log), start=1):
+    previous: str | None = start.head
+    number, place = start.count, start.bytes
+    for position, line in enumerate(_lines(log, start.bytes), start=start.count + 1):
         behind = anchor is not None and place >= anchor.bytes
         place += len(line)
         if not line.endswith(b"\n") and behind:

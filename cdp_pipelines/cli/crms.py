@@ -25,7 +25,8 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(json: Json = False) -> None:
-    """Look at packages, disk, connections, calls left, freshness, checks, inbox, outbox and audit log, and say what to do.
+    """Look at the machine, packages, disk, locks, connections, calls left, last runs, freshness, checks, inbox, outbox and audit log, and say
+    what to do.
 
     Exits with 1 when something is wrong.
     """

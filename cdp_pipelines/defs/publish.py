@@ -1,13 +1,17 @@
 """The published file, and the last word on the run: whether everything was read."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from cdp_pipelines import classified, database
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs import identify, quality, transform
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
+from cdp_pipelines.history import CheckResult
 from cdp_pipelines.lock import warehouse_lock
-from cdp_pipelines.publish import publish
+from cdp_pipelines.publish import publish, publish_status
+from cdp_pipelines.quality import operational
 from cdp_pipelines.scrubbing import without_secrets
 
 PUBLISHED = dg.AssetKey(["published", "cdp"])
@@ -20,6 +24,10 @@ group by connection
 order by connection
 """
 _INCOMPLETE = "select connection, object, problem, remedy from sync_status where state <> 'ok' order by all"
+
+# What the asset itself says of its file; whether changes come in time, defs/lag.py says, after small runs too.
+_SAID_ELSEWHERE = ("everything_read", "real_time_lag")
+CHECKS = [check for check in (*operational.CHECKS, *operational.OF_RECONCILES) if check.name not in _SAID_ELSEWHERE]
 
 _STEPS = (transform.standardize, identify.who_is_who, transform.unify, quality.measure)
 _INPUTS = sorted(key for step in _STEPS for key in step.keys if key.path[0] != "staging")
@@ -45,22 +53,32 @@ _INPUTS = sorted(key for step in _STEPS for key in step.keys if key.path[0] != "
             asset=PUBLISHED,
             description="mapping.yml says of every published column which class of personal data it has. The masked file leaves out what has none.",
         ),
+        *(
+            dg.AssetCheckSpec(check.name, asset=PUBLISHED, description=f"{check.description} {check.why}", blocking=check.blocking)
+            for check in CHECKS
+        ),
     ],
 )
 @without_secrets
-def cdp(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+def cdp(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     """The file that analysts open: every standardized and unified table, sync_status and data_quality, replaced in one move; then
     the masked file, which says of nobody who they are."""
     settings = Settings()
     with warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):
-        written = publish(settings)
+        results = operational.run_all(settings)
+        stopped = [f"{r.description} {r.remedy}" for r in results if r.blocking and not r.passed]
+        written = publish_status(settings) if stopped else publish(settings)
+        results += operational.of_reconciles(settings)
+    yield from (_told(result) for result in results if result.name not in _SAID_ELSEWHERE)
+    if stopped:
+        raise dg.Failure(f"Nothing is published but what says so: not so: {' '.join(stopped)}")
     with database.connect(settings, written.path, read_only=True) as db:
         incomplete = db.execute(_INCOMPLETE).fetchall()
         lags = db.execute(_LAGS).fetchall()
         unclassified = classified.unclassified(db, settings.published.stem)
     for connection, table, problem, remedy in incomplete:
         context.log.error(f"{connection} {table} is incomplete: {problem} {remedy or ''}")
-    return dg.MaterializeResult(
+    yield dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(written.path),
             "size (bytes)": written.path.stat().st_size,
@@ -88,6 +106,17 @@ def cdp(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
                 else "Every published column has a class.",
             ),
         ],
+    )
+
+
+def _told(result: CheckResult) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=result.name,
+        asset_key=PUBLISHED,
+        passed=result.passed,
+        severity=dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN,
+        description=result.description if result.passed else f"Not so: {result.description} {result.remedy}",
+        metadata={"failed rows": result.failed_rows, "examples": ", ".join(result.sample_keys) or "none"},
     )
 
 

@@ -1,4 +1,4 @@
-"""Retention every day: what is older than retention.yml keeps it goes, Dagster's own runs too; and the check that nothing is overdue."""
+"""Retention every day: what is older than retention.yml keeps it goes, Dagster's own runs too. That nothing is overdue, `published/cdp` checks."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,6 @@ import dagster as dg
 
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs.policy import POOL
-from cdp_pipelines.defs.publish import PUBLISHED
 from cdp_pipelines.privacy import retention
 from cdp_pipelines.scrubbing import without_secrets
 
@@ -40,21 +39,4 @@ daily = dg.ScheduleDefinition(
 )
 
 
-@dg.asset_check(
-    asset=PUBLISHED, name=retention.CHECK, description="Nothing has been older than retention.yml keeps it for more than a week.", pool=POOL
-)
-@without_secrets
-def nothing_is_overdue() -> dg.AssetCheckResult:
-    """Counts only. Warns, and never stops a run."""
-    found = retention.check(Settings())
-    return dg.AssetCheckResult(
-        asset_key=PUBLISHED,
-        check_name=retention.CHECK,
-        passed=found.passed,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{found.description} {found.remedy}".strip(),
-        metadata={"overdue": found.failed_rows},
-    )
-
-
-defs = dg.Definitions(jobs=[retain], schedules=[daily], asset_checks=[nothing_is_overdue])
+defs = dg.Definitions(jobs=[retain], schedules=[daily])

@@ -1,4 +1,4 @@
-"""Write-back, off by default: a plan to look at, its application once a person has approved it by its hash, and the check for drift.
+"""Write-back, off by default: a plan to look at, and its application once a person has approved it by its hash.
 
 No schedule and no other job runs these. `plan_write_back` makes a plan and shows it; `apply_write_back`, given the plan's hash as
 `approved`, does what it says.
@@ -16,11 +16,9 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.policy import OWNERS, POOL
 from cdp_pipelines.defs.publish import PUBLISHED
-from cdp_pipelines.query import NotPublished
 from cdp_pipelines.scrubbing import without_secrets
 from cdp_pipelines.writeback import plan as plans
 from cdp_pipelines.writeback import service
-from cdp_pipelines.writeback.drift import drift
 from cdp_pipelines.writeback.sessions import opened
 
 T = TypeVar("T")
@@ -99,28 +97,6 @@ def writeback_applied(context: dg.AssetExecutionContext, config: ApplyConfig) ->
         raise dg.Failure("; ".join(f"{n}: {p}" for n, p in report.problems.items()) + f" Go on with `cdp writeback retry {report.run}`.")
 
 
-@dg.asset_check(
-    asset=PUBLISHED,
-    name="holds_what_we_wrote",
-    description="The CRMs still hold what write-back put there last. A person's edit is no fault, and shows here.",
-    pool=POOL,
-)
-@without_secrets
-def holds_what_we_wrote() -> dg.AssetCheckResult:
-    """Compares what we last wrote with what the syncs have read since; no call is made."""
-    try:
-        found = drift(Settings())
-    except NotPublished:
-        found = []
-    places = sorted({f"{d.connection}:{d.id} {d.field}" for d in found})
-    return dg.AssetCheckResult(
-        passed=not found,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(found)} fields hold something else than we wrote; see `cdp writeback drift`." if found else None,
-        metadata={"fields": len(found), "examples (connection:id field)": ", ".join(places[:10]) or "none"},
-    )
-
-
 def _with_sessions(work: Callable[..., Awaitable[T]]) -> T:
     settings = Settings()
 
@@ -150,6 +126,4 @@ apply_write_back = dg.define_asset_job(
     description="Do what an approved plan says; its hash is the configuration `approved` of the step `writeback__applied`.",
 )
 
-defs = dg.Definitions(
-    assets=[writeback_plan, writeback_applied], asset_checks=[holds_what_we_wrote], jobs=[plan_write_back, apply_write_back]
-)
+defs = dg.Definitions(assets=[writeback_plan, writeback_applied], jobs=[plan_write_back, apply_write_back])

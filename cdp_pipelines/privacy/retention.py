@@ -1,4 +1,4 @@
-"""Retention: what is older than retention.yml keeps it, counted or taken away, and a check that nothing is overdue."""
+"""Retention: what is older than retention.yml keeps it, counted or taken away; and what is overdue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Protocol
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Settings
-from cdp_pipelines.history import CheckResult
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.privacy import retention_files as files
 from cdp_pipelines.privacy import retention_tables as tables
@@ -87,12 +86,7 @@ def _each(settings: Settings, now: datetime, *, apply: bool, delete_runs: Delete
     return done
 
 
-def check(settings: Settings, now: datetime | None = None) -> CheckResult:
-    """Whether something has been due for days. It names kinds and numbers alone."""
-    overdue = {name: count for name, count in due(settings, (now or datetime.now(UTC)) - FORGOTTEN_AFTER).counts.items() if count}
-    if not overdue:
-        return CheckResult(CHECK, "", True, False, 0, "Nothing is older than retention.yml keeps it.")
-    said = ", ".join(f"{count:,} of {name}" for name, count in overdue.items())
-    description = f"Overdue by more than {FORGOTTEN_AFTER.days} days: {said}."
-    remedy = "See why the last runs of the Dagster job `retain` failed, or run `cdp privacy retain`."
-    return CheckResult(CHECK, "", False, False, sum(overdue.values()), description, remedy)
+def overdue(settings: Settings, now: datetime | None = None) -> dict[str, int]:
+    """How many of each kind have been due for days."""
+    counts = due(settings, (now or datetime.now(UTC)) - FORGOTTEN_AFTER).counts
+    return {name: count for name, count in counts.items() if count}

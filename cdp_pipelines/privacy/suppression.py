@@ -153,6 +153,20 @@ class Suppression:
                 self._mentions(judged, kind, connection, rows, name, addressed=name not in known)
         return judged
 
+    def listed_ids(self, connection: str, ids: Sequence[str | None]) -> list[str | None]:
+        """Those of some ids of records that are on the list."""
+        return [ids[place] for place in self._listed_ids(connection, ids)]
+
+    def people(self, connection: str, people: People, rows: pa.Table) -> set[int]:
+        """Which of some rows, with `id`, `_merged_into` and the columns of `people`, are about somebody on the list. It learns nothing."""
+        judged = Judged(np.ones(rows.num_rows, bool))
+        self._people(judged, connection, people, rows)
+        return set(judged.why)
+
+    def addressed(self, texts: Iterable[str]) -> set[str]:
+        """Those of some texts that have the address of somebody on the list."""
+        return {text for text in texts if self._without_addresses(text) != text}
+
     def learn(self, connection: str, ids: Iterable[str], erasure: str) -> None:
         """Put ids on the list that belong to an erased person."""
         found: list[tuple[Kind, str]] = []

@@ -1,1 +1,1 @@
-"""Whether the data can be trusted: checks of tables, and what is measured of them from run to run. See docs/quality.md."""
+"""Checks of the data and of how it comes: one module for each job. See docs/quality.md."""

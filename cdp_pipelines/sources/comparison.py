@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,10 +14,14 @@ from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.sources.columns import as_text, assign_columns, column_name
 from cdp_pipelines.sources.raw_tables import CONNECTION, SYNCED_AT
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Glance, RawTable
+from cdp_pipelines.sources.shown import Late
 from cdp_pipelines.sources.warehouse import no_value, value_columns
 
 ROWS_AT_ONCE = 10_000
 _MARKS = [DELETED, MERGED_INTO]
+# When a record was changed last, as each CRM calls it.
+_STAMPS = ("system_modstamp", "updated_at")
+_LATE_NAMED = 10
 
 
 class Comparison:
@@ -75,6 +80,27 @@ class Comparison:
         for batch in self._db.execute("from mended").to_arrow_reader(ROWS_AT_ONCE):
             yield pa.Table.from_batches([batch]).rename_columns([fields.get(c, c) for c in batch.schema.names])
 
+    def shown(self) -> pa.Table:
+        """The key of all that the CRM shows, as text by the vendor's names, and whether it shows it as deleted."""
+        key = ", ".join(f'"{column}" as "{field}"' for column, field in zip(self._key, self._table.key, strict=True))
+        return self._db.execute(f"select {key}, {DELETED} from seen").to_arrow_table()
+
+    def late(self, read_until: datetime) -> Late:
+        """The records that differ though their own time stamp lies before a moment until when everything was read; of a table of records."""
+        stamp = next((name for name in _STAMPS if name in self._seen), None)
+        if stamp is None or self._table.replace_by:
+            return Late()
+        key, name = ", ".join(_quoted(self._key)), " || '/' || ".join(_quoted(self._key))
+        theirs, ours = (_moment(f'{side}."{stamp}"') for side in ("differing", "held"))
+        found = self._db.execute(
+            f"""select {name} as id, count(*) over () from differing
+                left join (from held qualify row_number() over (partition by {key} order by {SYNCED_AT} desc) = 1) as held using ({key})
+                where differing.{DELETED} is distinct from 'true' and {theirs} < ?::timestamptz and {theirs} is distinct from {ours}
+                order by id limit {_LATE_NAMED}""",
+            [read_until],
+        ).fetchall()
+        return Late(found[0][1], [id_ for id_, _ in found]) if found else Late()
+
     def keys(self) -> dict[str, str | None]:
         """Keys of the records to read again, each with the record that it was merged into as far as the warehouse knows."""
         return dict(self._db.execute("from reread").fetchall())
@@ -132,6 +158,11 @@ class Comparison:
 
 def _quoted(names: Iterable[str]) -> list[str]:
     return [f'"{name}"' for name in names]
+
+
+def _moment(column: str) -> str:
+    """A vendor's time stamp as a moment, as SQL; null where it is none."""
+    return f"try_cast(regexp_replace({column}, '[+]0000$', 'Z') as timestamptz)"
 
 
 def _differs(column: str) -> str:

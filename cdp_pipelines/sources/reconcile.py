@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime
 
 import pyarrow as pa
 
@@ -17,6 +18,7 @@ from cdp_pipelines.sources.comparison import Comparison
 from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, Batch, RawTable, Reader, Reconciler, Span
 from cdp_pipelines.sources.report import ExtractReport, Progress
+from cdp_pipelines.sources.shown import Late, Shown
 
 
 def reconcile(
@@ -25,21 +27,26 @@ def reconcile(
     settings: Settings,
     *,
     tables: Iterable[str] | None = None,
+    read_until: Mapping[str, datetime] | None = None,
     on_progress: Progress | None = None,
 ) -> ExtractReport:
     """Mend the raw tables of a connection where they differ from what the CRM shows. The caller holds the warehouse lock.
 
     Reports and fails as `extract` does; `rows_read` counts what was mended. Tables of which a sync misses nothing are left out.
+    `read_until` is until when each table had been read; the report's `shown` says of which older changes the reads had missed.
     """
-    differences = Differences(connection, reader, settings)
-    return extract(connection, differences, settings, reconcile=True, tables=tables, on_progress=on_progress)
+    differences = Differences(connection, reader, settings, read_until or {})
+    report = extract(connection, differences, settings, reconcile=True, tables=tables, on_progress=on_progress)
+    report.shown = differences.shown
+    return report
 
 
 class Differences(Reader):
     """Reads, through a CRM's own reader, the records of which the CRM says something else than the warehouse."""
 
-    def __init__(self, connection: Connection, reader: Reconciler, settings: Settings):
-        self._connection, self._reader, self._settings = connection, reader, settings
+    def __init__(self, connection: Connection, reader: Reconciler, settings: Settings, read_until: Mapping[str, datetime]):
+        self._connection, self._reader, self._settings, self._read_until = connection, reader, settings, read_until
+        self.shown: dict[str, Shown] = {}
         self.client, self.known = reader.client, reader.known
         self._glances = {table.name: glance for table in reader.tables if (glance := reader.glance(table)) is not None}
         self.tables = tuple(table for table in reader.tables if table.name in self._glances)
@@ -60,12 +67,16 @@ class Differences(Reader):
             async for batch in glance.pages:
                 comparison.add(batch.rows)
             await asyncio.to_thread(comparison.compare, glance)
+            until = self._read_until.get(table.name)
+            shown = Shown(table, glance.everything, comparison.late(until) if until else Late(), [comparison.shown()])
             for rows in comparison.rows():
                 yield Batch(rows)
             keys = comparison.keys()
         if keys:
             async for batch in self._reader.reread(table, keys):
+                shown.add(batch)
                 yield with_survivors(batch, table, keys)
+        self.shown[table.name] = shown
 
 
 def with_survivors(batch: Batch, table: RawTable, merged_into: Mapping[str, str | None]) -> Batch:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from cdp_pipelines.sources.drift import FieldChange
 from cdp_pipelines.sources.reader import Mode
+from cdp_pipelines.sources.shown import Shown
 
 Progress = Callable[[str, str, int, int | None], None]
 """Called with (connection, table, rows read so far, rows to expect in all where that is known)."""
@@ -46,7 +47,8 @@ class TableReport:
 
 @dataclass
 class ExtractReport:
-    """What happened to one connection: its tables, the calls it took, and what a person should know.
+    """What happened to one connection: its tables, the calls it took, what a person should know, and what the CRM has `shown` of each
+    table that was reconciled.
 
     `unreadable` is whether the CRM as a whole could not be read (it was not reached, let nobody in, or the day's calls were used up).
     """
@@ -56,6 +58,7 @@ class ExtractReport:
     tables: list[TableReport] = field(default_factory=list)
     calls: int = 0
     warnings: list[str] = field(default_factory=list)
+    shown: dict[str, Shown] = field(default_factory=dict)
     unreadable: bool = False
 
     @property

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+import duckdb
 
 from cdp_pipelines import query
 from cdp_pipelines.audit.entry import Operation
@@ -31,18 +34,25 @@ class Drift:
 
 
 def drift(settings: Settings) -> list[Drift]:
-    """The fields that differ, among those whose record was read after we wrote it. No call is made. Raises NotPublished."""
-    if not there_is_one(settings):
-        return []
-    with Outbox(settings) as outbox:
-        base = outbox.base_rows()
-    if not base:
+    """The fields that differ in the published file, among those whose record was read after we wrote it. No call is made. Raises NotPublished."""
+    if not _base(settings):
         return []
     with query.published(settings) as db:
-        wanted = ", ".join(f'"{name}"' for name in load().entities[ENTITY].fields)
-        db_rows = query.Rows(db.execute(f"select {wanted} from contacts"))
-        places = {(b["connection"], b["id"]) for b in base}
-        rows = {(r["connection"], r["customer_id"]): r for r in db_rows.dicts() if (r["connection"], r["customer_id"]) in places}
+        found = drifted(settings, db, "contacts")
+    record(settings, Operation("read", "writeback drift", "ok", len(found)))
+    return found
+
+
+def drifted(settings: Settings, db: duckdb.DuckDBPyConnection, contacts: str) -> list[Drift]:
+    """The same in a relation with the standardized contacts."""
+    base = _base(settings)
+    if not base:
+        return []
+    wanted = ", ".join(f'"{name}"' for name in load().entities[ENTITY].fields)
+    places = [{"connection": connection, "id": id_} for connection, id_ in {(b["connection"], b["id"]) for b in base}]
+    given = "select unnest(?::struct(connection varchar, id varchar)[], recursive := true)"
+    written = f"select {wanted} from {contacts} where (connection, customer_id) in ({given})"
+    rows = {(r["connection"], r["customer_id"]): r for r in query.Rows(db.execute(written, [places])).dicts()}
     fields = load().entities[ENTITY].fields
     found = []
     for b in base:
@@ -54,5 +64,11 @@ def drift(settings: Settings) -> list[Drift]:
         theirs = None if row[column] is None else str(row[column])
         if gone or not same(fields[b["field"]], b["value"], theirs):
             found.append(Drift(b["connection"], b["id"], b["field"], b["value"], theirs, b["run"], b["written_at"], gone))
-    record(settings, Operation("read", "writeback drift", "ok", len(found)))
     return found
+
+
+def _base(settings: Settings) -> list[dict[str, Any]]:
+    if not there_is_one(settings):
+        return []
+    with Outbox(settings) as outbox:
+        return outbox.base_rows()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -14,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_pipelines.audit import subjects
+from cdp_pipelines.audit import subjects, verifying
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.log import AuditBroken, AuditLog
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.audit.shape import shape_of
 from cdp_pipelines.audit.showing import DESTROYED, Wanted, export, newest
-from cdp_pipelines.audit.verifying import Verified, verify
+from cdp_pipelines.audit.verifying import Verified, verify, verify_new
 from cdp_pipelines.config import ConfigError, Settings
 
 ENTRIES = 8
@@ -141,6 +142,37 @@ def test_a_broken_log_is_set_aside_and_the_new_one_says_so(tmp_path):
     found = verify(log)
     assert found.ok and found.count == 1 and aside.name in found.notes[0]
     assert next(log.entries())["about"] == {"set_aside": aside.name, "lines": ENTRIES - 1, "why": "a disk fault"}
+
+
+def test_who_looks_often_looks_at_what_is_new_and_at_a_long_log_as_a_whole_once_a_day(tmp_path, monkeypatch):
+    monkeypatch.setattr(verifying, "SHORT", 3)
+    settings, now = written(tmp_path), datetime.now(UTC)
+    log = AuditLog(settings)
+    old = (log.path.read_bytes(), log.anchor_path.read_bytes())
+    assert verify_new(log, now) == []
+    record(settings, Operation("sync", "marketo", "ok"))
+    content = log.path.read_bytes()
+
+    log.path.write_bytes(content.replace(b"marketo", b"marketa"))
+    assert "line 9, entry 9, was changed after it was written" in verify_new(log, now)[0]
+    log.path.write_bytes(content)
+    assert verify_new(log, now) == []
+
+    log.path.write_bytes(content.replace(b"hubspot", b"hubspod", 1))
+    assert verify_new(log, now) == [], "that part was found right today"
+    assert "entry 1, was changed" in verify_new(log, now + timedelta(days=1, seconds=1))[0]
+    assert "entry 1, was changed" in verify_new(log, now + timedelta(days=1, seconds=2))[0], "and again, until it is mended"
+    kept = (log.folder / "verified.json").read_bytes()
+    (log.folder / "verified.json").write_bytes(kept.replace(b'"count":9', b'"count":8'))
+    assert "entry 1, was changed" in verify_new(log, now)[0], "a place that somebody else wrote is none"
+    log.path.write_bytes(content)
+    assert verify_new(log, now) == []
+
+    log.path.write_bytes(old[0])
+    log.anchor_path.write_bytes(old[1])
+    assert "is not the one that was noted" in verify_new(log, now)[0], "an older log was put in its place"
+    log.begin_anew(why="it was an older one")
+    assert verify_new(log, now) == []
 
 
 def test_what_a_kill_leaves_behind_the_anchor_is_taken_in_or_cut_off(tmp_path):

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from cdp_pipelines import dagster_home
+from cdp_pipelines.config import Settings
 from cdp_pipelines.definitions import defs
 from cdp_pipelines.defs.alerts import JOBS, alerts, failed_jobs
 
@@ -43,6 +46,20 @@ def test_a_job_whose_newest_run_failed_is_a_fault_until_one_succeeds():
         assert (finding.what, finding.state) == ("job sync", "problem")
         run(instance, works=True)
         assert list(failed_jobs(instance)) == []
+
+
+def test_the_doctor_reads_the_same_from_dagsters_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    settings = Settings(data_dir=tmp_path)
+    assert dagster_home.last_runs(settings) == []
+    monkeypatch.setenv("DAGSTER_HOME", dagster_home.prepare(settings)["DAGSTER_HOME"])
+    with dg.DagsterInstance.get() as instance:
+        for works in (True, False):
+            config = dg.RunConfig({"step": Works(yes=works)})
+            run = failing_or_not.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
+            (one,) = dagster_home.last_runs(settings)
+            assert (one.job, one.run, one.failed) == ("sync", run.run_id, not works)
+            assert abs((datetime.now(UTC) - one.ended_at).total_seconds()) < 60
+    assert set(JOBS) == set(dagster_home.JOBS)
 
 
 def test_the_jobs_that_are_looked_at_are_those_that_run_by_themselves():

@@ -8,8 +8,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from cdp_pipelines import database
 from cdp_pipelines.config import Settings
 from cdp_pipelines.definitions import defs
+from cdp_pipelines.history import CheckResult
+from cdp_pipelines.quality.looking import Look
+from cdp_pipelines.quality.stores import HOLDS_WHAT_WE_WROTE
 from tests.sandbox.faulty import faulty
 from tests.writeback.world import World, unique
 
@@ -85,18 +89,17 @@ def test_a_plan_beyond_a_guard_fails_its_check(world: World) -> None:
     assert "guards.most_records is 0" in str(check.description)
 
 
-def test_an_edit_of_what_we_wrote_shows_in_the_drift_check_after_the_next_sync(world: World) -> None:
-    from cdp_pipelines.defs.writeback import holds_what_we_wrote
-
-    def drifted() -> dg.AssetCheckResult:
-        result = holds_what_we_wrote()
-        assert isinstance(result, dg.AssetCheckResult)
-        return result
+def test_an_edit_of_what_we_wrote_fails_the_check_for_drift_after_the_next_sync(world: World) -> None:
+    def drifted() -> CheckResult:
+        """What the check says when what is in the published file is about to be published."""
+        with database.connect(world.settings, world.settings.published) as db:
+            db.execute("create schema if not exists standardized; create or replace view standardized.contacts as from main.contacts")
+            return HOLDS_WHAT_WE_WROTE.run(Look(world.settings, db))
 
     record = world.make("hubspot", email=unique(), last_name="Lee", title="Old")
     person = {"customer_key": "k1", "title": "New", "records": {"hubspot": record}}
-    assert drifted().passed
     world.publish(person)
+    assert drifted().passed
     world.rules({"title": "source_wins"}, kinds=["hubspot"])
     assert world.write().clean
     assert drifted().passed
@@ -105,6 +108,7 @@ def test_an_edit_of_what_we_wrote_shows_in_the_drift_check_after_the_next_sync(w
     world.edit("hubspot", record, title="By a person")
     world.publish(person)
     found = drifted()
-    assert not found.passed
-    assert found.severity == dg.AssetCheckSeverity.WARN
-    assert found.metadata["examples (connection:id field)"].value == f"hubspot:{record} title"
+    assert not found.passed and not found.blocking
+    assert (found.failed_rows, found.sample_keys) == (1, [f"hubspot:{record} title"])
+    assert "cdp writeback drift" in found.remedy
+    assert "By a person" not in str(found)

@@ -7,19 +7,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 from cdp_pipelines import history
 from cdp_pipelines.cli import app
 from cdp_pipelines.config import Settings
-from cdp_pipelines.identity import health, resolve, store, tables
+from cdp_pipelines.identity import Resolution, health, resolve, store, tables
 from cdp_pipelines.identity.deciding import decide
 from cdp_pipelines.identity.explain import explain
 from cdp_pipelines.identity.references import NotFound
 from cdp_pipelines.identity.step import Identified, identify
 from cdp_pipelines.publish import publish
-from tests.identity.given import contacts, person
+from tests.identity.given import contacts, override, person
 
 ANN = person("Ann Lee", "ann@acme.com", "212-555-0143", "Acme", customer_id="1")
 ANNE = person("Anne Lee", "ANN@acme.com", connection="marketo", customer_id="7")
@@ -199,6 +200,28 @@ def test_checks_find_what_they_are_for():
         for row in apart
     ]
     assert "customers_of_several_crms" in failing(8, *apart, *theirs)
+
+
+def failed(found: Resolution, count: int) -> dict[str, tuple[int, list[str]]]:
+    """The checks that fail, with how many rows and which."""
+    return {one.name: (one.failed_rows, one.sample_keys) for one in health.check(found, count) if not one.passed}
+
+
+def test_keys_that_move_vetoes_that_abound_and_decisions_that_do_not_hold_are_found_alone():
+    before = resolve(contacts(ANN, {**ANN, "customer_id": "9"}, CIA))
+    moved = resolve(contacts(ANN, {**BOB, "customer_id": "9", "email": "bob@acme.com"}, CIA), previous=before.ledger)
+    assert set(failed(before, 3)) == set()
+    assert failed(moved, 3) == {"keys_stay": (1, [])}
+
+    # People of one name in one company, each with a mailbox of their own: six are fifteen pairs.
+    many = [person("Frank Miller", f"frank{number}@acme.com") for number in range(6)]
+    assert failed(resolve(contacts(*many)), 6) == {"vetoes_few": (15, [])}
+    assert failed(resolve(contacts(*many[:4])), 4) == {}, "six pairs are too few to tell"
+
+    gone = pa.Table.from_pylist([override("merge", "4", "99")])
+    assert failed(resolve(contacts(CIA), overrides=gone), 1) == {"overrides_honoured": (1, ["hubspot:4"])}
+    there = pa.Table.from_pylist([override("merge", "1", "4")])
+    assert failed(resolve(contacts(ANN, CIA), overrides=there), 2) == {}
 
 
 def test_the_report_has_numbers_and_nobodys_data():

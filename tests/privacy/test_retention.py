@@ -24,6 +24,8 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.history import CheckResult, EventLag
 from cdp_pipelines.privacy import retention
 from cdp_pipelines.privacy.retention_rules import PATH, RetentionError, Rules, read
+from cdp_pipelines.quality.looking import Look
+from cdp_pipelines.quality.stores import RETENTION
 from cdp_pipelines.sources.report import TableReport
 from cdp_pipelines.webhooks.inbox import Inbox
 from cdp_pipelines.writeback.outbox import Outbox
@@ -111,8 +113,9 @@ def test_what_is_too_old_is_told_then_goes_and_nothing_else(settings: Settings) 
         "certificates": 1,
     }  # fmt: skip
     assert rows(settings, "select count(*) from raw_hubspot.contacts") == [(9,)], "a dry run changes nothing"
-    failing = retention.check(settings, NOW)
-    assert not failing.passed and "2 of raw_deleted" in failing.description
+    with history.opened(settings) as db:
+        failing = RETENTION.run(Look(settings, db, NOW))
+    assert not failing.passed and not failing.blocking and "raw_deleted (2 rows)" in failing.sample_keys
     done = retention.retain(settings, NOW)
     assert {**done.counts, "dagster_runs": 0} == told.counts
     assert rows(settings, "select id from raw_hubspot.contacts where _deleted order by 1") == [
@@ -125,7 +128,7 @@ def test_what_is_too_old_is_told_then_goes_and_nothing_else(settings: Settings) 
     assert rows(settings, ages) == [(298, "failed"), (1, "ok")], "of each kind the newest"
     assert rows(settings, "select count(*) from ops.check_results where name = 'not run any more'") == [(1,)]
     assert (settings.data_dir / "logs" / "demo.log").exists() and not (settings.data_dir / "logs" / "old.log").exists()
-    assert retention.check(settings, NOW).passed
+    assert retention.overdue(settings, NOW) == {}
     assert sum(retention.retain(settings, NOW).counts.values()) == 0
     first, second = (entry for entry in AuditLog(settings).entries() if entry["what"] == "retain")
     assert first["count"] == done.total and first["about"]["removed"]["raw_deleted"] == 2 and second["count"] == 0

@@ -83,7 +83,7 @@ class QuickWarehouse:
         whole = registry.reader(connection, self.settings)
         reader = NamedReader(whole, named) if named is not None else whole
         if mode == "reconcile":
-            reader = Differences(connection, whole, self.settings)
+            reader = Differences(connection, whole, self.settings, {})
         reader.chosen = frozenset(tables) if tables else None
         with EventLoopThread() as thread:
             going = Run(connection, reader, thread, mode, lambda *_: None, {}, Suppression.of(self.settings), started=at)
