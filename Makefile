@@ -7,7 +7,7 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-all test-endurance test-timing test-clients check audit generate bench bench-calls bench-realtime bench-identity clean
+.PHONY: help setup demo dev explore docs test test-all test-endurance test-timing test-clients check audit generate bench bench-calls bench-report bench-realtime bench-identity clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ demo: setup ## the three CRMs' sandbox, a full sync through Dagster, the publish
 
 dev: setup ## Dagster's UI on http://127.0.0.1:3000
 	@$(BIN)/python -m cdp_pipelines.dev
+
+explore: setup ## a notebook with ready questions over what is published; EXPLORE="--headless --port 2800": without a browser, elsewhere
+	@$(BIN)/python -m cdp_pipelines.explore $(EXPLORE)
+
+docs: setup ## every model and column, and what it is made of, as one page: dbt's documentation
+	@$(BIN)/python -m cdp_pipelines.dbt_docs
 
 test: setup ## the tests (not the slow ones)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not timing and not endurance"
@@ -74,6 +80,9 @@ bench: setup ## processor time, calls and peak memory of reading each CRM; calls
 
 bench-calls: setup ## API calls of a full and an incremental read of each CRM, beside the least possible
 	@$(BIN)/python -m cdp_pipelines.bench_calls
+
+bench-report: setup ## seconds of the report and of the masked file at 100,000 contacts; run `make demo` first
+	@$(BIN)/python -m cdp_pipelines.bench_report
 
 bench-realtime: setup ## seconds from a change in each CRM to the published file, through the receiver and the daemon: about eight minutes
 	@$(BIN)/python -m cdp_pipelines.bench_realtime

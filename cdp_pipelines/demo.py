@@ -29,6 +29,7 @@ _OBJECTS: dict[str, dict[str, tuple[str, ...]]] = {
 _NEXT = """
 Next:
   make dev                                            Dagster's UI on http://127.0.0.1:3000: the asset graph, this run, its checks
+  make explore                                        questions of customers, leads, campaigns and deals, with their answers
   .venv/bin/cdp contacts --where lead_score__gt=50    people; also opportunities, status, connections, mapping check, sql
   .venv/bin/cdp sandbox change                        everyday changes in the three CRMs, and then
   .venv/bin/cdp sync                                  only what changed is read
@@ -60,8 +61,8 @@ def run(settings: Settings) -> int:
         return 1
     equal = _summary(console, settings, counts)
     console.print(f"Done in {time.monotonic() - started:.0f} s. Published file: {os.path.relpath(settings.published)}", highlight=False)
-    console.print(f"Report, to open in a browser: {os.path.relpath(settings.report)}", highlight=False)
     console.print(_NEXT, highlight=False, soft_wrap=True)
+    console.print(f"Report, to open in a browser: {os.path.relpath(settings.report)}", highlight=False, soft_wrap=True)
     return 0 if equal else 1
 
 

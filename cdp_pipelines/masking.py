@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from cdp_pipelines import database, mapping
+from cdp_pipelines import database, mapping, second_names
 from cdp_pipelines.audit import keys
 from cdp_pipelines.classified import Classes, classes
 from cdp_pipelines.config import Settings
@@ -120,15 +120,11 @@ def _write(db: duckdb.DuckDBPyConnection, known: Classes, key: bytes) -> dict[st
     tables = _tables(db, known)
     db.execute("begin")
     _make_people(db, tables)
-    _make_token_of(db, key)
+    make_token_of(db, key)
     for table in tables:
         _mask_table(db, table)
-    second = {spec.also_named: name for name, spec in mapping.load().unified.items() if spec.also_named}
-    for name, of in second.items():
-        if any(table.name == of for table in tables):
-            db.execute("create schema if not exists masked.unified")
-            db.execute(f'create view masked.unified."{name}" as select * from main."{of}"')
     _describe(db, tables)
+    second_names.add(db, "masked", {table.name for table in tables})
     db.execute("commit")
     rows = {t.name: db.execute(f"select count(*) from {t.masked}").fetchall()[0][0] for t in tables if any(t.shown())}
     db.execute("checkpoint masked")
@@ -158,7 +154,7 @@ def _make_people(db: duckdb.DuckDBPyConnection, tables: Iterable[_Table]) -> Non
     db.execute(f"create temp table people as {named}")
 
 
-def _make_token_of(db: duckdb.DuckDBPyConnection, key: bytes) -> None:
+def make_token_of(db: duckdb.DuckDBPyConnection, key: bytes) -> None:
     """HMAC-SHA-256 in SQL, which has none of its own: RFC 2104, section 2."""
     inner, outer = (_blob(bytes(b ^ pad for b in key.ljust(_BLOCK, b"\0"))) for pad in (0x36, 0x5C))
     hashed = f"sha256({outer} || unhex(sha256({inner} || encode(value::varchar))))"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from cdp_pipelines import database, history, mapping
+from cdp_pipelines import database, history, second_names, status_tables
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Settings
@@ -67,19 +67,6 @@ select * from warehouse.ops.event_lags
 where published_at > (select max(published_at) from warehouse.ops.event_lags) - interval 7 day
 order by published_at, connection
 """
-_STATUS_COMMENTS = {
-    "sync_status": "The newest sync of each table of each connection: what was read, until when, and what is incomplete and why.",
-    "data_quality": "The newest result of each check.",
-    "event_lags": "Of the last seven days, each run that followed change notifications: seconds from change to published.",
-}
-_COLUMN_COMMENTS = {
-    "cursor": "Until when the table was read.",
-    "seen_until": "Changes of the CRM until then are in this file for sure. Before `cursor` when a check stopped the publication.",
-    "lag_seconds": "How long before the writing of this table that was.",
-    "events_last_day": "Changes that notifications told of, published in the last day; of the connection as a whole.",
-    "event_lag_median_seconds": "From the change in the CRM to the published file: half of them took no longer.",
-    "event_lag_p95_seconds": "The same for 95 of a hundred.",
-}
 
 
 @dataclass(frozen=True)
@@ -115,7 +102,7 @@ def publish(settings: Settings, told: Mapping[str, Sequence[datetime]] | None = 
             for schema, table, comment in sorted(tables):
                 db.execute(f'create table published."{table}" as from warehouse.{schema}."{table}"')
                 _copy_comments(db, schema, table, comment)
-            _name_twice(db, {table for schema, table, _ in tables if schema == "unified"})
+            second_names.add(db, "published", {table for schema, table, _ in tables if schema == "unified"})
             db.execute(f"create temp table seen as select connection, object, cursor as until from ({_NEWEST})")
             now = datetime.now(UTC)
             lags = history.lags_of(told or {}, now)
@@ -135,10 +122,12 @@ def publish_status(settings: Settings) -> Published:
         else:
             new.unlink(missing_ok=True)
         with _warehouse_and(settings, new) as db:
+            db.execute("begin")
             _remember_what_is_seen(db)
             now = datetime.now(UTC)
             _write_status(db, now, [])
             publishing.write(db, whole=False)
+            db.execute("commit")
             rows = _count(db)
     return _written_down(settings, Published(settings.published, rows, now, [], mask(settings)), "status only")
 
@@ -187,18 +176,7 @@ def _write_status(db: duckdb.DuckDBPyConnection, now: datetime, lags: Sequence[E
         values = [moment, one.connection, one.events, one.median, one.p95]
         db.execute("insert into published.event_lags values (?, ?, ?, ?, ?)", values)
     db.execute(_SYNC_STATUS, {"now": moment})
-    for table, comment in _STATUS_COMMENTS.items():
-        db.execute(f"comment on table published.{table} is '{database.quoted(comment)}'")
-    for column, comment in _COLUMN_COMMENTS.items():
-        db.execute(f"comment on column published.sync_status.{column} is '{database.quoted(comment)}'")
-
-
-def _name_twice(db: duckdb.DuckDBPyConnection, published: set[str]) -> None:
-    names = {table: spec.also_named for table, spec in mapping.load().unified.items() if spec.also_named and table in published}
-    if names:
-        db.execute("create schema published.unified")
-    for table, name in names.items():
-        db.execute(f'create view published.unified."{name}" as select * from main."{table}"')
+    status_tables.describe(db, "published")
 
 
 def _copy_comments(db: duckdb.DuckDBPyConnection, schema: str, table: str, comment: str | None) -> None:

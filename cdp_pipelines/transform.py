@@ -96,6 +96,13 @@ def parse(settings: Settings, target: Path) -> Path:
     return target / "manifest.json"
 
 
+def document(settings: Settings, target: Path) -> Path:
+    """Let dbt describe the project and the warehouse's tables in one HTML file in a folder; gives its path. The caller holds the warehouse's
+    lock. Raises TransformError."""
+    _invoke(["docs", "generate", "--static"], settings, target)
+    return target / "static_index.html"
+
+
 def close_connections() -> None:
     """Let go of the warehouse: dbt-duckdb keeps it open for the life of the process, and nobody else could open it meanwhile."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager

@@ -23,6 +23,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from cdp_pipelines import scrubbing
+from tests.synced import synced
+
+__all__ = ["synced"]
 
 
 @contextmanager

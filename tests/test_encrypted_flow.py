@@ -54,7 +54,10 @@ def test_the_demonstration_the_commands_and_write_back_leave_no_known_value_in_a
     done = cdp(tmp_path, "demo")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Equal to what the sandbox says it holds" in done.stdout
+    ending = done.stdout.rstrip().splitlines()[-1]
+    assert ending.startswith("Report, to open in a browser: ") and ending.endswith("report.html")
     settings = Settings.model_validate({"data_dir": tmp_path / "data", "encryption_key": KEY})
+    assert "<svg" in settings.report.read_text()
     values = known_values(settings)
     assert len(values) > 50
     control = tmp_path / "tmp" / "control"

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from cdp_pipelines import database
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
 from cdp_pipelines.identity import health, tables
 from cdp_pipelines.identity.step import identify
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish_status
+from cdp_pipelines.report.glances import glances
 from cdp_pipelines.scrubbing import without_secrets
 
 CONTACTS = dg.AssetKey(["standardized", "contacts"])
@@ -44,6 +46,8 @@ def who_is_who(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResu
     settings = Settings()
     with warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):
         found = identify(settings)
+        with database.connect(settings, settings.warehouse) as db:
+            shown = {title: dg.MetadataValue.md(text) for title, text in glances(db, tables.SCHEMA, "customer_contacts").items()}
         if any(result.blocking and not result.passed for result in found.checks):
             publish_status(settings)
     results = [
@@ -60,7 +64,9 @@ def who_is_who(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResu
     for name, key in KEYS.items():
         metadata = {"dagster/row_count": found.rows[name]}
         if name == "customer_contacts":
-            yield dg.MaterializeResult(key, metadata={**metadata, "report": dg.MetadataValue.md(found.report)}, check_results=results)
+            yield dg.MaterializeResult(
+                key, metadata={**metadata, "report": dg.MetadataValue.md(found.report), **shown}, check_results=results
+            )
         else:
             yield dg.MaterializeResult(key, metadata=metadata)
 

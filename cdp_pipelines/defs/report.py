@@ -13,11 +13,20 @@ REPORT = dg.AssetKey(["published", "report"])
 @dg.asset(key=REPORT, deps=[PUBLISHED], group_name="published", owners=OWNERS, kinds={"html"}, freshness_policy=FRESHNESS, pool=POOL)
 @without_secrets
 def report() -> dg.MaterializeResult:
-    """Overlap of the CRMs, duplicates, match quality, pipeline, data quality and freshness on one page, without a value of any person."""
-    from cdp_pipelines.report.page import build
+    """Overlap of the CRMs, duplicates, match quality, funnel, pipeline, data quality, freshness and calls on one page, without a value of any person."""
+    from cdp_pipelines.report.glances import preview
+    from cdp_pipelines.report.page import ask, build
 
-    path = build(Settings())
-    return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(path), "size (bytes)": path.stat().st_size})
+    settings = Settings()
+    found = ask(settings)
+    path = build(settings, found=found)
+    return dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(path),
+            "size (bytes)": path.stat().st_size,
+            "preview": dg.MetadataValue.md(preview(found)),
+        }
+    )
 
 
 defs = dg.Definitions(assets=[report])

@@ -16,6 +16,7 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish_status
+from cdp_pipelines.report.glances import glances
 from cdp_pipelines.scrubbing import without_secrets
 
 project = DbtProject(transform.PROJECT_DIR)
@@ -31,7 +32,10 @@ class Layers(DagsterDbtTranslator):
         node = manifest["nodes"].get(unique_id)
         if node is None or node["resource_type"] != "model":
             return spec
-        return spec.replace_attributes(owners=OWNERS, freshness_policy=FRESHNESS if node["schema"] != "staging" else None)
+        # Without the SQL that comes with it, below which nobody would look; `make docs` shows that.
+        return spec.replace_attributes(
+            description=node["description"], owners=OWNERS, freshness_policy=FRESHNESS if node["schema"] != "staging" else None
+        )
 
 
 def models(name: str, layer: str) -> dg.AssetsDefinition:
@@ -69,7 +73,8 @@ def _tables(context: dg.AssetExecutionContext, settings: Settings, results: list
                 continue
             key = keys[result.node]
             count = db.execute(f'select count(*) from {key.path[0]}."{key.path[1]}"').fetchall()[0][0]
-            yield dg.MaterializeResult(key, metadata={"dagster/row_count": count, "seconds": round(result.seconds, 2)})
+            shown = {title: dg.MetadataValue.md(text) for title, text in glances(db, *key.path[:2]).items()}
+            yield dg.MaterializeResult(key, metadata={"dagster/row_count": count, "seconds": round(result.seconds, 2), **shown})
 
 
 def _tests(context: dg.AssetExecutionContext, results: list[transform.NodeResult]) -> Iterator[dg.AssetCheckResult]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +15,8 @@ from cdp_pipelines.report.figures import Figure, Figures
 
 Spec = dict[str, Any]  # in Vega-Lite's words: https://vega.github.io/vega-lite/docs/
 MONTHS = 24
-WIDTH = 620  # pixels; the page shrinks it where there is less room
+# Pixels: where there is room, and on a phone. Each chart is drawn for both, and the page shows one, since shrinking makes its letters too small.
+WIDE, NARROW = 620, 330
 # Stand-ins that Vega draws with, and the page's own colours that take their place.
 _COLOURS = {
     "ink": "#010101", "quiet": "#020202", "line": "#030303", "accent": "#040404", "faint": "#050505",
@@ -30,7 +32,7 @@ _CONFIG: Spec = {
     "padding": {"left": 32, "right": 16, "top": 5, "bottom": 5},
     "axis": {
         "labelColor": _COLOURS["ink"], "titleColor": _COLOURS["quiet"], "gridColor": _COLOURS["line"], "domainColor": _COLOURS["line"],
-        "tickColor": _COLOURS["line"], "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 240,
+        "tickColor": _COLOURS["line"], "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal",
     },
     "legend": {"labelColor": _COLOURS["ink"], "labelFontSize": 12, "title": None, "orient": "top"},
     "bar": {"color": _COLOURS["accent"], "cornerRadiusEnd": 2},
@@ -38,13 +40,32 @@ _CONFIG: Spec = {
 }  # fmt: skip
 
 
-def charts_of(found: Figures) -> dict[str, str]:
-    """An SVG for each figure that has a chart and rows to draw."""
-    return {name: _svg(_DRAWN[name](figure)) for name, figure in found.figures.items() if name in _DRAWN and figure.rows}
+@dataclass(frozen=True)
+class Chart:
+    """The same chart as SVG for a wide page and for a narrow one."""
+
+    wide: str
+    narrow: str
 
 
-def _svg(spec: Spec) -> str:
-    svg = vl_convert.vegalite_to_svg(spec | {"config": _CONFIG})
+def charts_of(found: Figures) -> dict[str, Chart]:
+    """A chart for each figure that has one and rows to draw."""
+    return {
+        name: Chart(*(_svg(_DRAWN[name](figure, width), width) for width in (WIDE, NARROW)))
+        for name, figure in found.figures.items()
+        if name in _DRAWN and figure.rows
+    }
+
+
+def bars(numbers: Sequence[tuple[str, Any]], title: str) -> str:
+    """An SVG with a bar for each pair of label and number, in their order, for a page that sets `--ink`, `--quiet`, `--line` and `--accent`."""
+    figure = Figure("", title, "", ["label", "number"], list(numbers))
+    return _svg(_bars(figure, "label", "number", WIDE, ordered=True, title=title), WIDE)
+
+
+def _svg(spec: Spec, width: int) -> str:
+    axis = _CONFIG["axis"] | {"labelLimit": 240 if width == WIDE else 120}
+    svg = vl_convert.vegalite_to_svg(spec | {"config": _CONFIG | {"axis": axis}})
     for name, stand_in in _COLOURS.items():
         svg = svg.replace(f'"{stand_in}"', f'"var(--{name})"')
     return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
@@ -63,23 +84,23 @@ def _number(field: str, **more: Any) -> Spec:
     return _of(field, "quantitative", **({"title": field, "axis": {"format": "~s", "tickCount": 5}} | more))
 
 
-def _bars(figure: Figure, label: str, number: str, *, ordered: bool = False) -> Spec:
+def _bars(figure: Figure, label: str, number: str, width: int, *, ordered: bool = False, title: str | None = None) -> Spec:
     """Bars from the left, longest first or in the order of the rows, each with its number."""
     rows = figure.records()
     sort = [row[label] for row in rows] if ordered else "-x"
     return {
-        "width": WIDTH - 200,
+        "width": width - 200,
         "data": _values(rows),
-        "encoding": {"x": _number(number), "y": _of(label, "nominal", sort=sort, title=None)},
+        "encoding": {"x": _number(number, title=title or number), "y": _of(label, "nominal", sort=sort, title=None)},
         "layer": [{"mark": "bar"}, _numbers_right(number)],
     }
 
 
-def _columns(figure: Figure, label: str, number: str) -> Spec:
+def _columns(figure: Figure, label: str, number: str, width: int) -> Spec:
     """Bars that stand, in the order of the rows, each with its number."""
     x = _of(label, "ordinal", sort=None, title=label, axis={"labelAngle": 0})
     return {
-        "width": WIDTH,
+        "width": width,
         "height": 220,
         "data": _values(figure.records()),
         "encoding": {"x": x, "y": _number(number)},
@@ -95,7 +116,7 @@ def _numbers_above(number: str) -> Spec:
     return {"mark": {"type": "text", "dy": -8}, "encoding": {"text": _of(number, "quantitative", format=",")}}
 
 
-def _upset(figure: Figure) -> Spec:
+def _upset(figure: Figure, width: int) -> Spec:
     """An UpSet plot: a bar for each set of CRMs, and below it which CRMs are meant."""
     rows = figure.records()
     members = {row["CRMs"]: row["CRMs"].split(", ") for row in rows}
@@ -105,14 +126,14 @@ def _upset(figure: Figure) -> Spec:
     y = _of("CRM", "nominal", sort=crms, title=None, axis={"domain": False, "ticks": False, "labelFontSize": 13})
     inside = {"condition": {"test": "datum.in", "value": _COLOURS["accent"]}, "value": _COLOURS["faint"]}
     bars = {
-        "width": WIDTH - 60,
+        "width": width - 60,
         "height": 200,
         "data": _values(rows),
         "encoding": {"x": x, "y": _number("customers")},
         "layer": [{"mark": "bar"}, _numbers_above("customers")],
     }
     matrix = {
-        "width": WIDTH - 60,
+        "width": width - 60,
         "height": 32 * len(crms),
         "data": _values(dots),
         "encoding": {"x": x, "y": y},
@@ -128,9 +149,9 @@ def _upset(figure: Figure) -> Spec:
     return {"vconcat": [bars, matrix], "spacing": 6, "resolve": {"scale": {"x": "shared"}}}
 
 
-def _duplicates(figure: Figure) -> Spec:
+def _duplicates(figure: Figure, width: int) -> Spec:
     return {
-        "width": WIDTH - 140,
+        "width": width - 140,
         "height": 110,
         "data": _values(figure.records()),
         "encoding": {"x": _number("duplicates"), "y": _of("CRM", "nominal", title=None)},
@@ -152,11 +173,11 @@ def _main_currency(figure: Figure) -> list[dict[str, Any]]:
     return [row for row in rows if row["currency"] == most]
 
 
-def _pipeline(figure: Figure) -> Spec:
+def _pipeline(figure: Figure, width: int) -> Spec:
     rows = _main_currency(figure)
     title = f"value and weighted value, {rows[0]['currency']}"
     return {
-        "width": WIDTH - 220,
+        "width": width - 220,
         "data": _values(rows),
         "encoding": {"y": _of("stage", "nominal", sort=[row["stage"] for row in rows], title=None)},
         "layer": [
@@ -166,11 +187,11 @@ def _pipeline(figure: Figure) -> Spec:
     }
 
 
-def _months(figure: Figure) -> Spec:
+def _months(figure: Figure, width: int) -> Spec:
     rows = _main_currency(figure)[-MONTHS:]
     title = f"value and weighted value, {rows[0]['currency']}"
     return {
-        "width": WIDTH,
+        "width": width,
         "height": 220,
         "data": _values(rows),
         "encoding": {"x": _of("month", "ordinal", title="month", axis={"labelAngle": -60})},
@@ -181,11 +202,11 @@ def _months(figure: Figure) -> Spec:
     }
 
 
-def _filled(figure: Figure) -> Spec:
+def _filled(figure: Figure, width: int) -> Spec:
     """Bars of the CRMs side by side for each field."""
     rows = figure.records()
     return {
-        "width": WIDTH - 160,
+        "width": width - 160,
         "height": 26 * len({row["field"] for row in rows}),
         "data": _values(rows),
         "mark": "bar",
@@ -198,13 +219,14 @@ def _filled(figure: Figure) -> Spec:
     }
 
 
-_DRAWN: dict[str, Callable[[Figure], Spec]] = {
+_DRAWN: dict[str, Callable[[Figure, int], Spec]] = {
     "overlap": _upset,
-    "records": lambda figure: _columns(figure, "records", "customers"),
+    "records": lambda figure, width: _columns(figure, "records", "customers", width),
     "duplicates": _duplicates,
-    "evidence": lambda figure: _bars(figure, "evidence", "records"),
-    "scores": lambda figure: _columns(figure, "score from", "customers"),
-    "stages": lambda figure: _bars(figure, "stage", "customers", ordered=True),
+    "evidence": lambda figure, width: _bars(figure, "evidence", "records", width),
+    "scores": lambda figure, width: _columns(figure, "score from", "customers", width),
+    "agreement": lambda figure, width: _bars(figure, "field", "disagreeing, %", width),
+    "stages": lambda figure, width: _bars(figure, "stage", "this far or further", width, ordered=True),
     "pipeline": _pipeline,
     "months": _months,
     "filled": _filled,

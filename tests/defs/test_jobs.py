@@ -50,6 +50,11 @@ def tables(settings: Settings) -> dict[str, list[tuple]]:
         return {n: db.execute(f"select {columns[n]} from {n} order by all").fetchall() for n in names}
 
 
+def live_contacts(settings: Settings) -> int:
+    with duckdb.connect(str(settings.published), read_only=True) as db:
+        return db.execute("select count(*) from contacts where not is_deleted").fetchall()[0][0]
+
+
 @pytest.mark.slow
 def test_the_job_ends_in_the_same_tables_as_the_command_line(sandbox, tmp_path):
     result = run()
@@ -69,6 +74,14 @@ def test_the_job_ends_in_the_same_tables_as_the_command_line(sandbox, tmp_path):
     lags = str(counts["published/cdp"]["lag"].value).splitlines()[2:]
     assert [line.split(" | ")[0] for line in lags] == ["| hubspot", "| marketo", "| salesforce"]
     assert all(0 < int(line.split(" | ")[2]) < 600 for line in lags)
+    by_crm = str(counts["standardized/contacts"]["Rows by CRM"].value).splitlines()[2:]
+    assert [line.split(" | ")[0] for line in by_crm] == ["| hubspot", "| marketo", "| salesforce"]
+    assert sum(int(line.split(" | ")[1].replace(",", "")) for line in by_crm) == live_contacts(Settings())
+    for asset, title in {
+        "unified/customers": "Who is in which CRM", "unified/customer_contacts": "Why records were put together",
+        "unified/opportunity_links": "Open pipeline by stage", "published/report": "preview",
+    }.items():  # fmt: skip
+        assert "█" in str(counts[asset][title].value), asset
 
 
 @pytest.mark.slow

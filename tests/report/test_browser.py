@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,22 +11,17 @@ import pytest
 
 from cdp_pipelines.config import Settings
 from cdp_pipelines.report.page import build
+from tests import chromium
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright comes with `make setup`")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python comes with `make setup`")
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: install the package chromium")]
-QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+pytestmark = chromium.needed
 
 
 @pytest.fixture(scope="module")
 def browser(synced: Settings) -> Iterator[object]:
     build(synced)
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    with chromium.opened() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
@@ -47,7 +41,10 @@ def test_the_page_is_sound(synced: Settings, browser, width: int, scheme: str):
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "nobody has to scroll sideways"
     found = axe.Axe().run(page).response["violations"]
     assert [(v["id"], v["impact"], v["nodes"][0]["html"][:200]) for v in found if v["impact"] in ("serious", "critical")] == []
-    assert len(page.query_selector_all("section svg")) >= 8
+    drawn = page.locator("section svg:visible").all()
+    assert len(drawn) == len(page.query_selector_all("section [role=img]")) >= 9, "each chart once"
+    smallest = [svg.evaluate("s => 12 * s.getBoundingClientRect().width / s.viewBox.baseVal.width") for svg in drawn]
+    assert min(smallest) > 8, "pixels of a chart's letters, which are 12 where it is not shrunk"
     context.close()
 
 

@@ -1,0 +1,1 @@
+"""`make explore`: a notebook over the published file, with ready questions."""
