@@ -7,10 +7,11 @@ Each says what is wrong, how many rows, up to ten keys (`connection:id`, never a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from functools import cache
 
 from cdp_pipelines import history, mapping
-from cdp_pipelines.config import Settings
+from cdp_pipelines.config import KINDS, Kind, Settings
 from cdp_pipelines.history import CheckResult
 from cdp_pipelines.quality import check, deals, drifted, people, times
 from cdp_pipelines.quality.check import Check
@@ -35,6 +36,22 @@ def run_all(settings: Settings) -> list[CheckResult]:
         return check.run_all(db, all_checks())
 
 
+@cache
+def raw_checks(kind: Kind) -> tuple[Check, ...]:
+    """Of each raw table of a CRM, whether every row that was sent could be kept."""
+    return tuple(_nothing_rejected(kind, table) for table in mapping.load().raw[kind])
+
+
+def run_raw(settings: Settings, kinds: Iterable[Kind] = KINDS) -> list[CheckResult]:
+    """Run the checks of raw tables, and write down what they found. The caller holds the warehouse lock."""
+    with history.opened(settings) as db:
+        # As a rule nothing was ever rejected, and a run that follows one event is to be short.
+        any_at_all = db.execute("select exists (select 1 from ops.rejected_rows)").fetchall()[0][0]
+        results = [check.run(db, one) if any_at_all else _passed(one) for kind in kinds for one in raw_checks(kind)]
+    history.record_checks(settings, datetime.now(UTC), results)
+    return results
+
+
 def from_dbt(results: Iterable[NodeResult]) -> list[CheckResult]:
     """dbt's tests as check results; a model that could not be built counts as a failed blocking check of itself."""
     found = []
@@ -56,6 +73,28 @@ def from_dbt(results: Iterable[NodeResult]) -> list[CheckResult]:
                 )
             )
     return found
+
+
+def _passed(one: Check) -> CheckResult:
+    return CheckResult(one.name, one.table, True, one.blocking, 0, one.description, one.remedy)
+
+
+def _nothing_rejected(kind: Kind, table: str) -> Check:
+    return Check(
+        "nothing_rejected", f"raw_{kind}.{table}", False, f"Every row of {table} that was sent since it was last read in full could be kept.",
+        f"rejected_rows says why not. Mend these records in {kind.title()} if it is they that are odd, then run `cdp sync --full`; if it is what "
+        "was sent of them, the next full sync mends it.",
+        f"""
+        with rejected as ({history.REJECTED_SINCE_READ_WHOLE.format(ops="ops")}),
+        here as (
+            select * from rejected where object = '{table}' and connection in (select connection from ops.table_syncs where source_system = '{kind}')
+        )
+        select unnest(example_keys) as key, 1 as rows from here
+        union all
+        select connection || ': ' || reason, sum(rows - len(example_keys)) from here group by all having sum(rows - len(example_keys)) > 0
+        """,
+        1, "Warns: the other rows are right, and are not to wait for it.",
+    )  # fmt: skip
 
 
 def _nothing_lost(entity: str) -> Check:

@@ -272,6 +272,16 @@ class Settings(_Sourced):
         default=None, description="Address that the CRMs call, when a proxy is before the receiver; HubSpot signs it."
     )
     inbox_most: int = Field(default=1_000_000, ge=1, description="Events that may wait in the inbox; more are refused until there is room.")
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Where the receiver's metrics are served; only this machine can ask unless told otherwise."
+    )
+    metrics_port: int | None = Field(
+        default=None, ge=0, le=65535, description="Port of the receiver's metrics for Prometheus; unset: they are not served."
+    )
+    metrics_file: Path | None = Field(
+        default=None,
+        description="Where each publication writes the syncs' metrics, for node_exporter's textfile collector (a name that ends with .prom).",
+    )
     published_mode: str = Field(
         default="600",
         pattern=r"^6[04][04]$",

@@ -18,14 +18,14 @@ class CDPEngine:
         self._settings = settings
 
     async def get_crm_sync_status(self) -> dict[str, Any]:
-        """State, last end, cursor, lag, rows and calls of every connection and object, and the failed checks; see `status.read`.
+        """State, last end, cursor, lag, rows read to rejected, calls used and left of every connection and object, and the failed checks; see `status.read`.
 
         Before the first sync `state` is `never synced`. Raises ConfigError.
         """
         try:
             return await asyncio.to_thread(status.read, self._current())
         except query.NotPublished as nothing:
-            return {"state": "never synced", "problem": str(nothing), "connections": {}, "failed_checks": []}
+            return {"state": "never synced", "problem": str(nothing), "connections": {}, "failed_checks": [], "rejected_rows": []}
 
     async def test_crm_connections(self, *, within: float | None = None) -> dict[str, dict[str, Any]]:
         """By connection's name, whether it works (`ok`), or the `problem` and its `remedy`, the API calls used and left today,

@@ -22,8 +22,13 @@ create table if not exists ops.table_syncs (
     problem varchar, remedy varchar, started_at timestamp not null, ended_at timestamp not null, cursor timestamp, rows_read bigint not null,
     rows_inserted bigint not null, rows_updated bigint not null, rows_deleted bigint not null, rows_total bigint not null, calls bigint not null
 );
+alter table ops.table_syncs add column if not exists rows_rejected bigint default 0;
 alter table ops.table_syncs add column if not exists calls_left bigint;
 alter table ops.table_syncs add column if not exists calls_allowed bigint;
+create table if not exists ops.rejected_rows (
+    started_at timestamp not null, connection varchar not null, object varchar not null, mode varchar not null, reason varchar not null,
+    rows bigint not null, example_keys varchar[] not null
+);
 create table if not exists ops.event_lags (
     published_at timestamp not null, connection varchar not null, events bigint not null, median_seconds double not null, p95_seconds double not null
 );
@@ -38,6 +43,18 @@ create table if not exists ops.check_results (
     failed_rows bigint not null, description varchar, remedy varchar, sample_keys varchar[]
 );
 """
+_SYNC_COLUMNS = (
+    "connection, source_system, object, mode, state, problem, remedy, started_at, ended_at, cursor, rows_read, rows_inserted, rows_updated, "
+    "rows_deleted, rows_total, calls, rows_rejected, calls_left, calls_allowed"
+)
+REJECTED_SINCE_READ_WHOLE = """
+select rejected.* from {ops}.rejected_rows as rejected
+left join (
+    select connection, object, max(started_at) as read_whole from {ops}.table_syncs where mode = 'full' and state = 'ok' group by all
+) using (connection, object)
+where started_at >= coalesce(read_whole, started_at)
+"""
+"""What was rejected and may still be missing, as a query of the schema `ops`: a later sync that reads only what changed does not read it again."""
 
 
 # A change is found again by every read until one ends that describes the table as a whole.
@@ -100,21 +117,30 @@ def claim(settings: Settings, connection: Connection) -> str | None:
     return known[0][0] if known[0][0] != f"{connection.kind} on {connection.host}" else None
 
 
-def record_syncs(settings: Settings, reports: Sequence[TableReport]) -> None:
-    """Append the outcomes of some tables, and what became of their fields. The caller holds the warehouse lock."""
+def record_syncs(settings: Settings, reports: Iterable[TableReport]) -> None:
+    """Append the outcomes of some tables, what of them was rejected, and what became of their fields. The caller holds the warehouse lock."""
+    reports = list(reports)
     rows = [
         (r.connection, r.kind, r.table, r.mode, r.state, r.problem, r.remedy, _utc(r.started_at), _utc(r.ended_at or r.started_at),
          _utc(r.cursor) if r.cursor else None, r.rows_read, r.rows_inserted, r.rows_updated, r.rows_deleted, r.rows_total, r.calls,
-         None, None)
+         r.rows_rejected, r.calls_left, r.calls_allowed)
         for r in reports
     ]  # fmt: skip
+    rejected = [
+        (_utc(r.started_at), r.connection, r.table, r.mode, reason, found.rows, found.keys)
+        for r in reports
+        for reason, found in r.rejected.items()
+    ]
     with opened(settings) as db:
-        if rows:
-            db.executemany(f"insert into ops.table_syncs values ({', '.join('?' * 18)})", rows)
+        db.begin()
+        # By name: in a warehouse of an earlier version the newer columns come last.
+        _insert(db, f"ops.table_syncs ({_SYNC_COLUMNS})", rows)
+        _insert(db, "ops.rejected_rows", rejected)
         for told in reports:
             for one in told.changes:
                 moment = _utc(told.ended_at or told.started_at)
                 db.execute(_CHANGE, [moment, told.connection, told.kind, told.table, one.change, one.field, one.detail])
+        db.commit()
 
 
 def raw_tables_change(settings: Settings) -> str | None:
@@ -145,8 +171,7 @@ def record_checks(settings: Settings, checked_at: datetime, results: Iterable[Ch
         (_utc(checked_at), r.name, r.table, r.passed, r.blocking, r.failed_rows, r.description, r.remedy, r.sample_keys) for r in results
     ]
     with opened(settings) as db:
-        if rows:
-            db.executemany(f"insert into ops.check_results values ({', '.join('?' * 9)})", rows)
+        _insert(db, "ops.check_results", rows)
 
 
 def opened(settings: Settings) -> duckdb.DuckDBPyConnection:
@@ -156,6 +181,13 @@ def opened(settings: Settings) -> duckdb.DuckDBPyConnection:
     make_private(settings.warehouse)
     db.execute(_TABLES)
     return db
+
+
+def _insert(db: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequence[object]]) -> None:
+    """Append rows in one statement: DuckDB takes milliseconds for each of `executemany`."""
+    if rows:
+        places = ", ".join([f"({', '.join('?' * len(rows[0]))})"] * len(rows))
+        db.execute(f"insert into {table} values {places}", [value for row in rows for value in row])
 
 
 def _utc(moment: datetime) -> datetime:

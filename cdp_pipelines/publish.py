@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from cdp_pipelines import database, history, second_names, status_tables
+from cdp_pipelines import database, history, metrics, second_names, status_tables
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Settings
@@ -61,6 +61,13 @@ select * from warehouse.ops.check_results
 qualify row_number() over (partition by table_name, name order by checked_at desc) = 1
 order by table_name, name
 """
+_REJECTED_ROWS = f"""
+create or replace table published.rejected_rows as
+select connection, object, reason, sum(rows)::bigint as rows, list_distinct(flatten(list(example_keys)))[:10] as example_keys, max(started_at) as last_at
+from ({history.REJECTED_SINCE_READ_WHOLE.format(ops="warehouse.ops")})
+group by all
+order by connection, object, reason
+"""
 _EVENT_LAGS = """
 create or replace table published.event_lags as
 select * from warehouse.ops.event_lags
@@ -82,7 +89,7 @@ class Published:
 
 
 def publish(settings: Settings, told: Mapping[str, Sequence[datetime]] | None = None) -> Published:
-    """Write the standardized and unified tables, sync_status, data_quality and schema `quality` to the published file, and the masked file
+    """Write the standardized and unified tables, sync_status, rejected_rows, data_quality and schema `quality` to the published file, and the masked file
     after it. The caller holds the warehouse lock.
 
     `told` is, by connection, when the changes were that notifications told of and that this file is the first to have.
@@ -114,7 +121,8 @@ def publish(settings: Settings, told: Mapping[str, Sequence[datetime]] | None = 
 
 
 def publish_status(settings: Settings) -> Published:
-    """Renew only sync_status, data_quality, event_lags and the histories of quality, for a run that a blocking check stopped: the tables stay those of the last
+    """Renew only sync_status, rejected_rows, data_quality, event_lags and the histories of quality, for a run that a blocking check stopped: the
+    tables stay those of the last
     good run, and so does until when they have the changes."""
     with _beside(settings) as new:
         if settings.published.exists():
@@ -134,6 +142,7 @@ def publish_status(settings: Settings) -> Published:
 
 def _written_down(settings: Settings, written: Published, what: str) -> Published:
     about = {"what": what, "tables": len(written.rows), "masked": written.masked is not None}
+    metrics.renew(settings)
     record(settings, Operation("publish", written.path.name, "ok", sum(written.rows.values()), about))
     return written
 
@@ -172,6 +181,7 @@ def _write_status(db: duckdb.DuckDBPyConnection, now: datetime, lags: Sequence[E
     moment = now.replace(tzinfo=None)
     db.execute(_DATA_QUALITY)
     db.execute(_EVENT_LAGS)
+    db.execute(_REJECTED_ROWS)
     for one in lags:
         values = [moment, one.connection, one.events, one.median, one.p95]
         db.execute("insert into published.event_lags values (?, ?, ?, ?, ?)", values)

@@ -65,7 +65,7 @@ def describe_check(check: dict[str, Any]) -> str:
     return f"{blocking}{rows}. {check['description']} {check['remedy']}".rstrip() + keys
 
 
-_COUNTS = {"read": "read", "inserted": "new", "updated": "updated", "deleted": "deleted"}
+_COUNTS = {"read": "read", "inserted": "new", "updated": "updated", "deleted": "deleted", "rejected": "rejected"}
 
 
 def _connection(outcome: ConnectionOutcome) -> dict[str, Any]:
@@ -82,5 +82,16 @@ def _connection(outcome: ConnectionOutcome) -> dict[str, Any]:
 
 
 def _table(report: TableReport) -> dict[str, Any]:
-    names = ("mode", "state", "problem", "remedy", "cursor", "calls", "rows_total", *(f"rows_{what}" for what in _COUNTS))
+    names = (
+        "mode",
+        "state",
+        "problem",
+        "remedy",
+        "cursor",
+        "calls",
+        "calls_left",
+        "calls_allowed",
+        "rows_total",
+        *(f"rows_{what}" for what in _COUNTS),
+    )
     return {name: getattr(report, name) for name in names}

@@ -110,6 +110,7 @@ def build(
     that notifications told of and that are published now.
     """
     create_missing_raw_tables(settings)
+    report.checks += checks.run_raw(settings)
     say("standardizing")
     report.checks += standardize(settings, changed)
     say("checking")

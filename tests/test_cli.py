@@ -15,7 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from cdp_pipelines import history
+from cdp_pipelines import database, history
 from cdp_pipelines.cli import app
 from cdp_pipelines.config import ConfigError, connection_from_config
 from cdp_pipelines.lock import WarehouseBusy
@@ -23,6 +23,7 @@ from cdp_pipelines.sources.report import TableReport
 from tests import published_file
 
 COMMANDS = {
+    "metrics",
     "demo", "sync", "status", "connections", "doctor", "alerts test", "alerts check", "contacts", "opportunities", "report", "sql", "sandbox serve", "sandbox change", "sandbox faults set",
     "sandbox faults clear", "sandbox faults kinds", "mapping check", "sandbox notify", "webhooks serve", "webhooks status", "webhooks replay",
     "contacts create", "contacts update", "writeback plan", "writeback apply",
@@ -187,6 +188,39 @@ def test_status_says_how_fast_changes_were_that_a_crm_told(data: Path) -> None:
     found = json.loads(cdp("status", "--json").stdout)["connections"]
     assert found["hubspot"]["events"] == {"last_day": 4, "median_seconds": 8.0, "p95_seconds": 75.0}
     assert found["salesforce"]["events"] == {"last_day": 0, "median_seconds": None, "p95_seconds": None}
+
+
+def test_status_says_what_was_not_kept_and_how_many_calls_are_left(data: Path) -> None:
+    settings, now = published_file.settings_in(data), datetime.now(UTC)
+    report = TableReport(
+        "marketo", "marketo", "leads", "full", now, now, "ok", None, None, rows_read=8, calls_left=1_234, calls_allowed=50_000
+    )
+    report.rejected["the row has no key"].add(2)
+    report.rejected["the line is broken"].add(1, ["marketo:77"])
+    history.record_syncs(settings, [report])
+    published_file.write(settings)
+    shown = " ".join(cdp("status").stdout.split())
+    assert "marketo: 2 rows of leads were not kept: the row has no key." in shown
+    assert "marketo: 1 rows of leads were not kept: the line is broken. Records: marketo:77." in shown
+    assert "left after the last run: marketo 1,234 of 50,000 (now" in shown
+    found = json.loads(cdp("status", "--json").stdout)
+    assert [(one["reason"], one["rows"], one["example_keys"]) for one in found["rejected_rows"]] == [
+        ("the line is broken", 1, ["marketo:77"]), ("the row has no key", 2, []),
+    ]  # fmt: skip
+    marketo, salesforce = found["connections"]["marketo"], found["connections"]["salesforce"]
+    assert (marketo["rows_rejected"], marketo["calls_left"], marketo["calls_allowed"]) == (3, 1_234, 50_000)
+    assert marketo["objects"]["leads"]["rows_rejected"] == 3
+    assert (salesforce["rows_rejected"], salesforce["calls_left"]) == (0, None)
+
+
+def test_status_reads_what_an_earlier_version_published(published: Path) -> None:
+    settings = published_file.settings_in(published)
+    with database.connect(settings, settings.published) as db:
+        db.execute("drop table rejected_rows")
+        for column in ("rows_rejected", "calls_left", "calls_allowed"):
+            db.execute(f"alter table sync_status drop column {column}")
+    assert cdp("status").exit_code == 0
+    assert json.loads(cdp("status", "--json").stdout)["rejected_rows"] == []
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ def test_every_published_table_is_in_the_readme():
         *(path.stem for path in unified),
         *identity_tables.TABLES,
         "sync_status",
+        "rejected_rows",
         "data_quality",
         "event_lags",
     }
@@ -50,7 +51,9 @@ def test_every_published_table_is_in_the_readme():
     assert tables - set(re.findall(r"`([a-z_]+)`", section)) == set()
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/connections.md", "docs/real-time.md", "docs/security.md", ".env.example"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/connections.md", "docs/monitoring.md", "docs/real-time.md", "docs/security.md", ".env.example"]
+)
 def test_every_setting_that_is_spoken_of_exists(page):
     text = (PROJECT_DIR / page).read_text()
     by_prefix = {"CDP": Settings.model_fields, **{kind.upper(): cls.model_fields for kind, cls in CONNECTION_CLASSES.items()}}

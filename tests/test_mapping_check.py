@@ -9,6 +9,7 @@ from cdp_pipelines.crm_integrations.base_crm import (
     AuthenticationError,
     BaseCRM,
     ConnectionTest,
+    DayOfCalls,
     FieldInfo,
     PermissionDenied,
     RequestRejected,
@@ -48,6 +49,10 @@ class FakeCRM(BaseCRM):
     @property
     def calls(self) -> Counter[str]:
         return Counter()
+
+    @property
+    def day(self) -> DayOfCalls:
+        return DayOfCalls()
 
 
 class FakeReader(Reader):

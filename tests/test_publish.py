@@ -51,7 +51,7 @@ def report(state: str, hours: int, **more) -> TableReport:
 def test_standardized_and_unified_tables_are_published_and_raw_ones_are_not(settings):
     written = publish.publish(settings)
     assert {name: count for name, count in written.rows.items() if not name.startswith("quality.")} == {
-        "contacts": 10, "customers": 10, "data_quality": 0, "event_lags": 0, "sync_status": 0,
+        "contacts": 10, "customers": 10, "data_quality": 0, "event_lags": 0, "rejected_rows": 0, "sync_status": 0,
     }  # fmt: skip
     assert {name: count for name, count in written.rows.items() if name.startswith("quality.")} == {
         "quality.check_results": 0, "quality.field_changes": 0,
@@ -107,6 +107,32 @@ def test_a_publication_that_fails_leaves_the_old_file_and_no_litter(settings, mo
         publish.publish(settings)
     assert read(settings, "select count(*) from contacts") == [(10,)]
     assert sorted(p.name for p in settings.data_dir.iterdir() if p.is_file()) == ["cdp.duckdb", "cdp_masked.duckdb", "warehouse.duckdb"]
+
+
+BEFORE = """
+create schema ops;
+create table ops.table_syncs (
+    connection varchar not null, source_system varchar not null, object varchar not null, mode varchar not null, state varchar not null,
+    problem varchar, remedy varchar, started_at timestamp not null, ended_at timestamp not null, cursor timestamp, rows_read bigint not null,
+    rows_inserted bigint not null, rows_updated bigint not null, rows_deleted bigint not null, rows_total bigint not null, calls bigint not null
+);
+insert into ops.table_syncs values
+    ('hubspot', 'hubspot', 'contacts', 'full', 'ok', null, null, '2026-06-01', '2026-06-01', '2026-06-01', 7, 7, 0, 0, 7, 3);
+"""
+
+
+def test_a_warehouse_of_the_version_before_goes_on_with_its_history(tmp_path):
+    settings = Settings(data_dir=tmp_path / "old")
+    settings.data_dir.mkdir()
+    with duckdb.connect(str(settings.warehouse)) as db:
+        db.execute(BEFORE)
+    publish.publish_status(settings)
+    query = "select rows_read, calls, rows_rejected, calls_left, calls_allowed from sync_status"
+    assert read(settings, query) == [(7, 3, 0, None, None)]
+    history.record_syncs(settings, [report("ok", 0, rows_read=2, calls=5, calls_left=90, calls_allowed=100)])
+    publish.publish_status(settings)
+    assert read(settings, query) == [(2, 5, 0, 90, 100)]
+    assert read(settings, "select count(*) from rejected_rows") == [(0,)]
 
 
 READER = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: cdp demo")(demo)
     app.command(epilog="Example: cdp sync hubspot --full (or: cdp sync --reconcile)")(sync)
     app.command(epilog="Example: cdp status --json")(status)
+    app.command(epilog="Example: cdp metrics --to /var/lib/node_exporter/cdp.prom")(metrics)
 
 
 def demo() -> None:
@@ -76,6 +78,25 @@ def status(json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+def metrics(
+    to: Annotated[Path | None, typer.Option(help="Write them to this file, whole or not at all, instead of printing them.")] = None,
+) -> None:
+    """Show the numbers of the last syncs and checks as Prometheus reads them: rows, calls, lag, state, failed checks. Nobody's values."""
+    from cdp_pipelines import metrics as numbers
+    from cdp_pipelines.config import ConfigError, load_settings
+
+    settings = load_settings()
+    if to is None:
+        typer.echo(numbers.exposition(settings).decode(), nl=False)
+    else:
+        try:
+            numbers.write(settings, to)
+        except OSError as error:
+            raise ConfigError(
+                "--to", f"cannot be written: {to}: {error.strerror}", "Name a file in a folder that you may write to."
+            ) from None
+
+
 def _chosen(connections: list[Connection | ConfigError], names: list[str]) -> list[Connection | ConfigError]:
     from cdp_pipelines.config import ConfigError
 
@@ -88,10 +109,10 @@ def _chosen(connections: list[Connection | ConfigError], names: list[str]) -> li
 
 def _print_summary(summary: SyncSummary) -> None:
     console = output.console()
-    table = output.table("connection", "object", "mode", "#read", "#new", "#updated", "#deleted", "#calls", "state")
+    table = output.table("connection", "object", "mode", "#read", "#new", "#updated", "#deleted", "#rejected", "#calls", "state")
     for name, connection in summary["connections"].items():
         for object_name, found in (*connection["objects"].items(), *connection["reconciled"].items()):
-            counts = (output.cell(found[f"rows_{what}"]) for what in ("read", "inserted", "updated", "deleted"))
+            counts = (output.cell(found[f"rows_{what}"]) for what in ("read", "inserted", "updated", "deleted", "rejected"))
             state = output.mark(found["state"] == "ok", no=found["state"])
             table.add_row(name, object_name, found["mode"], *counts, output.cell(found["calls"]), state)
     console.print(table)
@@ -112,13 +133,13 @@ def _print_summary(summary: SyncSummary) -> None:
 
 def _print_status(found: dict[str, Any]) -> None:
     console = output.console()
-    table = output.table("connection", "object", "state", "last run", "mode", "read up to", "lag", "#rows", "#read", "#calls")
+    table = output.table("connection", "object", "state", "last run", "mode", "read up to", "lag", "#rows", "#read", "#rejected", "#calls")
     for name, connection in found["connections"].items():
         for object_name, one in connection["objects"].items():
             table.add_row(
                 name, object_name, output.mark(one["state"] == "ok", no=one["state"]), output.moment(one["ended_at"]), one["mode"],
                 output.moment(one["cursor"]), output.duration(one["lag_seconds"]),
-                *(output.cell(one[key]) for key in ("rows_total", "rows_read", "calls")),
+                *(output.cell(one[key]) for key in ("rows_total", "rows_read", "rows_rejected", "calls")),
             )  # fmt: skip
     console.print(table)
     for name, connection in found["connections"].items():
@@ -135,7 +156,17 @@ def _print_status(found: dict[str, Any]) -> None:
     console.print(
         "State:", word, f"(last run {output.moment(found['ended_at'])}, lag {output.duration(found['lag_seconds']) or 'unknown'})."
     )
-    console.print("API calls used and left today: see `cdp connections`.")
+    for one in found["rejected_rows"]:
+        keys = f" Records: {', '.join(one['example_keys'])}." if one["example_keys"] else ""
+        console.print(
+            output.cell(f"{one['connection']}: {one['rows']:,} rows of {one['object']} were not kept: {one['reason']}.{keys}", "yellow")
+        )
+    left = (
+        f"{name} {connection['calls_left']:,} of {connection['calls_allowed']:,}"
+        for name, connection in found["connections"].items()
+        if connection["calls_left"] is not None
+    )
+    console.print(f"API calls of the day left after the last run: {', '.join(left) or 'not told'} (now: `cdp connections`).")
 
 
 def _print_reasons(connections: dict[str, dict[str, Any]]) -> None:

@@ -27,11 +27,13 @@ def serve(
     settings = load_settings()
     settings = settings.model_copy(update={k: v for k, v in (("webhook_host", host), ("webhook_port", port)) if v is not None})
 
-    def ready(url: str, connections: dict[str, bool]) -> None:
+    def ready(url: str, connections: dict[str, bool], metrics: str | None) -> None:
         console = output.console()
         for name, has_secret in connections.items():
             said = "" if has_secret else f"  (accepts nothing: {name.upper()}_WEBHOOK_SECRET is not set)"
             console.print(output.cell(f"{url}/webhooks/{name}{said}", "" if has_secret else "yellow"))
+        if metrics:
+            console.print(output.cell(f"{metrics}  (for Prometheus)"))
         console.print("Listening; stop with Ctrl-C.")
 
     with configured(settings) as connections:

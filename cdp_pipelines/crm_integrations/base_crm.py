@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self
 
 from cdp_pipelines.config import Connection
+from cdp_pipelines.crm_integrations.rejected import Rejections
 from cdp_pipelines.scrubbing import scrub
 
 
@@ -125,6 +127,14 @@ class ConnectionTest:
     expires_at: datetime | None = None
 
 
+@dataclass(frozen=True)
+class DayOfCalls:
+    """How many calls an account may make in a day, all its clients together, and how many are left; None where the CRM has not said."""
+
+    allowed: int | None = None
+    left: int | None = None
+
+
 class BaseCRM(ABC):
     """A client of one connection: signs in, pages, retries, keeps within the limits. Knows nothing of dlt or Dagster.
 
@@ -154,7 +164,17 @@ class BaseCRM(ABC):
     @property
     @abstractmethod
     def calls(self) -> Counter[str]:
-        """HTTP calls made so far by this client, retries and sign-ins included, by what they were for (`http.purpose`)."""
+        """HTTP calls made so far by this client, retries and sign-ins included, by what they were for (`rejected.purpose`)."""
+
+    @cached_property
+    def rejected(self) -> Rejections:
+        """Rows of answers that could not be made out, by what they were for (`rejected.purpose`)."""
+        return Rejections()
+
+    @property
+    @abstractmethod
+    def day(self) -> DayOfCalls:
+        """The account's calls of this day, as its newest answers tell them. Takes no call."""
 
     def onward(self, what: str, here: str | None, following: str | None) -> str | None:
         """The place of the next page, None at the end.

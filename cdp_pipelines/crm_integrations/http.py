@@ -9,12 +9,12 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from contextvars import ContextVar
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from functools import partial
 from typing import Any, Literal
 
 import httpx2
+from opentelemetry.trace import Span, SpanKind
 from pyrate_limiter import Rate
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -22,14 +22,13 @@ from cdp_pipelines.config import Connection
 from cdp_pipelines.crm_integrations import tls
 from cdp_pipelines.crm_integrations.base_crm import CRMError, OutcomeUnknown, Unreachable
 from cdp_pipelines.crm_integrations.pacing import Pace
+from cdp_pipelines.crm_integrations.rejected import purpose
 from cdp_pipelines.scrubbing import clean
+from cdp_pipelines.tracing import traced
 
 log = logging.getLogger(__name__)
 
 MAX_WAIT_SECONDS = 120.0
-
-purpose: ContextVar[str] = ContextVar("purpose", default="")
-"""What the calls made in this context are for (a raw table's name); calls are counted by it."""
 
 
 class TryAgain(Exception):
@@ -174,9 +173,11 @@ class HttpClient:
                 self.calls[purpose.get()] += 1
                 try:
                     request = self._http.build_request(method, url, **given)
-                    response = await self._http.send(request, stream=stream)
-                    if stream and response.status_code >= 300:
-                        await response.aread()
+                    with self._traced(request) as span:
+                        response = await self._http.send(request, stream=stream)
+                        span.set_attribute("http.response.status_code", response.status_code)
+                        if stream and response.status_code >= 300:
+                            await response.aread()
                 except httpx2.TransportError as error:
                     # What the library says of a header that it cannot send is the header itself.
                     cause = clean(error)
@@ -201,6 +202,13 @@ class HttpClient:
                 raise
             return response
         raise AssertionError("unreachable")
+
+    def _traced(self, request: httpx2.Request) -> AbstractContextManager[Span]:
+        what = purpose.get() or "account"
+        return traced(
+            f"{request.method} {self.connection.name} {what}", SpanKind.CLIENT, http__request__method=request.method,
+            server__address=request.url.host, cdp__connection=self.connection.name, cdp__object=what,
+        )  # fmt: skip
 
     async def _renew_once(self, age: int) -> None:
         """Fetch a new token, once for all the calls that found the old one expired."""

@@ -24,6 +24,7 @@ from cdp_pipelines.crm_integrations.base_crm import (
     BaseCRM,
     ConnectionTest,
     CRMError,
+    DayOfCalls,
     FieldInfo,
     IncompleteRead,
     QuotaExhausted,
@@ -35,6 +36,7 @@ from cdp_pipelines.crm_integrations.hubspot_budget import DailyBudget
 from cdp_pipelines.crm_integrations.hubspot_pages import Ranges, RecordPage, joined, links_of, page_of
 from cdp_pipelines.crm_integrations.hubspot_ranges import RangedList
 from cdp_pipelines.crm_integrations.hubspot_search import Window, modified_property
+from cdp_pipelines.crm_integrations.rejected import NO_KEY
 from cdp_pipelines.crm_integrations.together import together
 
 Record = dict[str, Any]
@@ -70,6 +72,11 @@ class HubSpot(BaseCRM):
     def calls(self) -> Counter[str]:
         """See BaseCRM."""
         return self._http.calls
+
+    @property
+    def day(self) -> DayOfCalls:
+        """See BaseCRM. From the headers `X-HubSpot-RateLimit-Daily` and `-Remaining`, which searches and OAuth apps' answers lack."""
+        return DayOfCalls(self._budget.calls_allowed, self._budget.calls_left)
 
     @property
     def concurrent_calls(self) -> int:
@@ -150,7 +157,7 @@ class HubSpot(BaseCRM):
         async def fetch(cursor: str | None) -> tuple[RecordPage, str | None]:
             entered = target + f"&after={quote(cursor)}".encode() if cursor else target
             response = await self._send("GET", path, extensions={"target": entered})
-            page, following = page_of(response, () if wide else history), _after(quick_body(response))
+            page, following = self._page_of(response, () if wide else history), _after(quick_body(response))
             if wide and len(page):
                 ids = page.records["id"].to_pylist()
                 read = self.batch_read(object_name, ids, properties, history=history, archived=archived)
@@ -189,14 +196,14 @@ class HubSpot(BaseCRM):
         while True:
             query = window.query(properties, last, after)
             response = await self._send("POST", f"/crm/v3/objects/{object_name}/search", call="search", json=query)
-            page, body = page_of(response), quick_body(response)
+            page, body = self._page_of(response), quick_body(response)
             ids = page.ids
             if len(ids) and (ids[0] <= last or np.any(ids[1:] <= ids[:-1])):
                 raise IncompleteRead(self.connection.name, f"a search of {object_name} is not in order of id.", "Run a full sync.")
             if len(inside := window.inside(page)):
                 yield inside
             # Short and even empty pages can have a next one (airbytehq/airbyte PR 80744).
-            following, received = self.onward(f"a search of {object_name}", after, _after(body)), received + len(page)
+            following, received = self.onward(f"a search of {object_name}", after, _after(body)), received + len(page) + page.without_id
             if following is None:
                 if received < body.get("total", 0):
                     problem = f"a search of {object_name} gave {received} of {body['total']} records."
@@ -222,7 +229,7 @@ class HubSpot(BaseCRM):
             params = {"archived": str(archived).lower()}
             response = await self._send("POST", f"/crm/v3/objects/{object_name}/batch/read", params=params, json=asked)
             self._only(quick_body(response), "category", "OBJECT_NOT_FOUND")
-            return page_of(response, history)
+            return self._page_of(response, history)
 
         async for page in together(ids, HISTORY_BATCH if history else BATCH, self._settings.concurrent_calls, read):
             yield page
@@ -281,6 +288,11 @@ class HubSpot(BaseCRM):
             yield body["results"]
             if (after := self.onward(path.rpartition("/")[2], after, _after(body))) is None:
                 return
+
+    def _page_of(self, response: httpx2.Response, history: Sequence[str] = ()) -> RecordPage:
+        page = page_of(response, history)
+        self.rejected.note(NO_KEY, page.without_id)
+        return page
 
     async def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         return body_of(await self._send(method, path, **options))

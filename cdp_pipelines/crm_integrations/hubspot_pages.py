@@ -37,12 +37,14 @@ class RecordPage:
     A property named like one of the record's own keys is the column `properties.<name>`. `versions` has a row for each version of the
     properties whose history was asked for (`id`, `property` and `VERSION_KEYS`), and one without a version where there is none.
     `remaining` are the ranges of ids that the list still has to read after this page, `total` the number of records that HubSpot counts.
+    `without_id` more records had no id that is a number, and are not there.
     """
 
     records: pa.Table
     versions: pa.Table | None = None
     remaining: Ranges | None = None
     total: int | None = None
+    without_id: int = 0
 
     def __len__(self) -> int:
         return self.records.num_rows
@@ -96,9 +98,18 @@ def field_of(name: str) -> str:
 def page_of(response: httpx2.Response, history: Sequence[str] = ()) -> RecordPage:
     """The records in an answer."""
     try:
-        return _page(quick_body(response)["results"], history)
+        results, bare = _with_id(quick_body(response)["results"])
+        page = _page(results, history)
     except _UNLIKE:
-        return _page([_texts(record, history) for record in body_of(response)["results"]], history)
+        results, bare = _with_id(body_of(response)["results"])
+        page = _page([_texts(record, history) for record in results], history)
+    return replace(page, without_id=bare) if bare else page
+
+
+def _with_id(results: list[Record]) -> tuple[list[Record], int]:
+    """The records that have an id, and how many have none."""
+    found = [record for record in results if str(record.get("id")).isdecimal()]
+    return found, len(results) - len(found)
 
 
 def _page(results: list[Record], history: Sequence[str]) -> RecordPage:

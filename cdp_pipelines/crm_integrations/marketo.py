@@ -19,7 +19,7 @@ import httpx2
 from pyrate_limiter import Rate
 
 from cdp_pipelines.config import MarketoConnection
-from cdp_pipelines.crm_integrations.base_crm import BaseCRM, ConnectionTest, CRMError, FieldInfo, PermissionDenied
+from cdp_pipelines.crm_integrations.base_crm import BaseCRM, ConnectionTest, CRMError, DayOfCalls, FieldInfo, PermissionDenied
 from cdp_pipelines.crm_integrations.http import HttpClient
 from cdp_pipelines.crm_integrations.marketo_answers import DailyBudget, MarketoJudge, read_body
 from cdp_pipelines.crm_integrations.marketo_export import Exporter, ExportPart, Window, whole_second
@@ -62,7 +62,7 @@ class Marketo(BaseCRM):
             # The instance allows ten for all its clients together.
             max_concurrent=CALLS_AT_ONCE,
         )
-        self._exporter = Exporter(connection.name, connection.bulk_poll_seconds, self._result, self._file_part)
+        self._exporter = Exporter(connection.name, connection.bulk_poll_seconds, self._result, self._file_part, self.rejected)
 
     async def close(self) -> None:
         """See BaseCRM."""
@@ -73,6 +73,11 @@ class Marketo(BaseCRM):
     def calls(self) -> Counter[str]:
         """See BaseCRM."""
         return self._http.calls
+
+    @property
+    def day(self) -> DayOfCalls:
+        """See BaseCRM. From the usage that is looked up now and then for `daily_call_reserve`, and the own calls since."""
+        return self._budget.day(self._http.calls.total())
 
     @property
     def bulk_poll_seconds(self) -> float:

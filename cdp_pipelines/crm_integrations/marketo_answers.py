@@ -15,6 +15,7 @@ from cdp_pipelines.config import MarketoConnection
 from cdp_pipelines.crm_integrations.base_crm import (
     AuthenticationError,
     CRMError,
+    DayOfCalls,
     PermissionDenied,
     QuotaExhausted,
     RequestRejected,
@@ -95,15 +96,23 @@ class DailyBudget:
 
     def check(self, own_calls: int) -> None:
         """Raise QuotaExhausted when what is left for today is less than the reserve."""
-        if self._used is None or self._looking:
+        left = self._left(own_calls)
+        if left is None or self._looking:
             return
         allowed, reserve = self._connection.daily_calls, self._connection.daily_call_reserve
-        left = allowed - self._used - (own_calls - self._own_then)
         if left < allowed * reserve:
             problem = (
                 f"only {max(left, 0)} of the instance's {allowed} API calls of this day are left, and {reserve:.0%} are kept for others."
             )
             raise out_of_quota(self._connection.name, f"{problem[:-1]} (daily_calls, daily_call_reserve).")
+
+    def day(self, own_calls: int) -> DayOfCalls:
+        """The day's calls: what was looked up last, and this client's own since. The allowance is the setting `daily_calls`."""
+        left = self._left(own_calls)
+        return DayOfCalls() if left is None else DayOfCalls(self._connection.daily_calls, max(left, 0))
+
+    def _left(self, own_calls: int) -> int | None:
+        return None if self._used is None else self._connection.daily_calls - self._used - (own_calls - self._own_then)
 
 
 class MarketoJudge:

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from cdp_pipelines.crm_integrations.base_crm import IncompleteRead, RequestRejected, Unreachable
 from cdp_pipelines.crm_integrations.marketo_csv import read_csv
+from cdp_pipelines.crm_integrations.rejected import WRONG_WIDTH, Rejections
 
 log = logging.getLogger(__name__)
 
@@ -68,14 +69,16 @@ class ExportFile:
 class Exporter:
     """Runs bulk exports of one connection, two at a time.
 
-    `call` makes one API call and gives its `result`; `fetch` gives the answer to a request for a part of a file.
+    `call` makes one API call and gives its `result`; `fetch` gives the answer to a request for a part of a file. Lines that are not as long as
+    their file's header are `rejected`: nobody knows which value is which.
     """
 
     def __init__(
         self, connection: str, poll_seconds: float, call: Callable[..., Awaitable[list[dict[str, Any]]]],
-        fetch: Callable[[str, dict[str, str]], Awaitable[httpx2.Response]],
+        fetch: Callable[[str, dict[str, str]], Awaitable[httpx2.Response]], rejected: Rejections,
     ):  # fmt: skip
         self._connection, self._poll_seconds, self._call, self._fetch = connection, poll_seconds, call, fetch
+        self._rejected = rejected
         self._folder: tempfile.TemporaryDirectory | None = None
 
     def close(self) -> None:
@@ -110,20 +113,24 @@ class Exporter:
 
     async def _parsed(self, file: ExportFile) -> AsyncGenerator[tuple[pa.Table, bool]]:
         """The tables of a file, each with whether it is the last one; counted before the last one is given."""
-        rows, tables = 0, read_csv(file.path, file.records) if file.records else iter(())
+        rows, broken = 0, list[str | None]()
+        tables = read_csv(file.path, file.records, broken) if file.records else iter(())
         try:
             following = await asyncio.to_thread(_next, tables)
             while (table := following) is not None:
                 rows += table.num_rows
                 following = await asyncio.to_thread(_next, tables)
-                if following is not None or rows == file.records:
+                if following is not None or rows + len(broken) == file.records:
                     yield table, following is None
         finally:
             file.path.unlink(missing_ok=True)
-        if rows != file.records:
+        if rows + len(broken) != file.records:
             raise IncompleteRead(
-                self._connection, f"an export has {rows} rows where Marketo says {file.records}.", "Run the same command again."
+                self._connection,
+                f"an export has {rows + len(broken)} rows where Marketo says {file.records}.",
+                "Run the same command again.",
             )
+        self._rejected.note(WRONG_WIDTH, len(broken), filter(None, broken))
 
     async def _export(self, kind: ExportKind, wanted: dict[str, Any], fields: list[str] | None) -> ExportFile:
         job = await self._create(kind, wanted, fields)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from cdp_pipelines.config import SalesforceConnection
-from cdp_pipelines.crm_integrations.base_crm import BaseCRM, ConnectionTest, CRMError, FieldInfo, IncompleteRead
+from cdp_pipelines.crm_integrations.base_crm import BaseCRM, ConnectionTest, CRMError, DayOfCalls, FieldInfo, IncompleteRead
 from cdp_pipelines.crm_integrations.http import HttpClient
 from cdp_pipelines.crm_integrations.salesforce_answers import Answers, read_json
 from cdp_pipelines.crm_integrations.salesforce_bulk import BulkPart, BulkQuery
@@ -69,6 +69,11 @@ class Salesforce(BaseCRM):
     def calls(self) -> Counter[str]:
         """See BaseCRM."""
         return self._http.calls
+
+    @property
+    def day(self) -> DayOfCalls:
+        """See BaseCRM. From the header `Sforce-Limit-Info`, and the calls that were made since it came."""
+        return self._answers.day()
 
     @property
     def bulk_poll_seconds(self) -> float:
@@ -143,7 +148,9 @@ class Salesforce(BaseCRM):
         self, soql: str, *, include_deleted: bool = False, keep: bool = False, place: dict[str, Any] | None = None
     ) -> AsyncGenerator[BulkPart]:
         """The records of a query through Bulk API 2.0, as tables of text; see `BulkQuery.run`. Give no ORDER BY: it hinders Salesforce."""
-        return BulkQuery(self._settings, self._http, self._url).run(soql, include_deleted=include_deleted, keep=keep, place=place)
+        return BulkQuery(self._settings, self._http, self._url, self.rejected).run(
+            soql, include_deleted=include_deleted, keep=keep, place=place
+        )
 
     async def deleted(self, object_name: str, start: datetime, end: datetime) -> Deletions:
         """Records deleted in [start, end), purged ones too. Salesforce knows about 15 days back and leaves seconds out of account."""

@@ -12,6 +12,7 @@ from cdp_pipelines.config import SalesforceConnection
 from cdp_pipelines.crm_integrations.base_crm import (
     AuthenticationError,
     CRMError,
+    DayOfCalls,
     PermissionDenied,
     QuotaExhausted,
     RequestRejected,
@@ -77,6 +78,11 @@ class Answers:
                 _QUOTA_REMEDY,
             )
         self.calls_used += 1
+
+    def day(self) -> DayOfCalls:
+        """The day's calls as the answers so far tell them."""
+        used, allowed = self.calls_used, self.calls_allowed
+        return DayOfCalls(allowed, None if used is None or allowed is None else max(allowed - used, 0))
 
     def judge(self, response: httpx2.Response) -> None:
         """Return for a good answer of the REST API; else raise a CRMError, TryAgain or SessionExpired."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import tempfile
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 import pyarrow as pa
@@ -24,6 +25,7 @@ from pyarrow import csv
 from cdp_pipelines.config import SalesforceConnection
 from cdp_pipelines.crm_integrations.base_crm import CRMError, IncompleteRead, PermissionDenied, RequestRejected, Unreachable
 from cdp_pipelines.crm_integrations.http import HttpClient
+from cdp_pipelines.crm_integrations.rejected import WRONG_WIDTH, Rejections
 from cdp_pipelines.crm_integrations.salesforce_answers import read_json
 
 PAGE_ROWS = 50_000
@@ -33,6 +35,8 @@ LONGEST_PAUSE_SECONDS = 30.0
 PATIENCE_SECONDS = 3600.0
 _BLOCK_BYTES = 4 * 2**20
 _TRIES_PER_PAGE = 3
+# A record's id at the beginning of a line: three letters of its object, zeros or digits, and its check letters.
+_ID = re.compile(r'"?([0-9a-zA-Z]{15}[A-Z0-5]{3})"?(?:,|$)')
 # The first API version that tells where all the pages of a result are.
 _PAGES_LISTED_SINCE = 58.0
 _TEXT = csv.ConvertOptions(
@@ -57,10 +61,11 @@ class _Page:
 
 
 class BulkQuery:
-    """One bulk query. `url_of` turns a path below `/services/data/vNN.0` into a URL."""
+    """One bulk query. `url_of` turns a path below `/services/data/vNN.0` into a URL. Lines that are not as long as their page's header are
+    `rejected`: nobody knows which value is which."""
 
-    def __init__(self, connection: SalesforceConnection, http: HttpClient, url_of: Callable[[str], Awaitable[str]]):
-        self._connection, self._http, self._url_of = connection, http, url_of
+    def __init__(self, connection: SalesforceConnection, http: HttpClient, url_of: Callable[[str], Awaitable[str]], rejected: Rejections):
+        self._connection, self._http, self._url_of, self._rejected = connection, http, url_of, rejected
 
     async def run(
         self, soql: str, *, include_deleted: bool, keep: bool = False, place: dict[str, Any] | None = None
@@ -125,12 +130,15 @@ class BulkQuery:
             ) as pages:
                 async for page in pages:
                     announced = rows + page.announced
-                    for table in _tables(page.file):
+                    broken = list[str | None]()
+                    for table in _tables(page.file, broken):
                         rows += table.num_rows
                         yield BulkPart(table, place, expected)
                     page.file.unlink()
+                    rows += len(broken)
                     if rows != announced:
                         raise self._incomplete(info, announced, rows)
+                    self._rejected.note(WRONG_WIDTH, len(broken), filter(None, broken))
                     place = {**place, "locator": page.following, "rows": rows}
         if rows != expected:
             raise self._incomplete(info, expected, rows)
@@ -206,12 +214,22 @@ class BulkQuery:
                 await self._http.request("PATCH", await self._url_of(path), json={"state": "Aborted"})
 
 
-def _tables(page: Path) -> Iterator[pa.Table]:
-    """A CSV file as tables of text, block by block. An empty file (seen where nothing matches) is none."""
+def _tables(page: Path, broken: list[str | None]) -> Iterator[pa.Table]:
+    """A CSV file as tables of text, block by block. An empty file (seen where nothing matches) is none.
+
+    Each line of another length than the header is left out and added to `broken`, with its id where the line begins with one.
+    """
     if page.stat().st_size == 0:
         return
+
+    def leave_out(line: csv.InvalidRow) -> Literal["skip"]:
+        found = _ID.match(line.text)
+        broken.append(found[1] if found else None)
+        return "skip"
+
     reading = csv.ReadOptions(block_size=_BLOCK_BYTES, encoding="utf8")
-    with csv.open_csv(page, reading, csv.ParseOptions(newlines_in_values=True), _TEXT) as batches:
+    parsing = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=leave_out)
+    with csv.open_csv(page, reading, parsing, _TEXT) as batches:
         for batch in batches:
             if batch.num_rows:
                 yield pa.Table.from_batches([batch])

@@ -21,7 +21,11 @@ _RUN_BY_THEMSELVES = (
 JOBS = tuple(job.name for job in _RUN_BY_THEMSELVES)
 
 
-@dg.sensor(minimum_interval_seconds=EVERY_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    minimum_interval_seconds=EVERY_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells the channels of CDP_ALERT_CHANNELS what is wrong, each fault once, and when it is over.",
+)
 @without_secrets
 def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Tells each fault once, and once more when it is over. Does nothing without CDP_ALERT_CHANNELS."""

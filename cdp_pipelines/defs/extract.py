@@ -6,10 +6,12 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from cdp_pipelines import database, sync
+from cdp_pipelines import checks, database, lineage, sync
 from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings
 from cdp_pipelines.connections import configured
+from cdp_pipelines.defs.columns import columns
 from cdp_pipelines.defs.policy import OWNERS, POOL
+from cdp_pipelines.history import CheckResult
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.mapping import load
 from cdp_pipelines.scrubbing import without_secrets
@@ -27,7 +29,7 @@ class ExtractConfig(dg.Config):
 
 
 def raw_tables(kind: Kind) -> dg.AssetsDefinition:
-    """The raw tables of one CRM, and for each a check that it was read to its end."""
+    """The raw tables of one CRM, and for each two checks: that it was read to its end, and that every row of it could be kept."""
     keys = {table.name: dg.AssetKey([f"raw_{kind}", table.name]) for table in registry.TABLES[kind]}
     specs = [
         dg.AssetSpec(
@@ -43,8 +45,12 @@ def raw_tables(kind: Kind) -> dg.AssetsDefinition:
     completeness = [
         dg.AssetCheckSpec(COMPLETE, asset=key, description="Every connection's table was read to its end.") for key in keys.values()
     ]
+    kept = {
+        check.table: dg.AssetCheckSpec(check.name, asset=check.table.split("."), description=check.description)
+        for check in checks.raw_checks(kind)
+    }
 
-    @dg.multi_asset(name=f"raw_{kind}", specs=specs, check_specs=completeness, pool=POOL)
+    @dg.multi_asset(name=f"raw_{kind}", specs=specs, check_specs=[*completeness, *kept.values()], pool=POOL)
     @without_secrets
     def assets(context: dg.AssetExecutionContext, config: ExtractConfig) -> Iterator[dg.MaterializeResult]:
         settings = Settings()
@@ -52,10 +58,12 @@ def raw_tables(kind: Kind) -> dg.AssetsDefinition:
             mine = [c for c in connections if sync.kind_of(c, settings) == kind]
             reports = _extract(context, settings, mine, config)
             sync.create_missing_raw_tables(settings)
+            rejected = {result.table: result for result in checks.run_raw(settings, [kind])}
             with database.connect(settings, settings.warehouse) as db:
                 for table, key in keys.items():
                     found = [r for r in reports if r.table == table]
-                    yield dg.MaterializeResult(key, metadata=_metadata(db, kind, table, found), check_results=[_completeness(key, found)])
+                    told = [_completeness(key, found), _kept(key, rejected[f"raw_{kind}.{table}"])]
+                    yield dg.MaterializeResult(key, metadata=_metadata(db, kind, table, found), check_results=told)
 
     return assets
 
@@ -86,19 +94,31 @@ def _completeness(key: dg.AssetKey, reports: list[TableReport]) -> dg.AssetCheck
     )
 
 
+def _kept(key: dg.AssetKey, result: CheckResult) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=result.name,
+        asset_key=key,
+        passed=result.passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=result.description if result.passed else f"{result.failed_rows:,} rows were not kept. {result.remedy}",
+        metadata={"rejected rows": result.failed_rows, "examples (connection:id)": ", ".join(result.sample_keys) or "none"},
+    )
+
+
 def _metadata(db: duckdb.DuckDBPyConnection, kind: Kind, table: str, reports: list[TableReport]) -> dict[str, Any]:
     relation = f'raw_{kind}."{table}"'
-    columns = db.execute(f"describe {relation}").fetchall()
+    names = [name for name, *_ in db.execute(f"describe {relation}").fetchall()]
     count = db.execute(f"select count(*) from {relation}").fetchall()[0][0]
     rows = "".join(
-        f"| {r.connection} | {r.mode} | {r.rows_read:,} | {r.rows_inserted:,} | {r.rows_updated:,} | {r.rows_deleted:,} | {r.calls:,} | {r.state} |\n"
+        f"| {r.connection} | {r.mode} | {r.rows_read:,} | {r.rows_inserted:,} | {r.rows_updated:,} | {r.rows_deleted:,} | {r.rows_rejected:,} | {r.calls:,} | {r.state} |\n"
         for r in reports
     )
     return {
         "dagster/row_count": count,
-        "dagster/column_schema": dg.TableSchema([dg.TableColumn(name, type_) for name, type_, *_ in columns]),
+        **columns(db, dg.AssetKey([f"raw_{kind}", table]), lineage.raw_descriptions(load(), kind, table, names)),
         "this run": dg.MetadataValue.md(
-            "| connection | mode | read | new | updated | deleted | calls | state |\n|---|---|---|---|---|---|---|---|\n" + rows
+            "| connection | mode | read | new | updated | deleted | rejected | calls | state |\n|---|---|---|---|---|---|---|---|---|\n"
+            + rows
         ),
     }
 

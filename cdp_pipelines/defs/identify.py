@@ -6,6 +6,7 @@ import dagster as dg
 
 from cdp_pipelines import database
 from cdp_pipelines.config import Settings
+from cdp_pipelines.defs.columns import columns
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
 from cdp_pipelines.identity import health, tables
 from cdp_pipelines.identity.step import identify
@@ -48,6 +49,7 @@ def who_is_who(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResu
         found = identify(settings)
         with database.connect(settings, settings.warehouse) as db:
             shown = {title: dg.MetadataValue.md(text) for title, text in glances(db, tables.SCHEMA, "customer_contacts").items()}
+            told = {name: columns(db, key, tables.TABLES[name].columns) for name, key in KEYS.items()}
         if any(result.blocking and not result.passed for result in found.checks):
             publish_status(settings)
     results = [
@@ -62,7 +64,7 @@ def who_is_who(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResu
         for result in found.checks
     ]
     for name, key in KEYS.items():
-        metadata = {"dagster/row_count": found.rows[name]}
+        metadata = {"dagster/row_count": found.rows[name], **told[name]}
         if name == "customer_contacts":
             yield dg.MaterializeResult(
                 key, metadata={**metadata, "report": dg.MetadataValue.md(found.report), **shown}, check_results=results

@@ -13,7 +13,11 @@ from cdp_pipelines.scrubbing import without_secrets
 BEGINNING_SECONDS = 60
 
 
-@dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Marks runs as failed whose process is gone, so that others have their turn.",
+)
 @without_secrets
 def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Marks runs as failed whose process is not there any more, so that others have their turn."""

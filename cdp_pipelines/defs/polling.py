@@ -10,7 +10,7 @@ from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.automate import full_sync, reconcile
 from cdp_pipelines.defs.automate import sync as whole_sync
 from cdp_pipelines.defs.lag import materialized
-from cdp_pipelines.defs.policy import POOL
+from cdp_pipelines.defs.policy import POOL, WHAT
 from cdp_pipelines.defs.real_time import UNDER_WAY
 from cdp_pipelines.scrubbing import without_secrets
 
@@ -38,7 +38,10 @@ def sync_what_is_due(context: dg.OpExecutionContext) -> None:
         raise dg.Failure("; ".join(problems), metadata=metadata)
 
 
-@dg.job(description="Connections with a poll interval, synced when it is over. The sensor `polls_due` starts it.")
+@dg.job(
+    description="Connections with a poll interval, synced when it is over. The sensor `polls_due` starts it.",
+    run_tags={WHAT: "poll the connections that are due"},
+)
 def poll_connections() -> None:
     """One step, so that the warehouse is taken once."""
     sync_what_is_due()
@@ -48,7 +51,12 @@ def poll_connections() -> None:
 _READING = (poll_connections.name, whole_sync.name, reconcile.name, full_sync.name)
 
 
-@dg.sensor(job=poll_connections, minimum_interval_seconds=EVERY_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    job=poll_connections,
+    minimum_interval_seconds=EVERY_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for a sync of the connections whose poll interval is over.",
+)
 @without_secrets
 def polls_due(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Asks for a sync of those connections whose `<NAME>_POLL_MINUTES` are over, unless a run is under way that reads them."""
@@ -67,7 +75,8 @@ def polls_due(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipRea
         return dg.SkipReason("A run is under way that reads them.")
     # The key changes with the interval: one request each time until it works, not one each tick.
     slots = (f"{c.name}-{int(now.timestamp() // (60 * (c.poll_minutes or 1)))}" for c in due)
-    return dg.RunRequest(run_key=" ".join(slots), tags={"connections": ",".join(c.name for c in due)})
+    names = [c.name for c in due]
+    return dg.RunRequest(run_key=" ".join(slots), tags={"connections": ",".join(names), WHAT: f"poll {', '.join(names)}"})
 
 
 defs = dg.Definitions(jobs=[poll_connections], sensors=[polls_due])

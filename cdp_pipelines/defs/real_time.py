@@ -8,7 +8,7 @@ import dagster as dg
 from cdp_pipelines.config import Settings
 from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.lag import materialized
-from cdp_pipelines.defs.policy import POOL
+from cdp_pipelines.defs.policy import POOL, WHAT
 from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.scrubbing import without_secrets
 from cdp_pipelines.webhooks.catch_up import CaughtUp, catch_up
@@ -48,13 +48,21 @@ def _tell(context: dg.OpExecutionContext, found: CaughtUp) -> None:
         raise dg.Failure(f"{found.failed + found.left:,} events wait on. {found.report.problem or problems}", metadata=metadata)
 
 
-@dg.job(description="What change notifications name, read again, through to the published file. The sensor `inbox_events` starts it.")
+@dg.job(
+    description="What change notifications name, read again, through to the published file. The sensor `inbox_events` starts it.",
+    run_tags={WHAT: "follow change notifications"},
+)
 def catch_up_with_events() -> None:
     """One step, so that the warehouse is taken once."""
     read_what_changed()
 
 
-@dg.sensor(job=catch_up_with_events, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    job=catch_up_with_events,
+    minimum_interval_seconds=1,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for a run when change notifications wait in the inbox.",
+)
 @without_secrets
 def inbox_events(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Asks for a run when events wait and none is under way. The cursor is the newest event that a run was asked for."""
@@ -67,11 +75,13 @@ def inbox_events(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Skip
     with closing(Inbox(settings.inbox, sealer=Sealer.of(settings))) as inbox:
         while not (newest := inbox.newest()) and time.monotonic() < until:
             time.sleep(EVERY_SECONDS)
+        waiting = inbox.waiting_count()
     if not newest:
         return dg.SkipReason("No event waits.")
     context.update_cursor(str(newest))
     # Another key each minute: events that are left (a CRM that cannot be reached) are tried again.
-    return dg.RunRequest(run_key=f"{newest}-{int(time.time() // AGAIN_SECONDS)}")
+    what = f"follow {waiting:,} change notification{'' if waiting == 1 else 's'}"
+    return dg.RunRequest(run_key=f"{newest}-{int(time.time() // AGAIN_SECONDS)}", tags={WHAT: what})
 
 
 defs = dg.Definitions(jobs=[catch_up_with_events], sensors=[inbox_events])

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from cdp_pipelines.config import Settings
-from cdp_pipelines.defs.policy import POOL
+from cdp_pipelines.defs.policy import POOL, WHAT
 from cdp_pipelines.privacy import retention
 from cdp_pipelines.scrubbing import without_secrets
 
@@ -28,14 +28,22 @@ def delete_runs(instance: dg.DagsterInstance, before: datetime) -> int:
     return len(old)
 
 
-@dg.job(description="What is older than retention.yml keeps it goes. `cdp privacy retain --dry-run` shows it first.")
+@dg.job(
+    description="What is older than retention.yml keeps it goes. `cdp privacy retain --dry-run` shows it first.",
+    run_tags={WHAT: "take away what is older than retention.yml keeps it"},
+)
 def retain() -> None:
     """One step, so that the warehouse is taken once."""
     take_away_what_is_too_old()
 
 
 daily = dg.ScheduleDefinition(
-    name="daily_retention", job=retain, cron_schedule="0 5 * * *", default_status=dg.DefaultScheduleStatus.RUNNING, execution_timezone="UTC"
+    name="daily_retention",
+    job=retain,
+    cron_schedule="0 5 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    execution_timezone="UTC",
+    description="What is too old goes, every day.",
 )
 
 

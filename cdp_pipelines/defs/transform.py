@@ -5,7 +5,9 @@ tests come from dbt's manifest; they are built by the same function as in `cdp s
 that dbt's command line and dagster-dbt's own metadata queries would take.
 """
 
+import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -13,12 +15,14 @@ from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 
 from cdp_pipelines import checks, database, sync, transform
 from cdp_pipelines.config import Settings
+from cdp_pipelines.defs.columns import columns, with_origins
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish_status
 from cdp_pipelines.report.glances import glances
 from cdp_pipelines.scrubbing import without_secrets
 
+_COLUMNS = "dagster/column_schema"
 project = DbtProject(transform.PROJECT_DIR)
 transform.manifest(Settings())
 
@@ -32,10 +36,26 @@ class Layers(DagsterDbtTranslator):
         node = manifest["nodes"].get(unique_id)
         if node is None or node["resource_type"] != "model":
             return spec
+        metadata = dict(spec.metadata)
+        if isinstance(columns_shown := metadata.get(_COLUMNS), dg.TableSchema):
+            # The UI prefers these descriptions to those of a run.
+            metadata[_COLUMNS] = with_origins(spec.key, columns_shown)
         # Without the SQL that comes with it, below which nobody would look; `make docs` shows that.
         return spec.replace_attributes(
-            description=node["description"], owners=OWNERS, freshness_policy=FRESHNESS if node["schema"] != "staging" else None
+            description=node["description"],
+            owners=OWNERS,
+            freshness_policy=FRESHNESS if node["schema"] != "staging" else None,
+            metadata=metadata,
         )
+
+    def get_asset_check_spec(
+        self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetCheckSpec | None:
+        """The spec of one test, with its description, or else its name in words."""
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        if spec is None or spec.description:
+            return spec
+        return spec._replace(description=manifest["nodes"][unique_id].get("description") or spec.name.replace("_", " "))
 
 
 def models(name: str, layer: str) -> dg.AssetsDefinition:
@@ -74,7 +94,15 @@ def _tables(context: dg.AssetExecutionContext, settings: Settings, results: list
             key = keys[result.node]
             count = db.execute(f'select count(*) from {key.path[0]}."{key.path[1]}"').fetchall()[0][0]
             shown = {title: dg.MetadataValue.md(text) for title, text in glances(db, *key.path[:2]).items()}
-            yield dg.MaterializeResult(key, metadata={"dagster/row_count": count, "seconds": round(result.seconds, 2), **shown})
+            told = {"dagster/row_count": count, "seconds": round(result.seconds, 2), **columns(db, key, _described().get(result.node, {}))}
+            yield dg.MaterializeResult(key, metadata={**told, **shown})
+
+
+@cache
+def _described() -> dict[str, dict[str, str]]:
+    """What the columns of each model mean. Comments in the database have it too, but not those of views."""
+    nodes = json.loads(project.manifest_path.read_text())["nodes"].values()
+    return {n["name"]: {c: of["description"] for c, of in n["columns"].items()} for n in nodes if n["resource_type"] == "model"}
 
 
 def _tests(context: dg.AssetExecutionContext, results: list[transform.NodeResult]) -> Iterator[dg.AssetCheckResult]:

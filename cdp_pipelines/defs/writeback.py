@@ -14,7 +14,7 @@ from pydantic import Field
 from cdp_pipelines import encryption
 from cdp_pipelines.config import Settings
 from cdp_pipelines.connections import configured
-from cdp_pipelines.defs.policy import OWNERS, POOL
+from cdp_pipelines.defs.policy import OWNERS, POOL, WHAT
 from cdp_pipelines.defs.publish import PUBLISHED
 from cdp_pipelines.scrubbing import without_secrets
 from cdp_pipelines.writeback import plan as plans
@@ -118,12 +118,16 @@ def _left(report: service.RunReport, *, told: bool) -> str:
 
 
 plan_write_back = dg.define_asset_job(
-    "plan_write_back", selection=dg.AssetSelection.assets(PLAN), description="What would change in the CRMs."
+    "plan_write_back",
+    selection=dg.AssetSelection.assets(PLAN),
+    description="What would change in the CRMs.",
+    run_tags={WHAT: "plan what would be written to the CRMs"},
 )
 apply_write_back = dg.define_asset_job(
     "apply_write_back",
     selection=dg.AssetSelection.assets(APPLIED),
     description="Do what an approved plan says; its hash is the configuration `approved` of the step `writeback__applied`.",
+    run_tags={WHAT: "write an approved plan to the CRMs"},
 )
 
 defs = dg.Definitions(assets=[writeback_plan, writeback_applied], jobs=[plan_write_back, apply_write_back])

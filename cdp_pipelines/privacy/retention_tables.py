@@ -106,9 +106,15 @@ def _records() -> Iterator[tuple[Kind, str, str, list[tuple[str, str]]]]:
 
 
 def sync_history(settings: Settings, before: datetime, *, apply: bool) -> int:
-    """Outcomes of syncs but the newest of each kind of each table: complete or not, full or since a moment."""
+    """Outcomes of syncs but the newest of each kind of each table: complete or not, full or since a moment; and what was rejected in a table
+    that was read in full since."""
     newest = "select arg_max(rowid, started_at) from ops.table_syncs group by connection, object, state, mode"
-    return _of_history(settings, "ops.table_syncs", f"ended_at < ? and rowid not in ({newest})", before, apply=apply)
+    whole = (
+        "select 1 from ops.table_syncs as s where s.connection = r.connection and s.object = r.object and mode = 'full' and state = 'ok'"
+    )
+    mended = f"started_at < ? and exists ({whole} and s.started_at > r.started_at)"
+    rejected = _of_history(settings, "ops.rejected_rows as r", mended, before, apply=apply)
+    return rejected + _of_history(settings, "ops.table_syncs", f"ended_at < ? and rowid not in ({newest})", before, apply=apply)
 
 
 def check_history(settings: Settings, before: datetime, *, apply: bool) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdp_pipelines import checks
-from cdp_pipelines.config import PROJECT_DIR
+from cdp_pipelines.config import KINDS, PROJECT_DIR
 from cdp_pipelines.identity import health
 from cdp_pipelines.quality import looking, measuring, operational
 
@@ -72,6 +72,7 @@ _WHO = {
 def rows() -> list[Row]:
     """Every check, once each, by number."""
     found = [
+        *_of((one for kind in KINDS for one in checks.raw_checks(kind)), "extract"),
         *_of(checks.all_checks(), "check the standardized tables"),
         *OF_DBT,
         *(Row(10, c.name, "customer_contacts", "identify", c.blocking, _WHO[c.blocking], c.description, c.remedy) for c in health.CHECKS.values()),
@@ -89,16 +90,19 @@ def _of(some: Iterable[checks.Check | looking.Check], where: str) -> Iterator[Ro
     for name, each in tables.items():
         first = each[0]
         many = len(each) > 2
-        about = "each standardized table" if many else ", ".join(check.table or "the run" for check in each)
+        raw = first.table.startswith("raw_")
+        about = f"each {'raw' if raw else 'standardized'} table" if many else ", ".join(check.table or "the run" for check in each)
         description = (
-            first.description.replace(f" ({_columns(first)})", "").replace(first.table, "the table") if many else first.description
+            first.description.replace(f" ({_columns(first)})", "").replace(first.table.rpartition(".")[2], "the table")
+            if many
+            else first.description
         )
         why = (
             first.why
             if first.why.startswith(("Stops: ", "Warns: "))
             else f"{'Stops' if first.blocking else 'Warns'}: {first.why[0].lower()}{first.why[1:]}"
         )
-        yield Row(first.number, name, about, where, first.blocking, why, description[0].upper() + description[1:], first.remedy)
+        yield Row(first.number, name, about, where, first.blocking, why, description[0].upper() + description[1:], remedy)
 
 
 def _columns(check: checks.Check | looking.Check) -> str:

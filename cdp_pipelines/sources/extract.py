@@ -34,6 +34,7 @@ from cdp_pipelines.sources.reader import Mode, Reader
 from cdp_pipelines.sources.report import ExtractReport, Progress
 from cdp_pipelines.sources.streaming import EventLoopThread
 from cdp_pipelines.sources.table_reading import Run, TableReading
+from cdp_pipelines.tracing import traced
 
 # Rows of one load. What was read before it is safe whatever happens after; each load costs about half a second of its own.
 ROWS_A_LOAD = 250_000
@@ -97,7 +98,7 @@ def extract(
     the reader itself finds what to read, and cursors stay (see reconcile.py); with `named` it reads some records alone (see named.py).
     Never raises a CRMError: the report says what is incomplete. Raises NotLoaded when the warehouse cannot be written.
     """
-    with _frugal(), _leaving_nothing(settings):
+    with _frugal(), _leaving_nothing(settings), traced(f"read {connection.name}", cdp__connection=connection.name):
         return _extract(connection, reader, settings, full, reconcile, named, tables, on_progress)
 
 
@@ -144,10 +145,13 @@ def _extract(
                 reading.outcome.state, reading.outcome.problem, reading.outcome.remedy = "incomplete", problem, remedy
             raise NotLoaded(f"{problem} {remedy}") from error
         finally:
+            for reading in readings:
+                reading.account_for_calls_and_rejects()
             report.tables = [r.outcome for r in readings]
             report.warnings += [note for table in report.tables for note in table.notes]
             if left_out := sum(table.rows_suppressed for table in report.tables):
                 report.warnings.append(f"{left_out:,} rows about people who were erased were left out.")
+            report.warnings += [told for table in report.tables for told in table.rejects_told()]
             report.calls = reader.client.calls.total()
             report.unreadable = going.hopeless is not None
             thread.run(reader.client.close())
@@ -168,7 +172,14 @@ def _extract(
 def _operation(report: ExtractReport, mode: Mode) -> Operation:
     """An extraction for the audit log: what was read of each table, and whether to its end."""
     tables = {
-        t.table: {"mode": t.mode, "rows": t.rows_read, "deleted": t.rows_deleted, "left_out": t.rows_suppressed, "state": t.state}
+        t.table: {
+            "mode": t.mode,
+            "rows": t.rows_read,
+            "deleted": t.rows_deleted,
+            "left_out": t.rows_suppressed,
+            "rejected": t.rows_rejected,
+            "state": t.state,
+        }
         for t in report.tables
     }
     about = {"kind": report.kind, "mode": mode, "calls": report.calls, "tables": tables}

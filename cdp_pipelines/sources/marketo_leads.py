@@ -45,7 +45,8 @@ class SeenLeads:
 
     def note(self, rows: pa.Table) -> None:
         """Remember ids and companies of these leads."""
-        self.ids.append(rows["id"].cast(pa.int64()).to_numpy())
+        numbered = pc.call_function("match_substring_regex", [rows["id"]], pc.MatchSubstringOptions("^[0-9]+$")).fill_null(False)
+        self.ids.append(rows["id"].filter(numbered).cast(pa.int64()).to_numpy())
         if "externalCompanyId" in rows.column_names:
             self.companies.update(filter(None, rows["externalCompanyId"].unique().to_pylist()))
 

@@ -78,6 +78,20 @@ def raw_rows(table: RawTable, columns: dict[str, str], rows: list[dict[str, Any]
     return pa.table([made[name] for name in schema.names], schema=schema)
 
 
+def with_key(table: RawTable, rows: list[dict[str, Any]] | pa.Table) -> list[dict[str, Any]] | pa.Table:
+    """The rows that can be told apart: those with a value in each field without which the raw table takes none."""
+    needed = table.replace_by or table.key
+    if not isinstance(rows, pa.Table):
+        return [row for row in rows if all(row.get(name) not in (None, "") for name in needed)]
+    if not set(needed) <= set(rows.column_names):
+        return rows.slice(0, 0)
+    there = [pc.call_function("not_equal", [rows[name].cast(pa.string()), pa.scalar("")]).fill_null(False) for name in needed]
+    all_there = there[0]
+    for one in there[1:]:
+        all_there = pc.call_function("and", [all_there, one])
+    return rows if pc.call_function("all", [all_there]).as_py() else rows.filter(all_there)
+
+
 def _each_once(rows: pa.Table, key: Sequence[str]) -> pa.Table:
     """The last of the rows with the same key."""
     keys = rows.select([name for name in key if name in rows.column_names])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cdp_pipelines.crm_integrations.rejected import Reasons, reasons
 from cdp_pipelines.sources.drift import FieldChange
 from cdp_pipelines.sources.reader import Mode
 from cdp_pipelines.sources.shown import Shown
@@ -18,7 +19,9 @@ Progress = Callable[[str, str, int, int | None], None]
 class TableReport:
     """What happened to one raw table of one connection. `state` is `ok` or `incomplete`; then `problem` and `remedy` say why. `notes` is what
     else a person should know, `changes` what became of the CRM's fields since the table was last read. `rows_suppressed` were read and left out,
-    being about people who were erased."""
+    being about people who were erased. `rejected` could not be kept, by reason; they are none of `rows_read`. `calls` are those that this table
+    took, `calls_left` those that the account had left of its `calls_allowed` for the day when the connection was read; None where the CRM does
+    not say."""
 
     connection: str
     kind: str
@@ -36,8 +39,22 @@ class TableReport:
     rows_total: int = 0
     rows_suppressed: int = 0
     calls: int = 0
+    calls_left: int | None = None
+    calls_allowed: int | None = None
     notes: list[str] = field(default_factory=list)
     changes: list[FieldChange] = field(default_factory=list)
+    rejected: Reasons = field(default_factory=reasons)
+
+    @property
+    def rows_rejected(self) -> int:
+        """Rows that could not be kept, for whatever reason."""
+        return sum(found.rows for found in self.rejected.values())
+
+    def rejects_told(self) -> Iterator[str]:
+        """A sentence for each reason."""
+        for reason, found in self.rejected.items():
+            keys = f" Records: {', '.join(found.keys)}." if found.keys else ""
+            yield f"{found.rows:,} rows of {self.table} were not kept: {reason}.{keys}"
 
     @property
     def rows_updated(self) -> int:

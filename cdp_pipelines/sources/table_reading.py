@@ -14,11 +14,11 @@ import pyarrow as pa
 
 from cdp_pipelines.config import Connection
 from cdp_pipelines.crm_integrations.base_crm import AuthenticationError, CRMError, QuotaExhausted, Unreachable
-from cdp_pipelines.crm_integrations.http import purpose
+from cdp_pipelines.crm_integrations.rejected import NO_KEY, purpose
 from cdp_pipelines.privacy.suppression import Suppression
 from cdp_pipelines.sources.columns import assign_columns, column_name
 from cdp_pipelines.sources.drift import Fields, drift, fields_of
-from cdp_pipelines.sources.raw_rows import gather, raw_rows, size_of
+from cdp_pipelines.sources.raw_rows import gather, raw_rows, size_of, with_key
 from cdp_pipelines.sources.raw_tables import declared_columns, stamp
 from cdp_pipelines.sources.reader import DELETED, Batch, Mode, RawTable, Reader, Span
 from cdp_pipelines.sources.report import Progress, TableReport
@@ -98,10 +98,11 @@ class TableReading:
         self._fields_before: Fields | None = kept.get("fields")
         self._fields: Fields = {}
         self._unread = frozenset(kept.get("unread", ()))
+        self._rejected_before = False
         before = kept.get("reading")
         if self._span.mode == "full" and before and run.started - datetime.fromisoformat(before["end"]) < RESUMABLE:
             self._span.end, self._span.resume, self._since = datetime.fromisoformat(before["end"]), before["resume"], before["since"]
-            self.resumed = True
+            self.resumed, self._rejected_before = True, before.get("rejected", False)
             # Records that were read by then have no values of fields that came since.
             self._fields_before, self._unread = before.get("fields"), frozenset()
         self.outcome.mode, self.outcome.cursor = self._span.mode, reached
@@ -164,7 +165,10 @@ class TableReading:
         outcome = self.outcome
         try:
             for batch in self._batches:
-                arrow = raw_rows(self.table, self._columns, batch.rows, self._run.connection.name, self._stamp())
+                rows = with_key(self.table, batch.rows)
+                if without := len(batch) - len(rows):
+                    outcome.rejected[NO_KEY].add(without)
+                arrow = raw_rows(self.table, self._columns, rows, self._run.connection.name, self._stamp())
                 arrow = self._without_erased_people(arrow)
                 outcome.rows_read += arrow.num_rows
                 outcome.rows_deleted += arrow.num_rows - arrow[DELETED].null_count
@@ -172,7 +176,12 @@ class TableReading:
                 self._run.on_progress(outcome.connection, outcome.table, outcome.rows_read, expected)
                 if batch.resume is not None and self._span.mode == "full":
                     begun_with = self._fields_before if self.resumed else self._fields
-                    place = {"since": self._since, "end": self._span.end.isoformat(), "resume": batch.resume}
+                    place = {
+                        "since": self._since,
+                        "end": self._span.end.isoformat(),
+                        "resume": batch.resume,
+                        "rejected": self._rejected_any(),
+                    }
                     kept["reading"] = place | {"fields": begun_with}
                     kept["columns"] = self._columns
                 yield arrow
@@ -198,6 +207,25 @@ class TableReading:
         self.outcome.rows_suppressed += rows.num_rows - left.num_rows
         return left
 
+    def _rejected_any(self) -> bool:
+        return self._rejected_before or bool(self.outcome.rejected) or bool(self._run.reader.client.rejected.of(self.table.name))
+
+    def account_for_calls_and_rejects(self) -> None:
+        """Put into the outcome what the client alone knows: rows that it could not make out, and the account's calls of this day."""
+        for reason, found in self._run.reader.client.rejected.of(self.table.name).items():
+            keys = [f"{self._run.connection.name}:{key}" for key in self._not_erased(found.keys)]
+            self.outcome.rejected[reason].add(found.rows, keys)
+        day = self._run.reader.client.day
+        self.outcome.calls_allowed, self.outcome.calls_left = day.allowed, day.left
+
+    def _not_erased(self, keys: list[str]) -> list[str]:
+        """Those ids that are no erased person's."""
+        if (listed := self._run.suppression) is None or not keys:
+            return keys
+        (key, *_), connection = self.table.key, self._run.connection
+        rows = raw_rows(self.table, dict(self._columns), [{key: one} for one in keys], connection.name, self._stamp())
+        return listed.without_listed(connection.kind, self.table.name, connection.name, rows)[column_name(key)].to_pylist()
+
     def _completed(self, kept: dict[str, Any]) -> None:
         span, outcome = self._span, self.outcome
         outcome.state, outcome.problem, outcome.remedy = "ok", None, None
@@ -212,7 +240,8 @@ class TableReading:
         outcome.cursor = span.end
         kept |= {"cursor": span.end.isoformat(), "reader": span.state}
         kept.pop("reading", None)
-        if span.mode == "full" or self.resumed:
+        # A record that was sent, but not in a way to be kept, is not gone: what this read did not see stays until one has seen everything.
+        if (span.mode == "full" or self.resumed) and not self._rejected_any():
             kept["full_since"] = self.full_since = self._since
 
     def _stamp(self) -> str:

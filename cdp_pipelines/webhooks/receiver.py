@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -20,6 +20,7 @@ from cdp_pipelines.webhooks import hubspot, marketo, salesforce
 from cdp_pipelines.webhooks.event import Event, Malformed
 from cdp_pipelines.webhooks.inbox import InboxFull, InboxUnavailable
 from cdp_pipelines.webhooks.keeper import Keeper
+from cdp_pipelines.webhooks.metrics import ReceiverMetrics
 from cdp_pipelines.webhooks.signatures import Refused, check_hubspot, check_shared_secret
 
 # A hundred events of HubSpot, a hundred notifications of Salesforce or five hundred activities of Marketo are far below it.
@@ -43,11 +44,13 @@ class _Unanswerable(Exception):
 
 @dataclass(frozen=True)
 class Receiver:
-    """What the receiver knows: the connections by name, where events go, and the address that the vendors call (None: as they say)."""
+    """What the receiver knows: the connections by name, where events go, the address that the vendors call (None: as they say), and what it
+    counts."""
 
     connections: Mapping[str, Connection]
     keeper: Keeper
     public_url: str | None = None
+    metrics: ReceiverMetrics = field(default_factory=ReceiverMetrics)
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -66,14 +69,21 @@ class Receiver:
     async def receive(self, request: Request) -> Response:
         """Take one call."""
         connection = self.connections.get(request.path_params["connection"])
+        with self.metrics.handling(connection.name if connection else ""):
+            return await self._answer(request, connection)
+
+    async def _answer(self, request: Request, connection: Connection | None) -> Response:
+        name = connection.name if connection else ""
         try:
             if connection is None:
                 raise _Unanswerable(404, "unknown connection", "No such connection.")
             events, outbound = await self._events(request, connection)
             await self._keep(events)
         except _Unanswerable as refusal:
-            self.keeper.refused(connection.name if connection else "", refusal.reason)
+            self.keeper.refused(name, refusal.reason)
+            self.metrics.refused(name, refusal.reason)
             return PlainTextResponse(refusal.text, refusal.status, {"Retry-After": RETRY_SECONDS} if refusal.later else None)
+        self.metrics.took(name, len(events))
         if outbound:
             return Response(salesforce.ACKNOWLEDGED, media_type="text/xml")
         return JSONResponse({"received": len(events)})

@@ -14,14 +14,17 @@ import uvicorn
 from cdp_pipelines.config import PROJECT_DIR, ConfigError, Connection, Settings
 from cdp_pipelines.encryption import Sealer
 from cdp_pipelines.webhooks.keeper import Keeper
+from cdp_pipelines.webhooks.metrics import ReceiverMetrics, published
 from cdp_pipelines.webhooks.receiver import Receiver
 
 
-def serve(settings: Settings, connections: Sequence[Connection | ConfigError], on_ready: Callable[[str, dict[str, bool]], None]) -> None:
+def serve(
+    settings: Settings, connections: Sequence[Connection | ConfigError], on_ready: Callable[[str, dict[str, bool], str | None], None]
+) -> None:
     """Receive until the process is told to end (SIGINT, SIGTERM); calls that are under way are answered first.
 
-    `on_ready` gets the address, and for each connection whether it has a secret: one without accepts nothing. Raises ConfigError when the
-    address is in use, or when no connection can be used at all.
+    `on_ready` gets the address, for each connection whether it has a secret (one without accepts nothing), and the address of the metrics, if
+    they are served. Raises ConfigError when an address is in use, or when no connection can be used at all.
     """
     usable = {c.name: c for c in connections if isinstance(c, Connection)}
     if not usable:
@@ -35,11 +38,20 @@ def serve(settings: Settings, connections: Sequence[Connection | ConfigError], o
         raise ConfigError(
             "CDP_WEBHOOK_PORT", f"cannot be used: {where}: {error.strerror}", "Set another one, or end what listens there."
         ) from None
-    with listener, Keeper(settings.inbox, settings.inbox_most, Sealer.of(settings)) as keeper:
+    metrics, sealer = ReceiverMetrics(), Sealer.of(settings)
+    metrics.expect(usable)
+    metrics.watch(settings.inbox, settings.inbox_most, sealer)
+    with (
+        listener,
+        published(metrics, settings.metrics_host, settings.metrics_port) as metrics_url,
+        Keeper(settings.inbox, settings.inbox_most, sealer) as keeper,
+    ):
         # Access logs would have the secret of Salesforce's addresses in them.
-        config = uvicorn.Config(Receiver(usable, keeper, public_url).app(), access_log=False, log_level="warning", server_header=False)
+        config = uvicorn.Config(
+            Receiver(usable, keeper, public_url, metrics).app(), access_log=False, log_level="warning", server_header=False
+        )
         host, port = listener.getsockname()[:2]
-        on_ready(f"http://{host}:{port}", {name: bool(c.webhook_secrets()) for name, c in usable.items()})
+        on_ready(f"http://{host}:{port}", {name: bool(c.webhook_secrets()) for name, c in usable.items()}, metrics_url)
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -76,7 +76,7 @@ def test_a_sync_is_there_whole_or_not(tmp_path):
     extract(salesforce(), FakeReader({"contact": [[{"Id": "1", "Name": "Ann"}]]}, {"roles": problem("no permission")}), settings)
     (entry,) = entries(settings, "sync")
     assert (entry["on"], entry["count"], entry["result"]) == ("salesforce", 1, "incomplete")
-    assert entry["about"]["tables"]["contact"] == {"mode": "full", "rows": 1, "deleted": 0, "left_out": 0, "state": "ok"}
+    assert entry["about"]["tables"]["contact"] == {"mode": "full", "rows": 1, "deleted": 0, "left_out": 0, "rejected": 0, "state": "ok"}
     assert entry["about"]["tables"]["roles"]["state"] == "incomplete"
 
 

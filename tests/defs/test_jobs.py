@@ -12,6 +12,7 @@ import pytest
 from cdp_pipelines.config import KINDS, Settings, connection_from_config
 from cdp_pipelines.definitions import defs
 from cdp_pipelines.defs import automate
+from cdp_pipelines.defs.policy import WHAT
 from cdp_pipelines.sandbox import hosting
 from cdp_pipelines.sandbox.hosting import SandboxAddresses
 from cdp_pipelines.sync import sync
@@ -71,6 +72,30 @@ def test_the_job_ends_in_the_same_tables_as_the_command_line(sandbox, tmp_path):
     counts = {e.materialization.asset_key.to_user_string(): e.materialization.metadata for e in result.get_asset_materialization_events()}
     assert counts["standardized/contacts"]["dagster/row_count"].value == len(by_dagster["contacts"])
     assert counts["raw_hubspot/contacts"]["dagster/row_count"].value not in (0, None)
+    assert result.dagster_run.tags[WHAT] == "read what changed, and publish it"
+    columns = {
+        key: {column.name: column.description for column in value.schema.columns}
+        for key, told in counts.items()
+        if isinstance(value := told.get("dagster/column_schema"), dg.TableSchemaMetadataValue)
+    }
+    assert columns.keys() == counts.keys() - {"published/cdp", "published/report"}
+    assert len(columns) > 60
+    assert [f"{key}.{name}" for key, found in columns.items() for name, text in found.items() if not text] == []
+    made_of = {
+        key: value.column_lineage.deps_by_column
+        for key, told in counts.items()
+        if isinstance(value := told.get("dagster/column_lineage"), dg.TableColumnLineageMetadataValue)
+    }
+    assert [
+        (key, name, dep)
+        for key, deps_by_column in made_of.items()
+        for name, deps in deps_by_column.items()
+        for dep in deps
+        if name not in columns[key] or dep.column_name not in columns[dep.asset_key.to_user_string()]
+    ] == []
+    assert {d.asset_key.to_user_string() for d in made_of["standardized/contacts"]["email"]} == {
+        "staging/stg_salesforce__contacts", "staging/stg_salesforce__leads", "staging/stg_hubspot__contacts", "staging/stg_marketo__leads",
+    }  # fmt: skip
     lags = str(counts["published/cdp"]["lag"].value).splitlines()[2:]
     assert [line.split(" | ")[0] for line in lags] == ["| hubspot", "| marketo", "| salesforce"]
     assert all(0 < int(line.split(" | ")[2]) < 600 for line in lags)

@@ -18,6 +18,7 @@ from cdp_pipelines import lag, publish
 from cdp_pipelines.config import KINDS, Settings, connection_from_config
 from cdp_pipelines.definitions import defs
 from cdp_pipelines.defs.lag import real_time_lag
+from cdp_pipelines.defs.policy import WHAT
 from cdp_pipelines.defs.polling import poll_connections, polls_due
 from cdp_pipelines.defs.publish import PUBLISHED
 from cdp_pipelines.history import EventLag, opened, record_event_lags
@@ -49,6 +50,7 @@ def test_the_sensor_asks_for_a_run_when_a_connection_is_due(settings: Settings, 
         request = asked(instance)
         assert isinstance(request, dg.RunRequest)
         assert request.tags["connections"] == "hubspot"
+        assert request.tags[WHAT] == "poll hubspot"
         synced(settings, 2)
         assert "The next connection is due at 20" in str(asked(instance).skip_message)
 

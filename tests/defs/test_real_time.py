@@ -12,6 +12,7 @@ import pytest
 
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs import real_time
+from cdp_pipelines.defs.policy import WHAT
 from cdp_pipelines.defs.real_time import catch_up_with_events, inbox_events
 from cdp_pipelines.webhooks.event import Event
 from cdp_pipelines.webhooks.inbox import Inbox
@@ -52,6 +53,7 @@ def test_one_run_at_a_time_is_asked_for(instance):
     first = look(instance)
     assert isinstance(first, dg.RunRequest)
     assert first.run_key
+    assert first.tags[WHAT] == "follow 1 change notification"
     run = instance.create_run_for_job(catch_up_with_events, status=dg.DagsterRunStatus.STARTED)
     assert "under way" in str(look(instance))
     instance.report_run_failed(run)

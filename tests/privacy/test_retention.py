@@ -75,7 +75,10 @@ def fill(settings: Settings) -> None:
         )
     for days, state in ((300, "ok"), (299, "ok"), (298, "failed"), (1, "ok")):
         at = NOW - timedelta(days=days)
-        history.record_syncs(settings, [TableReport("hubspot", "hubspot", "contacts", "full", at, at, state=state)])
+        report = TableReport("hubspot", "hubspot", "contacts", "full", at, at, state=state)
+        if days in (300, 1):
+            report.rejected["the row has no key"].add(1)
+        history.record_syncs(settings, [report])
         history.record_checks(settings, at, [CheckResult("daily", "contacts", True, False, 0, "x")])
         history.record_event_lags(settings, at, [EventLag("hubspot", 1, 1.0, 1.0)])
     at = NOW - timedelta(days=1)
@@ -109,7 +112,7 @@ def test_what_is_too_old_is_told_then_goes_and_nothing_else(settings: Settings) 
     fill(settings)
     told = retention.due(settings, NOW)
     assert {name: count for name, count in told.counts.items() if count} == {
-        "raw_deleted": 2, "sync_history": 2, "check_history": 3, "event_lags": 3, "inbox_refusals": 1, "logs": 3, "exports": 1,
+        "raw_deleted": 2, "sync_history": 3, "check_history": 3, "event_lags": 3, "inbox_refusals": 1, "logs": 3, "exports": 1,
         "certificates": 1,
     }  # fmt: skip
     assert rows(settings, "select count(*) from raw_hubspot.contacts") == [(9,)], "a dry run changes nothing"
@@ -126,6 +129,7 @@ def test_what_is_too_old_is_told_then_goes_and_nothing_else(settings: Settings) 
     assert b"old.deleted@acme.example" not in settings.warehouse.read_bytes()
     ages = "select datediff('day', ended_at, now()::timestamp), state from ops.table_syncs where object = 'contacts' order by 1 desc"
     assert rows(settings, ages) == [(298, "failed"), (1, "ok")], "of each kind the newest"
+    assert rows(settings, "select datediff('day', started_at, now()::timestamp) from ops.rejected_rows") == [(1,)]
     assert rows(settings, "select count(*) from ops.check_results where name = 'not run any more'") == [(1,)]
     assert (settings.data_dir / "logs" / "demo.log").exists() and not (settings.data_dir / "logs" / "old.log").exists()
     assert retention.overdue(settings, NOW) == {}

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from cdp_pipelines.config import Connection, connection_from_config
-from cdp_pipelines.crm_integrations.base_crm import CRMError
+from cdp_pipelines.crm_integrations.base_crm import CRMError, DayOfCalls
+from cdp_pipelines.crm_integrations.rejected import Rejections
 from cdp_pipelines.sources.reader import Batch, RawTable, Reader, Span
 
 TABLES = (
@@ -21,6 +22,8 @@ class NoClient:
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
+        self.rejected = Rejections()
+        self.day = DayOfCalls()
 
     async def close(self) -> None:
         """Nothing to close."""

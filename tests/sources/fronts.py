@@ -31,10 +31,11 @@ class Front:
 
 
 class Altered:
-    """An app whose JSON answers may be altered: `alter(call, body)` gives the body to send; a call is `METHOD path`."""
+    """An app whose JSON answers may be altered: `alter(call, body)` gives the body to send; a call is `METHOD path`. `spoil` does the same to
+    the bytes of CSV answers."""
 
-    def __init__(self, inner: ASGIApp, alter: Callable[[str, Any], Any]):
-        self.inner, self.alter = inner, alter
+    def __init__(self, inner: ASGIApp, alter: Callable[[str, Any], Any], spoil: Callable[[str, bytes], bytes] = lambda call, body: body):
+        self.inner, self.alter, self.spoil = inner, alter, spoil
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         messages: list[Message] = []
@@ -49,6 +50,10 @@ class Altered:
         if "json" in headers.get("content-type", "") and body:
             altered = self.alter(f"{scope['method']} {scope['path']}", json.loads(body))
             body = json.dumps(altered).encode()
+            headers["content-length"] = str(len(body))
+        elif "csv" in headers.get("content-type", ""):
+            body = self.spoil(f"{scope['method']} {scope['path']}", body)
+            del headers["content-range"]
             headers["content-length"] = str(len(body))
         await send({**start, "headers": headers.raw})
         await send({"type": "http.response.body", "body": body})
