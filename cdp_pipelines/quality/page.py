@@ -88,20 +88,15 @@ def _of(some: Iterable[checks.Check | looking.Check], where: str) -> Iterator[Ro
     for check in some:
         tables.setdefault(check.name, []).append(check)
     for name, each in tables.items():
-        first = each[0]
-        many = len(each) > 2
-        raw = first.table.startswith("raw_")
-        about = f"each {'raw' if raw else 'standardized'} table" if many else ", ".join(check.table or "the run" for check in each)
-        description = (
-            first.description.replace(f" ({_columns(first)})", "").replace(first.table.rpartition(".")[2], "the table")
-            if many
-            else first.description
-        )
-        why = (
-            first.why
-            if first.why.startswith(("Stops: ", "Warns: "))
-            else f"{'Stops' if first.blocking else 'Warns'}: {first.why[0].lower()}{first.why[1:]}"
-        )
+        first, many = each[0], len(each) > 2
+        layer, _, table = first.table.rpartition(".")
+        about, description, remedy, why = ", ".join(check.table or "the run" for check in each), first.description, first.remedy, first.why
+        if many:
+            about = "each raw table" if layer else "each standardized table"
+            description = description.replace(f" ({_columns(first)})", "").replace(table, "the table")
+            remedy = remedy.replace(layer.removeprefix("raw_").title(), "the CRM") if layer else remedy
+        if not why.startswith(("Stops: ", "Warns: ")):
+            why = f"{'Stops' if first.blocking else 'Warns'}: {why[0].lower()}{why[1:]}"
         yield Row(first.number, name, about, where, first.blocking, why, description[0].upper() + description[1:], remedy)
 
 
