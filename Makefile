@@ -63,6 +63,7 @@ check: setup ## lint and security rules, format, types, generated files up to da
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ty check
 	@$(BIN)/python -m cdp_pipelines.generate --check
+	@$(BIN)/python -m cdp_pipelines.quality.page
 	@$(BIN)/python -m tests.advisories
 
 audit: setup ## the last of these alone: fails for a known fault, and also when no advisory source answers
@@ -70,6 +71,7 @@ audit: setup ## the last of these alone: fails for a known fault, and also when 
 
 generate: setup ## dbt files, docs and the dbt manifest from the mapping
 	@$(BIN)/python -m cdp_pipelines.generate
+	@$(BIN)/python -m cdp_pipelines.quality.page --write
 	@$(BIN)/python -m cdp_pipelines.transform
 
 bench: setup ## processor time, calls and peak memory of reading each CRM; calls and records a second of writing

@@ -1,4 +1,5 @@
-"""Checks that compare stages, in plain SQL over the warehouse. Checks on one table are dbt tests, generated from the mapping.
+"""The checks of the standardized tables, in plain SQL over the warehouse: what compares stages, and the rules of `quality/`. Whether keys are unique,
+not null and lead somewhere are dbt tests, generated from the mapping.
 
 Each says what is wrong, how many rows, up to ten keys (`connection:id`, never a value), and what to do.
 """
@@ -6,45 +7,33 @@ Each says what is wrong, how many rows, up to ten keys (`connection:id`, never a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-
-import duckdb
 
 from cdp_pipelines import history, mapping
 from cdp_pipelines.config import KINDS, Kind, Settings
 from cdp_pipelines.history import CheckResult
+from cdp_pipelines.quality import check, deals, drifted, people, times
+from cdp_pipelines.quality.check import Check
 from cdp_pipelines.transform import NodeResult
 
-SAMPLE = 10
 STALE_HOURS = 24
-
-
-@dataclass(frozen=True)
-class Check:
-    """One comparison. `sql` gives `key`, the key of each failing row (or group of `rows` rows); `table` is the standardized table."""
-
-    name: str
-    table: str
-    blocking: bool
-    description: str
-    remedy: str
-    sql: str
+_STOPS = "Stops: what is lost or doubled here is so in every table and sum after it."
 
 
 @cache
 def all_checks() -> tuple[Check, ...]:
-    """Every comparison that follows from the mapping."""
+    """Every check of the standardized tables: the comparisons that follow from the mapping, and the rules for what is in them."""
     entities = mapping.load().entities
     kinds = (_nothing_lost, _nothing_invented, _counts, _casts, _fresh)
-    return tuple(make(entity) for entity in entities for make in kinds)
+    of_stages = tuple(make(entity) for entity in entities for make in kinds)
+    return (*of_stages, *drifted.checks(), *people.checks(), *times.checks(), *deals.checks())
 
 
 def run_all(settings: Settings) -> list[CheckResult]:
-    """Run every comparison. The caller holds the warehouse lock."""
+    """Run every check. The caller holds the warehouse lock."""
     with history.opened(settings) as db:
-        return [_run(db, check) for check in all_checks()]
+        return check.run_all(db, all_checks())
 
 
 @cache
@@ -58,7 +47,7 @@ def run_raw(settings: Settings, kinds: Iterable[Kind] = KINDS) -> list[CheckResu
     with history.opened(settings) as db:
         # As a rule nothing was ever rejected, and a run that follows one event is to be short.
         any_at_all = db.execute("select exists (select 1 from ops.rejected_rows)").fetchall()[0][0]
-        results = [_run(db, check) if any_at_all else _passed(check) for kind in kinds for check in raw_checks(kind)]
+        results = [check.run(db, one) if any_at_all else _passed(one) for kind in kinds for one in raw_checks(kind)]
     history.record_checks(settings, datetime.now(UTC), results)
     return results
 
@@ -86,15 +75,8 @@ def from_dbt(results: Iterable[NodeResult]) -> list[CheckResult]:
     return found
 
 
-def _run(db: duckdb.DuckDBPyConnection, check: Check) -> CheckResult:
-    failing = db.execute(f"select key, rows, sum(rows) over () from ({check.sql}) order by rows desc, key limit {SAMPLE}").fetchall()
-    failed = int(failing[0][2]) if failing else 0
-    keys = [key if rows == 1 else f"{key} ({rows:,} rows)" for key, rows, _ in failing]
-    return CheckResult(check.name, check.table, not failed, check.blocking, failed, check.description, check.remedy, keys)
-
-
-def _passed(check: Check) -> CheckResult:
-    return CheckResult(check.name, check.table, True, check.blocking, 0, check.description, check.remedy)
+def _passed(one: Check) -> CheckResult:
+    return CheckResult(one.name, one.table, True, one.blocking, 0, one.description, one.remedy)
 
 
 def _nothing_rejected(kind: Kind, table: str) -> Check:
@@ -111,6 +93,7 @@ def _nothing_rejected(kind: Kind, table: str) -> Check:
         union all
         select connection || ': ' || reason, sum(rows - len(example_keys)) from here group by all having sum(rows - len(example_keys)) > 0
         """,
+        1, "Warns: the other rows are right, and are not to wait for it.",
     )  # fmt: skip
 
 
@@ -125,6 +108,7 @@ def _nothing_lost(entity: str) -> Check:
     return Check(
         "no_rows_lost", entity, True, f"Every raw record has its row in {entity}.",
         "Look at the staging models of these records' CRM: a filter or a join drops them.", lost or _NONE,
+        1, _STOPS,
     )  # fmt: skip
 
 
@@ -137,6 +121,7 @@ def _nothing_invented(entity: str) -> Check:
         "no_rows_multiplied", entity, True, f"{entity} has each staged row once.",
         "Look at the joins of the staging models: one of them finds several rows.",
         f"select connection || ':' || {_key(list(keys))} as key, count(*) - 1 as rows from ({staged}) group by connection, {', '.join(keys)} having count(*) > 1",
+        6, _STOPS,
     )  # fmt: skip
 
 
@@ -164,6 +149,7 @@ def _counts(entity: str) -> Check:
                 union all select connection, source_system, 0, 1 from standardized.{entity}
             ) group by all
         ) where wanted <> there""",
+        1, _STOPS,
     )  # fmt: skip
 
 
@@ -173,6 +159,7 @@ def _casts(entity: str) -> Check:
         "These values are null in the table and kept in raw. Correct them in the CRM, or the type in mapping.yml.",
         f"""select connection || ':' || raw_table || '.' || raw_field as key, failed_values as rows
             from staging.failed_casts where entity = '{entity}' and failed_values > 0""",
+        12, "Warns: the other values of these rows are right, and the odd ones are kept in raw, where nothing is lost.",
     )  # fmt: skip
 
 
@@ -185,6 +172,7 @@ def _fresh(entity: str) -> Check:
         f"""select connection || ':' || object as key, 1 as rows from (
             select connection, source_system, object, max(ended_at) filter (state = 'ok') as last from ops.table_syncs group by all
         ) where (source_system, object) in ({feeding}) and (last is null or last < now() at time zone 'UTC' - interval {STALE_HOURS} hour)""",
+        3, "Warns: old data are right as of then; `sync_status` says until when.",
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import duckdb
 
 from cdp_pipelines.mapping import Mapping, load
 from cdp_pipelines.pii import Pii
+from cdp_pipelines.quality import schema
 from cdp_pipelines.survivorship import SurvivingField, Unified
 
 Classes = dict[str, dict[str, Pii]]
@@ -17,7 +18,8 @@ def classes(spec: Mapping) -> Classes:
     for name, table in spec.unified.items():
         found[name] = _unified(spec, table)
         found[table.provenance] = provenance(table)
-    return found | (spec.consents.classes() if spec.consents else {}) | {name: dict(columns) for name, columns in spec.other_tables.items()}
+    found |= (spec.consents.classes() if spec.consents else {}) | {name: dict(columns) for name, columns in spec.other_tables.items()}
+    return found | schema.classes()
 
 
 def unclassified(db: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:

@@ -32,6 +32,10 @@ create table if not exists ops.rejected_rows (
 create table if not exists ops.event_lags (
     published_at timestamp not null, connection varchar not null, events bigint not null, median_seconds double not null, p95_seconds double not null
 );
+create table if not exists ops.field_changes (
+    told_at timestamp not null, connection varchar not null, source_system varchar not null, object varchar not null, change varchar not null,
+    field varchar not null, detail varchar not null
+);
 create table if not exists ops.whole_build (models varchar not null);
 create table if not exists ops.connections (connection varchar primary key, kind varchar not null, host varchar not null);
 create table if not exists ops.check_results (
@@ -51,6 +55,18 @@ left join (
 where started_at >= coalesce(read_whole, started_at)
 """
 """What was rejected and may still be missing, as a query of the schema `ops`: a later sync that reads only what changed does not read it again."""
+
+
+# A change is found again by every read until one ends that describes the table as a whole.
+_CHANGE = """
+insert into ops.field_changes
+select * from (select $1::timestamp as told_at, $2 as connection, $3, $4 as object, $5 as change, $6 as field, $7 as detail) as new
+where not exists (
+    select 1 from ops.field_changes as old
+    where old.connection = new.connection and old.object = new.object and old.change = new.change and old.field = new.field
+    and old.detail = new.detail and old.told_at > new.told_at - interval 1 day
+)
+"""
 
 
 @dataclass
@@ -102,7 +118,7 @@ def claim(settings: Settings, connection: Connection) -> str | None:
 
 
 def record_syncs(settings: Settings, reports: Iterable[TableReport]) -> None:
-    """Append the outcomes of some tables, and what of them was rejected. The caller holds the warehouse lock."""
+    """Append the outcomes of some tables, what of them was rejected, and what became of their fields. The caller holds the warehouse lock."""
     reports = list(reports)
     rows = [
         (r.connection, r.kind, r.table, r.mode, r.state, r.problem, r.remedy, _utc(r.started_at), _utc(r.ended_at or r.started_at),
@@ -120,6 +136,10 @@ def record_syncs(settings: Settings, reports: Iterable[TableReport]) -> None:
         # By name: in a warehouse of an earlier version the newer columns come last.
         _insert(db, f"ops.table_syncs ({_SYNC_COLUMNS})", rows)
         _insert(db, "ops.rejected_rows", rejected)
+        for told in reports:
+            for one in told.changes:
+                moment = _utc(told.ended_at or told.started_at)
+                db.execute(_CHANGE, [moment, told.connection, told.kind, told.table, one.change, one.field, one.detail])
         db.commit()
 
 

@@ -36,7 +36,8 @@ class StandardField(Strict):
     """A column of a standardized table.
 
     `bookkeeping` says that it comes from what every raw row carries, so that no source lists it. `pii` is its class of
-    personal data. `references` names the `entity.field` that it points to within a connection.
+    personal data. `picklist` says that the CRM's administrators set its values, so that one never seen before is told. `references` names the
+    `entity.field` that it points to within a connection.
     """
 
     type: Type
@@ -45,6 +46,7 @@ class StandardField(Strict):
     accepted: tuple[str, ...] = ()
     pii: Pii
     clean: Literal["email", "domain"] | None = None
+    picklist: bool = False
     bookkeeping: Literal["connection", "source_system", "_deleted", "_merged_into", "_synced_at"] | None = None
     references: Annotated[str, Field(pattern=r"^[a-z_]+\.[a-z_]+$")] | None = None
 

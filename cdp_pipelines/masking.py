@@ -50,7 +50,11 @@ class _Table:
 
     @property
     def relation(self) -> str:
-        return f'published."{self.name}"'
+        return f'published."{self.schema}"."{self.name}"'
+
+    @property
+    def masked(self) -> str:
+        return f'masked."{self.schema}"."{self.name}"'
 
     def tokens(self) -> list[str]:
         return [c for c, _ in self.columns if self._treatment(c) == "token"]
@@ -122,7 +126,7 @@ def _write(db: duckdb.DuckDBPyConnection, known: Classes, key: bytes) -> dict[st
     _describe(db, tables)
     second_names.add(db, "masked", {table.name for table in tables})
     db.execute("commit")
-    rows = {t.name: db.execute(f'select count(*) from masked."{t.name}"').fetchall()[0][0] for t in tables}
+    rows = {t.name: db.execute(f"select count(*) from {t.masked}").fetchall()[0][0] for t in tables if any(t.shown())}
     db.execute("checkpoint masked")
     return rows
 
@@ -166,7 +170,8 @@ def _mask_table(db: duckdb.DuckDBPyConnection, table: _Table) -> None:
         for c in table.repeating
     )
     if shown:
-        db.execute(f'create table masked."{table.name}" as select {shown} from {table.relation} as t{joins}')
+        db.execute(f'create schema if not exists masked."{table.schema}"')
+        db.execute(f"create table {table.masked} as select {shown} from {table.relation} as t{joins}")
 
 
 def _find_repeating(db: duckdb.DuckDBPyConnection, table: _Table) -> None:
@@ -193,12 +198,12 @@ def _describe(db: duckdb.DuckDBPyConnection, tables: Iterable[_Table]) -> None:
     }
     for table in tables:
         if text := said.get((table.schema, table.name)):
-            db.execute(f"comment on table masked.\"{table.name}\" is '{database.quoted(text)}'")
+            db.execute(f"comment on table {table.masked} is '{database.quoted(text)}'")
         for column, _ in table.shown():
             pii = table.classes[column]
             masked = "" if pii == "none" else f" Masked: {CLASSES[pii].masked}."
             if text := f"{columns.get((table.name, column)) or ''}{masked}".strip():
-                db.execute(f'comment on column masked."{table.name}"."{column}" is \'{database.quoted(text)}\'')
+                db.execute(f"comment on column {table.masked}.\"{column}\" is '{database.quoted(text)}'")
 
 
 def _blob(content: bytes) -> str:

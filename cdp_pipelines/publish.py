@@ -18,6 +18,7 @@ from cdp_pipelines.config import Settings
 from cdp_pipelines.history import EventLag
 from cdp_pipelines.masking import Masked, mask
 from cdp_pipelines.private_files import replaced
+from cdp_pipelines.quality import publishing
 
 SCHEMAS = ("standardized", "unified")
 
@@ -88,8 +89,8 @@ class Published:
 
 
 def publish(settings: Settings, told: Mapping[str, Sequence[datetime]] | None = None) -> Published:
-    """Write the standardized and unified tables, sync_status, rejected_rows and data_quality to the published file, and the masked file after it. The caller
-    holds the warehouse lock.
+    """Write the standardized and unified tables, sync_status, rejected_rows, data_quality and schema `quality` to the published file, and the masked file
+    after it. The caller holds the warehouse lock.
 
     `told` is, by connection, when the changes were that notifications told of and that this file is the first to have.
 
@@ -113,13 +114,15 @@ def publish(settings: Settings, told: Mapping[str, Sequence[datetime]] | None = 
             now = datetime.now(UTC)
             lags = history.lags_of(told or {}, now)
             _write_status(db, now, lags)
+            publishing.write(db, whole=True)
             db.execute("commit")
             rows = _count(db)
     return _written_down(settings, Published(settings.published, rows, now, lags, mask(settings)), "all tables")
 
 
 def publish_status(settings: Settings) -> Published:
-    """Renew only sync_status, rejected_rows, data_quality and event_lags, for a run that a blocking check stopped: the tables stay those of the last
+    """Renew only sync_status, rejected_rows, data_quality, event_lags and the histories of quality, for a run that a blocking check stopped: the
+    tables stay those of the last
     good run, and so does until when they have the changes."""
     with _beside(settings) as new:
         if settings.published.exists():
@@ -131,6 +134,7 @@ def publish_status(settings: Settings) -> Published:
             _remember_what_is_seen(db)
             now = datetime.now(UTC)
             _write_status(db, now, [])
+            publishing.write(db, whole=False)
             db.execute("commit")
             rows = _count(db)
     return _written_down(settings, Published(settings.published, rows, now, [], mask(settings)), "status only")
@@ -199,8 +203,13 @@ def _copy_comments(db: duckdb.DuckDBPyConnection, schema: str, table: str, comme
 
 
 def _count(db: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    tables = [row[0] for row in db.execute("select table_name from duckdb_tables() where database_name = 'published'").fetchall()]
-    rows = {table: db.execute(f'select count(*) from published."{table}"').fetchall()[0][0] for table in sorted(tables)}
+    tables = db.execute(
+        "select schema_name, table_name from duckdb_tables() where database_name = 'published' order by schema_name, table_name"
+    )
+    rows = {}
+    for schema, table in tables.fetchall():
+        name = table if schema == "main" else f"{schema}.{table}"
+        rows[name] = db.execute(f'select count(*) from published."{schema}"."{table}"').fetchall()[0][0]
     db.execute("checkpoint published")
     db.execute("detach published")
     return rows

@@ -1,4 +1,4 @@
-"""One sync, from the CRMs to the published file: extract, standardize, check, identify, unify, publish.
+"""One sync, from the CRMs to the published file: extract, standardize, check, identify, unify, measure, publish.
 
 The steps are functions of their own; Dagster's assets (`defs/`) call the same ones in the same order.
 """
@@ -20,6 +20,7 @@ from cdp_pipelines.identity.step import identify
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish, publish_status
 from cdp_pipelines.quality import operational, reconciliation
+from cdp_pipelines.quality.measuring import measure
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.extract import extract
 from cdp_pipelines.sources.raw_tables import create_raw_tables, declared_columns
@@ -121,6 +122,8 @@ def build(
         say("unifying")
         report.checks += unify(settings)
     if not _stopped_by(report.checks, report):
+        say("measuring")
+        report.checks += measure(settings, once_an_hour=told is not None).checks
         say("checking what is to be published")
         report.checks += operational.run_all(settings, told)
         _stopped_by(report.checks, report)

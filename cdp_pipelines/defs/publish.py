@@ -6,7 +6,7 @@ import dagster as dg
 
 from cdp_pipelines import classified, database
 from cdp_pipelines.config import Settings
-from cdp_pipelines.defs import identify, transform
+from cdp_pipelines.defs import identify, quality, transform
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
 from cdp_pipelines.history import CheckResult
 from cdp_pipelines.lock import warehouse_lock
@@ -29,7 +29,7 @@ _INCOMPLETE = "select connection, object, problem, remedy from sync_status where
 _SAID_ELSEWHERE = ("everything_read", "real_time_lag")
 CHECKS = [check for check in (*operational.CHECKS, *operational.OF_RECONCILES) if check.name not in _SAID_ELSEWHERE]
 
-_STEPS = (transform.standardize, identify.who_is_who, transform.unify)
+_STEPS = (transform.standardize, identify.who_is_who, transform.unify, quality.measure)
 _INPUTS = sorted(key for step in _STEPS for key in step.keys if key.path[0] != "staging")
 
 

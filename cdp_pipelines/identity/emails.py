@@ -40,7 +40,7 @@ _SAME_PROVIDER = {
 _TAG = {"yahoo.com": "-"}
 
 # Mailboxes of a function (RFC 2142, and what sites offer for contact); several people read them.
-_ROLES = frozenset({
+ROLES = frozenset({
     "abuse", "accounting", "accounts", "accountspayable", "admin", "administration", "administrator", "ap", "ar", "backoffice", "billing", "booking",
     "bookings", "careers", "compliance", "contact", "contactus", "customercare", "customerservice", "customersupport", "enquiries", "enquiry",
     "events", "feedback", "finance", "frontdesk", "general", "hello", "help", "helpdesk", "hostmaster", "hr", "info", "information", "inquiries",
@@ -50,19 +50,19 @@ _ROLES = frozenset({
     "sales", "secretary", "security", "service", "services", "shop", "staff", "store", "studio", "subscriptions", "support", "team", "tech",
     "training", "vendors", "vertrieb", "web", "webmaster", "welcome", "buchhaltung", "verkauf", "bewerbung", "ventas", "ventes", "comercial",
 })  # fmt: skip
-_PLACEHOLDERS = frozenset({
+PLACEHOLDERS = frozenset({
     "none", "no", "noone", "nobody", "null", "na", "n-a", "nil", "nomail", "noemail", "no-email", "no.email", "no_email", "noaddress", "nope",
     "notprovided", "notavailable", "notapplicable", "unknown", "undefined", "unspecified", "anonymous", "anon", "test", "test1", "test123",
     "testing", "tester", "testuser", "demo", "dummy", "fake", "sample", "example", "placeholder", "invalid", "email", "e-mail", "user", "username",
     "name", "firstname.lastname", "first.last", "asdf", "qwerty", "abc", "aaa", "abcd", "xyz", "x", "xx", "xxx", "xxxx", "tbd", "tba",
     "nan", "blank", "missing", "delete", "deleted", "remove", "spam",
 })  # fmt: skip
-_PLACEHOLDER_DOMAINS = frozenset({
+PLACEHOLDER_DOMAINS = frozenset({
     "none.com", "noemail.com", "nomail.com", "no-email.com", "noemail.org", "nowhere.com", "test.com", "test.org", "unknown.com", "null.com",
     "na.com", "fake.com", "invalid.com", "invalid", "asdf.com", "abc.com", "xyz.com", "xxx.com", "email.com", "domain.com", "placeholder.com",
     "example", "localhost", "noreply.com", "donotreply.com", "notprovided.com", "dummy.com", "anonymous.com",
 })  # fmt: skip
-_SHAPE = re.compile(r"[^@\s,;<>()\"]+@[^@\s,;<>()\"]+\.[^@\s,;<>()\".\d-][^@\s,;<>()\".]*")
+SHAPE = re.compile(r"[^@\s,;<>()\"]+@[^@\s,;<>()\"]+\.[^@\s,;<>()\".\d-][^@\s,;<>()\".]*")
 # Second-level endings under a country: acme.co.uk is Acme's.
 _SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "gob", "gov", "gv", "ne", "net", "nom", "or", "org", "plc"})
 
@@ -89,7 +89,7 @@ def mailbox(text: str | None, *, plus_tags: bool = True) -> Mailbox | None:
     plain = unicodedata.normalize("NFKC", text).strip().casefold().removeprefix("mailto:").strip(" \t\r\n'\"<>.,;")
     if "<" in plain:
         plain = plain.rpartition("<")[2].rstrip("> ")
-    if not _SHAPE.fullmatch(plain):
+    if not SHAPE.fullmatch(plain):
         return None
     name, _, domain = plain.rpartition("@")
     domain = _SAME_PROVIDER.get(domain, domain)
@@ -130,14 +130,14 @@ def _kind(name: str, domain: str) -> Kind:
     bare = name.strip("._-")
     squeezed = bare.replace(".", "").replace("-", "").replace("_", "")
     if (
-        bare in _PLACEHOLDERS
+        bare in PLACEHOLDERS
         or squeezed in WORDS
-        or domain in _PLACEHOLDER_DOMAINS
+        or domain in PLACEHOLDER_DOMAINS
         or domain.endswith((".invalid", ".test", ".localhost"))
         or not any(map(str.isalnum, bare))
         or (len(set(squeezed)) == 1 and len(squeezed) > 1)
     ):
         return "placeholder"
-    if bare in _ROLES or squeezed in _ROLES or squeezed.rstrip("0123456789") in _ROLES or squeezed == company_of(domain):
+    if bare in ROLES or squeezed in ROLES or squeezed.rstrip("0123456789") in ROLES or squeezed == company_of(domain):
         return "role"
     return "personal"

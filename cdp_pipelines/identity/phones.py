@@ -13,7 +13,7 @@ _NANP = re.compile(r"1?[2-9]\d{2}[2-9]\d{6}")
 # All that people put between digits; `(0)` is the trunk zero that is not dialled after a country code.
 _PUNCTUATION = str.maketrans("", "", " \t\r\n\u00a0()./-\u2010\u2011\u2012\u2013")
 _RUN = "01234567890123456789"
-_COUNTRIES = {
+COUNTRIES = {
     "usa": "US", "united states": "US", "united states of america": "US", "america": "US", "canada": "CA", "united kingdom": "GB", "uk": "GB",
     "great britain": "GB", "england": "GB", "scotland": "GB", "wales": "GB", "ireland": "IE", "germany": "DE", "deutschland": "DE", "austria": "AT",
     "osterreich": "AT", "switzerland": "CH", "schweiz": "CH", "suisse": "CH", "france": "FR", "spain": "ES", "espana": "ES", "portugal": "PT",
@@ -35,7 +35,7 @@ def region(country: str | None, default: str) -> str:
     plain = country.strip().casefold()
     if len(plain) == 2 and plain.upper() in phonenumbers.SUPPORTED_REGIONS:
         return plain.upper()
-    return _COUNTRIES.get(plain, default)
+    return COUNTRIES.get(plain, default)
 
 
 def line(text: str | None, where: str) -> str | None:

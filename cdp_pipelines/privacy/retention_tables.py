@@ -14,6 +14,7 @@ from cdp_pipelines import database, history, mapping
 from cdp_pipelines.config import Kind, Settings
 from cdp_pipelines.privacy import rewriting
 from cdp_pipelines.privacy.where import LINKS, PEOPLE
+from cdp_pipelines.quality import schema
 from cdp_pipelines.sources.raw_tables import CONNECTION, SYNCED_AT, stamp
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO
 
@@ -117,9 +118,18 @@ def sync_history(settings: Settings, before: datetime, *, apply: bool) -> int:
 
 
 def check_history(settings: Settings, before: datetime, *, apply: bool) -> int:
-    """Results of checks but the newest of each."""
+    """Results of checks but the newest of each, what was measured but the newest, and which fields changed in the CRMs."""
     newest = "select arg_max(rowid, checked_at) from ops.check_results group by name, table_name"
-    return _of_history(settings, "ops.check_results", f"checked_at < ? and rowid not in ({newest})", before, apply=apply)
+    count = _of_history(settings, "ops.check_results", f"checked_at < ? and rowid not in ({newest})", before, apply=apply)
+    count += _of_history(settings, "ops.field_changes", "told_at < ?", before, apply=apply)
+    with history.opened(settings) as db:
+        schema.create(db)
+    for name, table in schema.TABLES.items():
+        if table.keeps:
+            relation = f"{schema.SCHEMA}.{name}"
+            older = f"measured_at < ? and measured_at < (select max(measured_at) from {relation})"
+            count += _of_history(settings, relation, older, before, apply=apply)
+    return count
 
 
 def event_lags(settings: Settings, before: datetime, *, apply: bool) -> int:

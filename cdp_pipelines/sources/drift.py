@@ -21,6 +21,15 @@ def fields_of(described: Iterable[FieldInfo]) -> Fields:
     return {info.name: [info.type, info.label] for info in described}
 
 
+@dataclass(frozen=True)
+class FieldChange:
+    """One change, for the history: `change` is new, gone, renamed or retyped; `detail` is the new name or the types before and after."""
+
+    change: str
+    field: str
+    detail: str = ""
+
+
 @dataclass
 class Drift:
     """What changed. A renamed field is in `renamed` (old name -> new name) and not in `gone`, its new name is in `new` too."""
@@ -29,6 +38,18 @@ class Drift:
     gone: list[str] = field(default_factory=list)
     renamed: dict[str, str] = field(default_factory=dict)
     retyped: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def changes(self) -> Iterator[FieldChange]:
+        """Each change; a renamed field is one."""
+        yield from (FieldChange("renamed", old, now) for old, now in self.renamed.items())
+        yield from (FieldChange("gone", name) for name in self.gone)
+        yield from (FieldChange("retyped", name, f"{before} -> {now}") for name, (before, now) in self.retyped.items())
+        yield from (FieldChange("new", name) for name in self.plainly_new)
+
+    @property
+    def plainly_new(self) -> list[str]:
+        """The new fields that are none under another name."""
+        return sorted(set(self.new) - set(self.renamed.values()))
 
     def told(self, connection: str, table: str, columns: Mapping[str, str]) -> Iterator[str]:
         """A sentence for each change that a person should know of; `columns` is the raw column of each field."""
@@ -45,9 +66,8 @@ class Drift:
             )
         for name, (before, now) in self.retyped.items():
             yield f"{where}.{name} was {before} and is {now}; what does not fit its standardized column is null there and kept in raw."
-        plain = sorted(set(self.new) - set(self.renamed.values()))
-        if plain:
-            yield f"{where} has new fields: {', '.join(plain)}."
+        if self.plainly_new:
+            yield f"{where} has new fields: {', '.join(self.plainly_new)}."
 
 
 def drift(before: Fields | None, now: Fields) -> Drift:

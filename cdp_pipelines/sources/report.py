@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from cdp_pipelines.crm_integrations.rejected import Reasons, reasons
+from cdp_pipelines.sources.drift import FieldChange
 from cdp_pipelines.sources.reader import Mode
 from cdp_pipelines.sources.shown import Shown
 
@@ -17,9 +18,10 @@ Progress = Callable[[str, str, int, int | None], None]
 @dataclass
 class TableReport:
     """What happened to one raw table of one connection. `state` is `ok` or `incomplete`; then `problem` and `remedy` say why. `notes` is what
-    else a person should know. `rows_suppressed` were read and left out, being about people who were erased. `rejected` could not be kept, by
-    reason; they are none of `rows_read`. `calls` are those that this table took, `calls_left` those that the account had left of its
-    `calls_allowed` for the day when the connection was read; None where the CRM does not say."""
+    else a person should know, `changes` what became of the CRM's fields since the table was last read. `rows_suppressed` were read and left out,
+    being about people who were erased. `rejected` could not be kept, by reason; they are none of `rows_read`. `calls` are those that this table
+    took, `calls_left` those that the account had left of its `calls_allowed` for the day when the connection was read; None where the CRM does
+    not say."""
 
     connection: str
     kind: str
@@ -40,6 +42,7 @@ class TableReport:
     calls_left: int | None = None
     calls_allowed: int | None = None
     notes: list[str] = field(default_factory=list)
+    changes: list[FieldChange] = field(default_factory=list)
     rejected: Reasons = field(default_factory=reasons)
 
     @property

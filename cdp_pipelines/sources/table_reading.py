@@ -148,6 +148,7 @@ class TableReading:
         run, table = self._run, self.table
         self._fields = fields_of(await run.reader.described(table))
         found = drift(self._fields_before, self._fields)
+        self.outcome.changes = list(found.changes())
         self.outcome.notes = list(found.told(run.connection.name, table.name, self._columns))
         self._unread = (self._unread & self._fields.keys()) | set(found.new)
         self._span.unread = self._unread

@@ -40,9 +40,13 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
 
 
 def tables(settings: Settings) -> dict[str, list[tuple]]:
-    """Every published table but the two about the run itself, without the moment of reading."""
+    """Every published table but those about the run itself, without the moment of reading."""
     with duckdb.connect(str(settings.published), read_only=True) as db:
-        names = [n for (n,) in db.execute("select table_name from duckdb_tables()").fetchall() if n not in ("sync_status", "data_quality")]
+        names = [
+            n
+            for (n,) in db.execute("select table_name from duckdb_tables() where schema_name = 'main'").fetchall()
+            if n not in ("sync_status", "data_quality")
+        ]
         columns = {n: ", ".join(c for c, *_ in db.execute(f"describe {n}").fetchall() if c != "synced_at") for n in names}
         return {n: db.execute(f"select {columns[n]} from {n} order by all").fetchall() for n in names}
 
