@@ -11,6 +11,7 @@ from cdp_pipelines.privacy.suppression import Suppression, SuppressionList
 from cdp_pipelines.privacy.where import People
 from cdp_pipelines.publish import SCHEMAS
 from cdp_pipelines.quality.looking import Check, Found, Look
+from cdp_pipelines.quality.schema import SCHEMA
 
 _PEOPLE = People(("email",), ("phone", "mobile_phone"), "first_name", "last_name", "country")
 _CONTACTS = """
@@ -70,8 +71,8 @@ def _tables(look: Look) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     rows = look.db.execute(
         "select schema_name || '.\"' || table_name || '\"', column_name, data_type from duckdb_columns() join duckdb_tables() "
-        "using (database_name, schema_name, table_name) where schema_name in (?, ?) order by all",
-        list(SCHEMAS),
+        "using (database_name, schema_name, table_name) where schema_name in (?, ?, ?) order by all",
+        [*SCHEMAS, SCHEMA],
     ).fetchall()
     for table, column, kind in rows:
         found.setdefault(table.replace('"', ""), {})[column] = kind

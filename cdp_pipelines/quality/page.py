@@ -90,7 +90,12 @@ def _of(some: Iterable[checks.Check | looking.Check], where: str) -> Iterator[Ro
     for name, each in tables.items():
         first, many = each[0], len(each) > 2
         layer, _, table = first.table.rpartition(".")
-        about, description, remedy, why = ", ".join(check.table or "the run" for check in each), first.description, first.remedy, first.why
+        about, description, remedy, why = (
+            ", ".join(check.table or "each raw table" for check in each),
+            first.description,
+            first.remedy,
+            first.why,
+        )
         if many:
             about = "each raw table" if layer else "each standardized table"
             description = description.replace(f" ({_columns(first)})", "").replace(table, "the table")
