@@ -15,7 +15,6 @@ from cdp_pipelines.config import KINDS, Kind, Settings
 from cdp_pipelines.history import CheckResult
 from cdp_pipelines.quality import check, deals, drifted, people, times
 from cdp_pipelines.quality.check import Check
-from cdp_pipelines.transform import NodeResult
 
 STALE_HOURS = 24
 _STOPS = "Stops: what is lost or doubled here is so in every table and sum after it."
@@ -50,29 +49,6 @@ def run_raw(settings: Settings, kinds: Iterable[Kind] = KINDS) -> list[CheckResu
         results = [check.run(db, one) if any_at_all else _passed(one) for kind in kinds for one in raw_checks(kind)]
     history.record_checks(settings, datetime.now(UTC), results)
     return results
-
-
-def from_dbt(results: Iterable[NodeResult]) -> list[CheckResult]:
-    """dbt's tests as check results; a model that could not be built counts as a failed blocking check of itself."""
-    found = []
-    for node in results:
-        if node.resource_type == "model" and node.status == "error":
-            found.append(
-                CheckResult("builds", node.name, False, True, 0, f"The model could not be built: {node.message}", "See dbt's log.")
-            )
-        elif node.resource_type in ("test", "unit_test") and node.status != "skipped":
-            found.append(
-                CheckResult(
-                    node.name,
-                    node.table or "",
-                    node.status == "pass",
-                    node.status in ("fail", "error"),
-                    node.failures or 0,
-                    node.description or node.name.replace("_", " "),
-                    "" if node.status == "pass" else node.message or "See dbt's log.",
-                )
-            )
-    return found
 
 
 def _passed(one: Check) -> CheckResult:

@@ -19,7 +19,7 @@ from cdp_pipelines.history import CheckResult, EventLag
 from cdp_pipelines.identity.step import identify
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish, publish_status
-from cdp_pipelines.quality import operational, reconciliation
+from cdp_pipelines.quality import dbt_tests, operational, reconciliation
 from cdp_pipelines.quality.measuring import measure
 from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.extract import extract
@@ -204,18 +204,21 @@ def create_missing_raw_tables(settings: Settings) -> None:
             create_raw_tables(kind, registry.TABLES[kind], settings)
 
 
-def build_models(settings: Settings, select: str) -> list[NodeResult]:
-    """Build dbt models with their tests, and write down what the tests found. The caller holds the warehouse lock."""
-    results = transform.build(select, settings)
-    history.record_checks(settings, datetime.now(UTC), checks.from_dbt(results))
-    return results
+def build_models(settings: Settings, select: str) -> tuple[list[NodeResult], dict[str, CheckResult]]:
+    """Build dbt models with their tests, and write down what the tests found: what became of each, and the results by dbt's name of the test.
+    The caller holds the warehouse lock."""
+    nodes = transform.build(select, settings)
+    results = dbt_tests.results(settings, nodes)
+    history.record_checks(settings, datetime.now(UTC), results.values())
+    return nodes, results
 
 
 def standardize(settings: Settings, changed: set[tuple[Kind, str]] | None = None) -> list[CheckResult]:
     """Build staging and the standardized tables, with their tests; only those made from the `changed` raw tables where these are given."""
-    if changed is None:
-        return checks.from_dbt(build_models(settings, transform.LAYERS["standardized"]))
-    return checks.from_dbt(build_models(settings, transform.downstream("standardized", changed))) if changed else []
+    if changed is not None and not changed:
+        return []
+    select = transform.LAYERS["standardized"] if changed is None else transform.downstream("standardized", changed)
+    return list(build_models(settings, select)[1].values())
 
 
 def check_standardized(settings: Settings) -> list[CheckResult]:
@@ -227,7 +230,7 @@ def check_standardized(settings: Settings) -> list[CheckResult]:
 
 def unify(settings: Settings) -> list[CheckResult]:
     """Build the unified tables, with their tests."""
-    return checks.from_dbt(build_models(settings, transform.LAYERS["unified"]))
+    return list(build_models(settings, transform.LAYERS["unified"])[1].values())
 
 
 def _stopped_by(results: Iterable[CheckResult], report: SyncReport) -> bool:

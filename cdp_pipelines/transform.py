@@ -30,7 +30,8 @@ class NodeResult:
 
     `resource_type` is `model` or `test`; `status` is dbt's: success, pass, warn, fail, error or skipped. `failures` counts a
     test's offending rows; `seconds` is the time it took. `table` is the model itself or the one that a test is about; `node` is dbt's own
-    name, which for a test says the table again.
+    name, which for a test says the table again. Of a test, `kind` is the generic test that it is of, `column` the column, if it is about one,
+    and `sql` what it ran.
     """
 
     name: str
@@ -42,6 +43,9 @@ class NodeResult:
     table: str | None = None
     description: str | None = None
     node: str = ""
+    kind: str | None = None
+    column: str | None = None
+    sql: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -159,6 +163,9 @@ def _result(result: Any) -> NodeResult:
         table=about.split(".")[-1] if about else None,
         description=node.description or None,
         node=node.name,
+        kind=metadata.name if (metadata := getattr(node, "test_metadata", None)) else None,
+        column=getattr(node, "column_name", None),
+        sql=node.compiled_code,
     )
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 
-from cdp_pipelines import checks, database, sync, transform
+from cdp_pipelines import database, sync, transform
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs.columns import columns, with_origins
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
+from cdp_pipelines.history import CheckResult
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish_status
 from cdp_pipelines.report.glances import glances
@@ -73,12 +74,12 @@ def models(name: str, layer: str) -> dg.AssetsDefinition:
     def assets(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         settings = Settings()
         with warehouse_lock(settings, f"Dagster run {context.run.run_id}", context.log.info):
-            results = sync.build_models(settings, " ".join(sorted(key.path[-1] for key in context.selected_asset_keys)))
-            if any(r.blocking and not r.passed for r in checks.from_dbt(results)):
+            nodes, tests = sync.build_models(settings, " ".join(sorted(key.path[-1] for key in context.selected_asset_keys)))
+            if any(test.blocking and not test.passed for test in tests.values()):
                 publish_status(settings)
-            yield from _tables(context, settings, results)
-        yield from _tests(context, results)
-        failed = [f"{r.node}: {r.message}" for r in results if not r.ok and r.status != "skipped"]
+            yield from _tables(context, settings, nodes)
+        yield from _tests(context, tests)
+        failed = [f"{node.node}: {node.message}" for node in nodes if not node.ok and node.status != "skipped"]
         if failed:
             raise dg.Failure("; ".join(failed))
 
@@ -105,17 +106,17 @@ def _described() -> dict[str, dict[str, str]]:
     return {n["name"]: {c: of["description"] for c, of in n["columns"].items()} for n in nodes if n["resource_type"] == "model"}
 
 
-def _tests(context: dg.AssetExecutionContext, results: list[transform.NodeResult]) -> Iterator[dg.AssetCheckResult]:
+def _tests(context: dg.AssetExecutionContext, tests: Mapping[str, CheckResult]) -> Iterator[dg.AssetCheckResult]:
     keys = {key.name: key for key in context.selected_asset_check_keys}
-    for result in results:
-        if result.resource_type == "test" and result.status != "skipped" and result.node in keys:
+    for node, test in tests.items():
+        if node in keys:
             yield dg.AssetCheckResult(
-                check_name=result.node,
-                asset_key=keys[result.node].asset_key,
-                passed=result.status == "pass",
-                severity=dg.AssetCheckSeverity.WARN if result.status == "warn" else dg.AssetCheckSeverity.ERROR,
-                description=None if result.status == "pass" else result.message,
-                metadata={"failed rows": result.failures or 0},
+                check_name=node,
+                asset_key=keys[node].asset_key,
+                passed=test.passed,
+                severity=dg.AssetCheckSeverity.ERROR if test.blocking else dg.AssetCheckSeverity.WARN,
+                description=test.description if test.passed else f"{test.description} {test.remedy}",
+                metadata={"failed rows": test.failed_rows, "examples (connection:id)": ", ".join(test.sample_keys) or "none"},
             )
 
 

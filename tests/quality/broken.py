@@ -109,23 +109,47 @@ STAGES: dict[str, tuple[str, str, str, str]] = {
 }  # fmt: skip
 
 
-# dbt's own tests: the raw table that is changed, how, and what fails.
+# dbt's own tests: the raw table that is changed, how, what fails, and a word of a key.
 _LEAD = "id not in (select lead_id from raw_salesforce.campaign_member where lead_id is not null)"
-DBT: dict[str, tuple[tuple[Kind, str], tuple[str, ...], str, str, bool]] = {
+DBT: dict[str, tuple[tuple[Kind, str], tuple[str, ...], str, str, bool, str]] = {
     "two records of one id": (
         ("salesforce", "lead"),
         (f"update raw_salesforce.lead set id = (select min(id) from raw_salesforce.contact) where id = (select min(id) from raw_salesforce.lead where {_LEAD})",),
-        "contacts", "unique_key", True,
+        "contacts", "unique_key", True, "salesforce:",
     ),
     "a record without an id": (
         ("salesforce", "opportunity_contact_role"),
         ("alter table raw_salesforce.opportunity_contact_role alter id drop not null",
          "update raw_salesforce.opportunity_contact_role set id = null where id = (select min(id) from raw_salesforce.opportunity_contact_role)"),
-        "opportunity_contacts", "not_null_id", True,
+        "opportunity_contacts", "not_null_id", True, "salesforce:(none)",
     ),
     "a deal of nobody's": (
         ("salesforce", "opportunity"),
         ("update raw_salesforce.opportunity set account_id = '001NOBODY' where id = (select min(id) from raw_salesforce.opportunity where _deleted is distinct from 'true')",),
-        "opportunities", "points_to_company_id", False,
+        "opportunities", "points_to_company_id", False, "salesforce:001NOBODY",
+    ),
+}  # fmt: skip
+
+
+_SAID_NO_ONCE = (
+    "select (customer_key, channel) from unified.consent_evidence group by customer_key, channel "
+    "having count(*) = 1 and min(decision) = 'opted_out' order by 1 limit 1"
+)
+# What the models of the last stage do wrong: the statement, done to a table as it stands, its table, the one of its tests that fails, and
+# how many rows or groups of rows it finds.
+MODELS: dict[str, tuple[str, str, str, int]] = {
+    "a customer twice": ("insert into unified.customers select * from unified.customers limit 1", "customers", "unique_customer_key", 1),
+    "a company that is none": (
+        "insert into unified.company_aliases by name select 'old' as alias_key, 'nobody' as company_key", "company_aliases", "relationships_company_key", 1,
+    ),
+    "a decision that is none": (
+        "update unified.consent_evidence set decision = 'perhaps' where rowid = 0", "consent_evidence", "accepted_values_decision", 1,
+    ),
+    "a no that was lost": (
+        f"update unified.consents set decision = 'allowed' where (customer_key, channel) = ({_SAID_NO_ONCE})", "consents", "no_opt_out_is_lost", 1,
+    ),
+    "a deal that counts twice": (
+        "update unified.opportunity_links set is_counted = true where rowid = (select min(rowid) from unified.opportunity_links where not is_counted)",
+        "opportunity_links", "one_is_counted", 1,
     ),
 }  # fmt: skip

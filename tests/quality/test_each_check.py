@@ -16,14 +16,14 @@ import duckdb
 import httpx2
 import pytest
 
-from cdp_pipelines import checks, history, mapping, sync
+from cdp_pipelines import checks, history, mapping, sync, transform
 from cdp_pipelines.config import KINDS, Settings, connection_from_config
 from cdp_pipelines.history import CheckResult
 from cdp_pipelines.publish import publish, publish_status
-from cdp_pipelines.quality import measuring, schema
+from cdp_pipelines.quality import dbt_tests, measuring, schema
 from cdp_pipelines.sandbox import hosting
 from cdp_pipelines.sandbox.hosting import SandboxAddresses
-from tests.quality.broken import CASES, DBT, STAGES
+from tests.quality.broken import CASES, DBT, MODELS, STAGES
 
 pytestmark = pytest.mark.slow
 PEOPLE = 300
@@ -133,11 +133,23 @@ def test_what_a_stage_does_wrong_stops_the_run(case, settings):
 
 @pytest.mark.parametrize("case", DBT)
 def test_what_dbt_tests_is_told_and_nothing_else(case, settings):
-    changed, statements, table, name, blocking = DBT[case]
+    changed, statements, table, name, blocking, key = DBT[case]
     change(settings, *statements)
-    found = [one for one in sync.standardize(settings, {changed}) if not one.passed]
-    assert [(one.table, one.name, one.blocking) for one in found] == [(table, name, blocking)]
-    assert found[0].failed_rows == 1 and found[0].remedy
+    found = only([one for one in sync.standardize(settings, {changed}) if not one.passed], table, name)
+    assert found.blocking == blocking and found.failed_rows == 1 and key in found.sample_keys[0]
+    assert "dbt's log" not in found.remedy
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_what_a_model_does_wrong_is_told_and_nothing_else(case, settings):
+    """dbt's tests alone, over a table that was spoilt after it was built."""
+    statement, table, name, groups = MODELS[case]
+    change(settings, statement)
+    done = transform._invoke(["test", "--select", table], settings, settings.data_dir / "dbt" / "target")
+    results = dbt_tests.results(settings, map(transform._result, done.results))
+    found = only([one for one in results.values() if not one.passed], table, name)
+    assert found.blocking and found.failed_rows == groups
+    assert found.remedy in {test.remedy for test in dbt_tests.TESTS.values()}
 
 
 def test_a_new_field_and_its_values_are_told_when_a_crm_has_them(world, settings):

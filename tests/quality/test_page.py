@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cdp_pipelines.quality import page
+from cdp_pipelines.quality import dbt_tests, page
 
 SNAPSHOT = Path(__file__).parents[1] / "defs" / "assets.txt"
 # What these say is said of one asset alone (docs/write-back.md, docs/monitoring.md, docs/security.md).
@@ -42,7 +42,7 @@ def test_every_check_says_what_it_is_about_why_and_what_to_do():
 def test_every_question_has_a_check_and_every_check_in_dagster_is_on_the_page():
     there = set(re.findall(r"^ +check (\w+)$", SNAPSHOT.read_text(), re.MULTILINE))
     known = {row.name for row in page.rows()}
-    dbt = tuple(f"{row.name}_" for row in page.OF_DBT)
+    dbt = tuple(f"{kind}_" for kind in dbt_tests.TESTS)
     assert {row.number for row in page.rows()} == set(page.QUESTIONS)
     assert sorted(name for name in there - known - ELSEWHERE if not name.startswith(dbt)) == []
     assert len(there & known) > 20
