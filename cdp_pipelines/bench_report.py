@@ -104,7 +104,8 @@ def copy(settings: Settings) -> Path:
 
 def microseconds_of_a_token(tokens: int = TOKENS) -> float:
     """Of one processor, beyond making up the values."""
-    with duckdb.connect(config={"threads": 1}) as db:
+    with database.scratch() as db:
+        db.execute("set threads = 1")
         masking.make_token_of(db, b"k" * 32)
         seconds = []
         for value in ("'person' || i || '@example.com'", "token_of('person' || i || '@example.com')"):

@@ -222,7 +222,9 @@ def _kept(reading: TableReading, going: Run) -> dict[str, Any]:
 
 
 def _cause(error: BaseException) -> str:
-    """What lies at the bottom of an error, in a line."""
-    while (deeper := error.__cause__ or error.__context__) is not None:
-        error = deeper
-    return scrub(str(error)).strip().splitlines()[0]
+    """What lies at the bottom of an error, in a line: of those that say anything the deepest one."""
+    said, deeper = type(error).__name__, error
+    while deeper is not None:
+        said = next((line for line in scrub(str(deeper)).splitlines() if line.strip()), said)
+        deeper = deeper.__cause__ or deeper.__context__
+    return said.strip()

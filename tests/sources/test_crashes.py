@@ -111,7 +111,7 @@ def cut_off(folder: Path, dice: random.Random) -> None:
 def test_a_full_disk_is_named_and_the_next_run_has_everything(tmp_path: Path) -> None:
     with crms(tmp_path, 3_000) as (_, of):
         crm = of["salesforce"]
-        code = f"import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, 2 << 20)); {READ}"
+        code = f"import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)); {READ}"
         command = [sys.executable, "-c", code, "salesforce", "250000"]
         environment = {**crm.environment, "CDP_DATA_DIR": str(tmp_path / "ours")}
         run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
