@@ -199,6 +199,7 @@ class Spoiling(Described):
         return "Id" if self.kind == "salesforce" else "id"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "reason"), [("salesforce", WRONG_WIDTH), ("marketo", WRONG_WIDTH), ("hubspot", NO_KEY)])
 def test_rows_that_a_crm_sends_broken_are_counted_and_come_back_when_they_are_whole(
     kind: Kind, reason: str, serve: Callable[[ASGIApp], str], settings: Settings
