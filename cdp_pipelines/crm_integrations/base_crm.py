@@ -164,11 +164,11 @@ class BaseCRM(ABC):
     @property
     @abstractmethod
     def calls(self) -> Counter[str]:
-        """HTTP calls made so far by this client, retries and sign-ins included, by what they were for (`rejected.purpose`)."""
+        """HTTP calls made so far by this client, retries and sign-ins included, by what they were for (`purpose.purpose`)."""
 
     @cached_property
     def rejected(self) -> Rejections:
-        """Rows of answers that could not be made out, by what they were for (`rejected.purpose`)."""
+        """Rows of answers that could not be made out, by what they were for (`purpose.purpose`)."""
         return Rejections()
 
     @property

@@ -22,7 +22,7 @@ from cdp_pipelines.config import Connection
 from cdp_pipelines.crm_integrations import tls
 from cdp_pipelines.crm_integrations.base_crm import CRMError, OutcomeUnknown, Unreachable
 from cdp_pipelines.crm_integrations.pacing import Pace
-from cdp_pipelines.crm_integrations.rejected import purpose
+from cdp_pipelines.crm_integrations.purpose import purpose
 from cdp_pipelines.scrubbing import clean
 from cdp_pipelines.tracing import traced
 

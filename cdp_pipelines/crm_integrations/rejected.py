@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-purpose: ContextVar[str] = ContextVar("purpose", default="")
-"""What is done in this context is for this (a raw table's name); calls and rejected rows are counted by it."""
+from cdp_pipelines.crm_integrations.purpose import purpose
 
 EXAMPLES = 10
 NO_KEY = "the row has no key"

@@ -8,6 +8,7 @@ import dagster as dg
 from cdp_pipelines import checks, history
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs.policy import POOL
+from cdp_pipelines.defs.results import check_result
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish_status
 from cdp_pipelines.scrubbing import without_secrets
@@ -28,14 +29,7 @@ def compare_stages(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetC
         if any(r.blocking and not r.passed for r in results):
             publish_status(settings)
     for result in results:
-        yield dg.AssetCheckResult(
-            check_name=result.name,
-            asset_key=["standardized", result.table],
-            passed=result.passed,
-            severity=dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN,
-            description=result.description if result.passed else f"{result.description} {result.remedy}",
-            metadata={"failed rows": result.failed_rows, "examples (connection:id)": ", ".join(result.sample_keys) or "none"},
-        )
+        yield check_result(dg.AssetKey(["standardized", result.table]), result)
 
 
 defs = dg.Definitions(asset_checks=[compare_stages])

@@ -11,7 +11,7 @@ from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings
 from cdp_pipelines.connections import configured
 from cdp_pipelines.defs.columns import columns
 from cdp_pipelines.defs.policy import OWNERS, POOL
-from cdp_pipelines.history import CheckResult
+from cdp_pipelines.defs.results import check_result
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.mapping import load
 from cdp_pipelines.scrubbing import without_secrets
@@ -62,7 +62,7 @@ def raw_tables(kind: Kind) -> dg.AssetsDefinition:
             with database.connect(settings, settings.warehouse) as db:
                 for table, key in keys.items():
                     found = [r for r in reports if r.table == table]
-                    told = [_completeness(key, found), _kept(key, rejected[f"raw_{kind}.{table}"])]
+                    told = [_completeness(key, found), check_result(key, rejected[f"raw_{kind}.{table}"])]
                     yield dg.MaterializeResult(key, metadata=_metadata(db, kind, table, found), check_results=told)
 
     return assets
@@ -91,17 +91,6 @@ def _completeness(key: dg.AssetKey, reports: list[TableReport]) -> dg.AssetCheck
         severity=dg.AssetCheckSeverity.ERROR,
         description="; ".join(missing) or "Read to its end for every connection.",
         metadata={"connections": len(reports)},
-    )
-
-
-def _kept(key: dg.AssetKey, result: CheckResult) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=result.name,
-        asset_key=key,
-        passed=result.passed,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=result.description if result.passed else f"{result.failed_rows:,} rows were not kept. {result.remedy}",
-        metadata={"rejected rows": result.failed_rows, "examples (connection:id)": ", ".join(result.sample_keys) or "none"},
     )
 
 

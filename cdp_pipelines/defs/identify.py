@@ -8,6 +8,7 @@ from cdp_pipelines import database
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs.columns import columns
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
+from cdp_pipelines.defs.results import check_result
 from cdp_pipelines.identity import health, tables
 from cdp_pipelines.identity.step import identify
 from cdp_pipelines.lock import warehouse_lock
@@ -52,17 +53,7 @@ def who_is_who(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResu
             told = {name: columns(db, key, tables.TABLES[name].columns) for name, key in KEYS.items()}
         if any(result.blocking and not result.passed for result in found.checks):
             publish_status(settings)
-    results = [
-        dg.AssetCheckResult(
-            check_name=result.name,
-            asset_key=KEYS[result.table],
-            passed=result.passed,
-            severity=dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN,
-            description=result.description if result.passed else f"{result.description} {result.remedy}",
-            metadata={"failed rows": result.failed_rows, "examples": ", ".join(result.sample_keys) or "none"},
-        )
-        for result in found.checks
-    ]
+    results = [check_result(KEYS[result.table], result) for result in found.checks]
     for name, key in KEYS.items():
         metadata = {"dagster/row_count": found.rows[name], **told[name]}
         if name == "customer_contacts":

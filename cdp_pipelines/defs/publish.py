@@ -8,7 +8,7 @@ from cdp_pipelines import classified, database
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs import identify, quality, transform
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
-from cdp_pipelines.history import CheckResult
+from cdp_pipelines.defs.results import check_result
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish, publish_status
 from cdp_pipelines.quality import operational
@@ -69,9 +69,9 @@ def cdp(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.
         stopped = [f"{r.description} {r.remedy}" for r in results if r.blocking and not r.passed]
         written = publish_status(settings) if stopped else publish(settings)
         results += operational.of_reconciles(settings)
-    yield from (_told(result) for result in results if result.name not in _SAID_ELSEWHERE)
+    yield from (check_result(PUBLISHED, result) for result in results if result.name not in _SAID_ELSEWHERE)
     if stopped:
-        raise dg.Failure(f"Nothing is published but what says so: not so: {' '.join(stopped)}")
+        raise dg.Failure(f"The tables stay those of the last good run. Not so: {' '.join(stopped)}")
     with database.connect(settings, written.path, read_only=True) as db:
         incomplete = db.execute(_INCOMPLETE).fetchall()
         lags = db.execute(_LAGS).fetchall()
@@ -106,17 +106,6 @@ def cdp(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.
                 else "Every published column has a class.",
             ),
         ],
-    )
-
-
-def _told(result: CheckResult) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=result.name,
-        asset_key=PUBLISHED,
-        passed=result.passed,
-        severity=dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN,
-        description=result.description if result.passed else f"Not so: {result.description} {result.remedy}",
-        metadata={"failed rows": result.failed_rows, "examples": ", ".join(result.sample_keys) or "none"},
     )
 
 

@@ -8,7 +8,7 @@ from cdp_pipelines import mapping
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs import identify, transform
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
-from cdp_pipelines.history import CheckResult
+from cdp_pipelines.defs.results import check_result
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.quality import measuring, schema
 from cdp_pipelines.scrubbing import without_secrets
@@ -46,17 +46,6 @@ def _spec(name: str, table: schema.Table) -> dg.AssetSpec:
     )
 
 
-def _result(result: CheckResult) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=result.name,
-        asset_key=KEYS[result.table],
-        passed=result.passed,
-        severity=dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN,
-        description=result.description if result.passed else f"{result.description} {result.remedy}",
-        metadata={"failed": result.failed_rows, "examples": "; ".join(result.sample_keys) or "none"},
-    )
-
-
 @dg.multi_asset(
     name="measure",
     specs=[_spec(name, table) for name, table in schema.TABLES.items()],
@@ -76,7 +65,9 @@ def measure(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]
         metadata: dict[str, dg.MetadataValue | int] = {"dagster/row_count": found.rows[name]}
         if name == "disagreements":
             metadata["now"] = dg.MetadataValue.md(_table(found.disagreements))
-        yield dg.MaterializeResult(key, metadata=metadata, check_results=[_result(one) for one in found.checks if one.table == name])
+        yield dg.MaterializeResult(
+            key, metadata=metadata, check_results=[check_result(key, one) for one in found.checks if one.table == name]
+        )
 
 
 def _table(rows: list[tuple[str, str, int, int]]) -> str:

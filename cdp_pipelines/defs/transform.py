@@ -17,6 +17,7 @@ from cdp_pipelines import database, sync, transform
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs.columns import columns, with_origins
 from cdp_pipelines.defs.policy import FRESHNESS, OWNERS, POOL
+from cdp_pipelines.defs.results import check_result
 from cdp_pipelines.history import CheckResult
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.publish import publish_status
@@ -110,14 +111,7 @@ def _tests(context: dg.AssetExecutionContext, tests: Mapping[str, CheckResult]) 
     keys = {key.name: key for key in context.selected_asset_check_keys}
     for node, test in tests.items():
         if node in keys:
-            yield dg.AssetCheckResult(
-                check_name=node,
-                asset_key=keys[node].asset_key,
-                passed=test.passed,
-                severity=dg.AssetCheckSeverity.ERROR if test.blocking else dg.AssetCheckSeverity.WARN,
-                description=test.description if test.passed else f"{test.description} {test.remedy}",
-                metadata={"failed rows": test.failed_rows, "examples (connection:id)": ", ".join(test.sample_keys) or "none"},
-            )
+            yield check_result(keys[node].asset_key, test, node)
 
 
 standardize = models("standardize", "standardized")

@@ -29,6 +29,20 @@ class Check:
     why: str = ""
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A check as docs/quality.md lists it: of which `tables` it is, and in which step of `cdp sync` (`where`) it runs."""
+
+    number: int
+    name: str
+    tables: str
+    where: str
+    blocking: bool
+    why: str
+    description: str
+    remedy: str
+
+
 def run(db: duckdb.DuckDBPyConnection, check: Check) -> CheckResult:
     """Run one check."""
     failing = db.execute(f"select key, rows, sum(rows) over () from ({check.sql}) order by rows desc, key limit {SAMPLE}").fetchall()

@@ -6,52 +6,36 @@ dbt itself tells how many rows a test found. Which ones, the test's own SQL tell
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import duckdb
 
 from cdp_pipelines import database, mapping
 from cdp_pipelines.config import Settings
 from cdp_pipelines.history import CheckResult
-from cdp_pipelines.quality.check import SAMPLE
+from cdp_pipelines.quality.check import SAMPLE, Listed
 from cdp_pipelines.transform import NodeResult
-
-
-@dataclass(frozen=True)
-class DbtTest:
-    """A kind of test, as docs/quality.md lists it; see `check.Check`."""
-
-    kind: str
-    number: int
-    tables: str
-    where: str
-    blocking: bool
-    why: str
-    description: str
-    remedy: str
-
 
 _LOST = "Stops: a row that is doubled or without its key is counted wrongly in every table after it."
 # The names that generate/properties.py gives them, and what is written by hand in dbt_project.
 _TESTS = (
-    DbtTest("unique_key", 6, "standardized and unified tables", "standardize, unify", True, _LOST, "No two rows share their key.",
+    Listed(6, "unique_key", "standardized and unified tables", "standardize, unify", True, _LOST, "No two rows share their key.",
         "Two records of a CRM have one id, or a model repeats rows: look at the records in the CRM, then at the model's joins."),
-    DbtTest("unique", 6, "unified tables", "unify", True, _LOST, "Each customer or company has one row.", "A model repeats rows: look at its joins, and report it."),
-    DbtTest("not_null", 6, "standardized and unified tables", "standardize, unify", True, _LOST, "What mapping.yml calls required is there in every row.",
+    Listed(6, "unique", "unified tables", "unify", True, _LOST, "Each customer or company has one row.", "A model repeats rows: look at its joins, and report it."),
+    Listed(6, "not_null", "standardized and unified tables", "standardize, unify", True, _LOST, "What mapping.yml calls required is there in every row.",
         "A CRM gave a record without its id, or a mapping leads nowhere: see `cdp mapping check`."),
-    DbtTest("accepted_values", 6, "standardized and unified tables", "standardize, unify", True,
+    Listed(6, "accepted_values", "standardized and unified tables", "standardize, unify", True,
         "Stops: the pipeline itself writes these values, so that another one is a fault of ours.", "A value is one of those that mapping.yml accepts.",
         "Correct the mapping's `constant` or `accepted`."),
-    DbtTest("points_to", 7, "standardized tables", "standardize", False, "Warns: a CRM may point to what its API does not show us.",
+    Listed(7, "points_to", "standardized tables", "standardize", False, "Warns: a CRM may point to what its API does not show us.",
         "Every reference of a record that is not deleted is the key of a row.", "Give the API user the permission to see the other object, or run `cdp sync --reconcile`."),
-    DbtTest("relationships", 7, "unified tables", "unify", True, "Stops: the pipeline itself makes these keys, so that one which leads nowhere is a fault of ours.",
+    Listed(7, "relationships", "unified tables", "unify", True, "Stops: the pipeline itself makes these keys, so that one which leads nowhere is a fault of ours.",
         "Every key of a customer or company is one of theirs.", "Report it, and keep the published tables."),
-    DbtTest("no_opt_out_is_lost", 18, "consents", "unify", True, "Stops: nobody is to be written to who said no.",
+    Listed(18, "no_opt_out_is_lost", "consents", "unify", True, "Stops: nobody is to be written to who said no.",
         "Whoever said no at an unknown time, or last of all, is opted out.", "Report it, and keep the published tables."),
-    DbtTest("one_is_counted", 9, "opportunity_links", "unify", True, "Stops: a deal of several CRMs would be counted twice, or not at all.",
+    Listed(9, "one_is_counted", "opportunity_links", "unify", True, "Stops: a deal of several CRMs would be counted twice, or not at all.",
         "Of each deal exactly one opportunity is counted.", "Report it, and keep the published tables."),
 )  # fmt: skip
-TESTS = {test.kind: test for test in _TESTS}
+TESTS = {test.name: test for test in _TESTS}
 # Columns of a test's SQL that are no part of a key.
 _COUNTS = {"row_count", "counted", "n_records"}
 

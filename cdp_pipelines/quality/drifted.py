@@ -1,4 +1,4 @@
-"""Checks 4: fields that came, went, or changed their name or type in a CRM, and values of a picklist that were never seen before."""
+"""Check 4: fields that came, went, or changed their name or type in a CRM."""
 
 from __future__ import annotations
 

@@ -70,12 +70,12 @@ def _tables(look: Look) -> dict[str, dict[str, str]]:
     """What is to be published: relation -> column -> type."""
     found: dict[str, dict[str, str]] = {}
     rows = look.db.execute(
-        "select schema_name || '.\"' || table_name || '\"', column_name, data_type from duckdb_columns() join duckdb_tables() "
+        "select schema_name || '.' || table_name, column_name, data_type from duckdb_columns() join duckdb_tables() "
         "using (database_name, schema_name, table_name) where schema_name in (?, ?, ?) order by all",
         [*SCHEMAS, SCHEMA],
     ).fetchall()
     for table, column, kind in rows:
-        found.setdefault(table.replace('"', ""), {})[column] = kind
+        found.setdefault(table, {})[column] = kind
     return found
 
 

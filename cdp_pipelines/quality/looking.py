@@ -10,8 +10,7 @@ import duckdb
 
 from cdp_pipelines.config import Settings
 from cdp_pipelines.history import CheckResult
-
-SAMPLE = 10
+from cdp_pipelines.quality.check import SAMPLE
 
 
 @dataclass(frozen=True)

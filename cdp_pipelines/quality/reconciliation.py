@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.history import CheckResult
 from cdp_pipelines.privacy.suppression import Suppression
-from cdp_pipelines.quality.looking import SAMPLE, Check, Found, Look
+from cdp_pipelines.quality.check import SAMPLE
+from cdp_pipelines.quality.looking import Check, Found, Look
 from cdp_pipelines.sources.report import ExtractReport
 from cdp_pipelines.sources.shown import Shown
 

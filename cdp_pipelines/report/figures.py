@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -192,3 +193,16 @@ def _headlines(db: duckdb.DuckDBPyConnection) -> dict[str, str]:
         "pairs to review": f"{count('identity_review'):,}",
         "checks passed": f"{checks - failed:,} of {checks:,}",
     }
+
+
+def written(value: Any) -> str:
+    """A value as people read it."""
+    match value:
+        case None:
+            return ""
+        case int():
+            return f"{value:,}"
+        case float() | Decimal():
+            return f"{value:,.1f}"
+        case _:
+            return str(value)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 import duckdb
 
-from cdp_pipelines.report.figures import Figure, Figures, figure
+from cdp_pipelines.report.figures import Figure, Figures, figure, written
 
 BAR = 12
 _BY_SOURCE = """
@@ -76,7 +75,7 @@ def preview(found: Figures) -> str:
 
 def markdown(shown: Figure, bars: str = "") -> str:
     """A figure as a table; with the name of one of its columns, with a bar of that number at the end of each row."""
-    rows = [[_written(value) for value in row] for row in shown.rows]
+    rows = [[written(value).replace("|", "\\|").replace("\n", " ") for value in row] for row in shown.rows]
     if bars:
         numbers = [float(row[bars] or 0) for row in shown.records()]
         most = max(numbers, default=0)
@@ -90,15 +89,3 @@ def markdown(shown: Figure, bars: str = "") -> str:
 def _asked(db: duckdb.DuckDBPyConnection, sql: str, bars: str) -> str:
     result = db.execute(sql)
     return markdown(Figure("", "", "", [name for name, *_ in result.description], result.fetchall()), bars)
-
-
-def _written(value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case int():
-            return f"{value:,}"
-        case float() | Decimal():
-            return f"{value:,.1f}"
-        case _:
-            return str(value).replace("|", "\\|").replace("\n", " ")

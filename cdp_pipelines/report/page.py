@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import duckdb
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -15,7 +14,7 @@ from cdp_pipelines import query
 from cdp_pipelines.config import Settings
 from cdp_pipelines.private_files import write_private
 from cdp_pipelines.report.charts import Chart, charts_of
-from cdp_pipelines.report.figures import Figure, Figures, figures_of
+from cdp_pipelines.report.figures import Figure, Figures, figures_of, written
 
 
 def build(settings: Settings, path: Path | None = None, found: Figures | None = None) -> Path:
@@ -48,7 +47,7 @@ def render(found: Figures, charts: Mapping[str, Chart], source: str) -> str:
     failed = sum(row["failed"] for row in found.figures["checks"].records())
     return environment.get_template("page.html.j2").render(
         numeric=_numeric,
-        written=_written,
+        written=written,
         headlines=found.headlines,
         figures=list(found.figures.values()),
         charts=charts,
@@ -60,15 +59,3 @@ def render(found: Figures, charts: Mapping[str, Chart], source: str) -> str:
 
 def _numeric(figure: Figure, column: int) -> bool:
     return any(isinstance(row[column], int | float | Decimal) for row in figure.rows)
-
-
-def _written(value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case int():
-            return f"{value:,}"
-        case float() | Decimal():
-            return f"{value:,.1f}"
-        case _:
-            return str(value)

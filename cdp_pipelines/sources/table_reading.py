@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from cdp_pipelines.config import Connection
 from cdp_pipelines.crm_integrations.base_crm import AuthenticationError, CRMError, QuotaExhausted, Unreachable
-from cdp_pipelines.crm_integrations.rejected import NO_KEY, purpose
+from cdp_pipelines.crm_integrations.purpose import purpose
+from cdp_pipelines.crm_integrations.rejected import NO_KEY
 from cdp_pipelines.privacy.suppression import Suppression
 from cdp_pipelines.sources.columns import assign_columns, column_name
 from cdp_pipelines.sources.drift import Fields, drift, fields_of

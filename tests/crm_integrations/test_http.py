@@ -19,7 +19,8 @@ from starlette.routing import Route
 from cdp_pipelines.config import connection_from_config
 from cdp_pipelines.crm_integrations import http
 from cdp_pipelines.crm_integrations.base_crm import AuthenticationError, OutcomeUnknown, RequestRejected, Unreachable
-from cdp_pipelines.crm_integrations.http import HttpClient, SessionExpired, TryAgain, purpose
+from cdp_pipelines.crm_integrations.http import HttpClient, SessionExpired, TryAgain
+from cdp_pipelines.crm_integrations.purpose import purpose
 from tests.sources.known_failures import known_failure
 
 
