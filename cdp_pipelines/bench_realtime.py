@@ -47,7 +47,8 @@ _PEOPLE: dict[Kind, tuple[str, str, str]] = {
 # The steps of a catch-up as its run's log names them, and what they are.
 _STEPS = {
     "reading what changed": "reading the records", "standardizing": "building the standardized tables", "checking": "checks",
-    "identifying": "who is who", "unifying": "building the unified tables", "publishing": "publishing",
+    "identifying": "who is who", "unifying": "building the unified tables", "measuring": "measuring",
+    "checking what is to be published": "checks of how it ran", "publishing": "publishing",
 }  # fmt: skip
 _RUNS = """query ($job: String!) { runsOrError(filter: {pipelineName: $job}, limit: 500) { ... on Runs { results {
   status creationTime eventConnection(limit: 1000) { events { ... on MessageEvent { message timestamp } } } } } } }"""
