@@ -7,7 +7,7 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev explore docs test test-all test-endurance test-timing test-clients check audit generate bench bench-calls bench-report bench-realtime bench-identity clean
+.PHONY: help setup demo dev explore docs scale-setup scale-up scale-down test test-all test-endurance test-timing test-clients test-scale check audit generate bench bench-calls bench-report bench-realtime bench-identity clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,11 +41,35 @@ explore: setup ## a notebook with ready questions over what is published; EXPLOR
 docs: setup ## every model and column, and what it is made of, as one page: dbt's documentation
 	@$(BIN)/python -m cdp_pipelines.dbt_docs
 
+SCALE := $(VENV)-scale
+
+scale-setup: $(SCALE)/.ready ## the environment of the distributed engine, in .venv-scale, and the Debian packages that it needs
+	@$(SCALE)/bin/python -m cdp_pipelines.scale packages
+
+$(SCALE)/.ready: requirements.txt requirements-scale.txt pyproject.toml
+	@echo "Setting up $(SCALE) (some minutes, once) ..."
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv -q --allow-existing --python $(PYTHON) $(SCALE) && \
+		uv pip install -q --python $(SCALE)/bin/python -r requirements.txt -r requirements-scale.txt && \
+		uv pip install -q --python $(SCALE)/bin/python --no-deps -e . ; \
+	else \
+		$(PYTHON) -m venv $(SCALE) && \
+		$(SCALE)/bin/python -m pip install -q --disable-pip-version-check -r requirements.txt -r requirements-scale.txt && \
+		$(SCALE)/bin/python -m pip install -q --disable-pip-version-check --no-deps -e . ; \
+	fi
+	@touch $@
+
+scale-up: scale-setup ## PostgreSQL, Redis and a Spark cluster with Iceberg on this machine, and the settings that find them; SCALE_UP=--help
+	@$(SCALE)/bin/python -m cdp_pipelines.scale up $(SCALE_UP)
+
+scale-down: ## end what make scale-up started
+	@if [ -e $(SCALE)/.ready ]; then $(SCALE)/bin/python -m cdp_pipelines.scale down; fi
+
 test: setup ## the tests (not the slow ones)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not timing and not endurance"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not timing and not endurance and not scale"
 
 test-all: setup ## the tests, slow ones too
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not timing and not endurance"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not timing and not endurance and not scale"
 
 ENDURANCE ?= tests
 
@@ -57,6 +81,9 @@ test-timing: setup ## how quickly the sandbox answers at 100,000 and 1,000,000 p
 
 test-clients: setup ## public connectors, each in an environment of its own, read the whole sandbox
 	@TEST_CLIENTS_DIR=$(VENV)-clients $(BIN)/python -m pytest -q -n 2 tests/clients_slow
+
+test-scale: scale-setup ## the distributed engine: what needs the services of make scale-up, which it starts and ends
+	@$(SCALE)/bin/python -m pytest -q -rP -m scale tests/scale
 
 check: setup ## lint and security rules, format, types, generated files up to date, and known faults of our dependencies
 	@$(BIN)/ruff check .
@@ -90,7 +117,7 @@ bench-realtime: setup ## seconds from a change in each CRM to the published file
 bench-identity: setup ## who is who, by our resolver and by public tools, against the truth: an hour or two, see docs/identity-benchmark.md
 	@BENCH_IDENTITY_DIR=$(VENV)-identity $(BIN)/python -m tests.identity.benchmark $(BENCH)
 
-clean: ## remove what was made: the environment, data (but for who was erased), caches
-	@rm -rf $(VENV) $(VENV)-clients $(VENV)-identity $(VENV)-identity.lock .pytest_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs *.egg-info
+clean: scale-down ## remove what was made: the environment, data (but for who was erased), caches
+	@rm -rf $(VENV) $(SCALE) $(VENV)-clients $(VENV)-identity $(VENV)-identity.lock .pytest_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs *.egg-info
 	@find data -mindepth 1 ! -name .gitignore ! -path 'data/privacy*' -delete
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
