@@ -258,6 +258,20 @@ class Settings(_Sourced):
     sandbox_seed: int = 1
     # Not under data_dir: the sandbox stands for the vendors, who stay the same when our own data starts anew.
     sandbox_dir: Path = Field(default=PROJECT_DIR / "data" / "sandbox", description="What changed in the sandbox is kept here.")
+    engine: Literal["duckdb", "postgres", "spark", "snowflake", "bigquery", "databricks", "redshift"] = Field(
+        default="duckdb", description="Where raw and modelled tables are kept and built; each but duckdb needs the extra of its name."
+    )
+    engine_url: Secret | None = Field(
+        default=None, description="The engine's address with what signs in to it, such as postgresql://user:password@host:5432/database."
+    )
+    iceberg_catalog: Secret | None = Field(
+        default=None, description="With spark: the database of the Iceberg catalog, such as postgresql+psycopg2://user:password@host/lake."
+    )
+    iceberg_warehouse: str | None = Field(
+        default=None,
+        pattern=r"^[a-z][a-z0-9]*://.+",
+        description="With spark: where the Iceberg tables are, file:///folder or s3://bucket/folder.",
+    )
     lock_wait_seconds: float = Field(default=600, ge=0, description="How long a run waits for the warehouse while another has it.")
     writeback_file: Path = Field(default=Path(__file__).with_name("writeback.yml"), description="What flows back to the CRMs.")
     retention_file: Path = Field(

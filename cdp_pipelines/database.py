@@ -17,6 +17,7 @@ import duckdb
 from cdp_pipelines import encryption
 from cdp_pipelines.config import ConfigError, Settings
 from cdp_pipelines.encryption import EncryptionKey
+from cdp_pipelines.engines.choice import elsewhere
 
 # DuckDB would look for extensions in its user's home directory, and on the network.
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
@@ -35,7 +36,7 @@ def connect(settings: Settings, path: Path, *, read_only: bool = False, no_way_o
         try:
             if not read_only and not path.exists():
                 _make(path)
-            return duckdb.connect(str(path), read_only=read_only, config=config)
+            return _with_engine(settings, path, duckdb.connect(str(path), read_only=read_only, config=config))
         except duckdb.Error as error:
             raise _said(error, path, key) from None
     # Connections of one process to one file have to share the database that has it attached: two would write over each other.
@@ -51,6 +52,13 @@ def connect(settings: Settings, path: Path, *, read_only: bool = False, no_way_o
         except BaseException:
             db.close()
             raise
+    return _with_engine(settings, path, db)
+
+
+def _with_engine(settings: Settings, path: Path, db: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Where the tables are elsewhere, the warehouse file has views of them, which need the engine's extensions."""
+    if path == settings.warehouse and (engine := elsewhere(settings)) is not None:
+        engine.prepare(db)
     return db
 
 
@@ -83,6 +91,7 @@ def scratch(private: Path | None = None) -> duckdb.DuckDBPyConnection:
 def attach(settings: Settings, db: duckdb.DuckDBPyConnection, path: Path, name: str, *, read_only: bool = False) -> None:
     """Attach a file to a database of `in_memory` under a name, made where there is none. Raises what `connect` raises."""
     attach_with(encryption.load(settings), db, path, name, read_only=read_only)
+    _with_engine(settings, path, db)
 
 
 def attach_with(key: EncryptionKey | None, db: duckdb.DuckDBPyConnection, path: Path, name: str, *, read_only: bool = False) -> None:

@@ -15,6 +15,7 @@ from cdp_pipelines import checks, history, transform
 from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import KINDS, ConfigError, Connection, Kind, Settings
+from cdp_pipelines.engines import serving
 from cdp_pipelines.history import CheckResult, EventLag
 from cdp_pipelines.identity.step import identify
 from cdp_pipelines.lock import warehouse_lock
@@ -202,12 +203,15 @@ def create_missing_raw_tables(settings: Settings) -> None:
         wanted = {(f"raw_{kind}", t.name, column) for t in registry.TABLES[kind] for column in declared_columns(kind, t).values()}
         if wanted - there:
             create_raw_tables(kind, registry.TABLES[kind], settings)
+            serving.show_raw(settings, kind, registry.TABLES[kind])
 
 
 def build_models(settings: Settings, select: str) -> tuple[list[NodeResult], dict[str, CheckResult]]:
     """Build dbt models with their tests, and write down what the tests found: what became of each, and the results by dbt's name of the test.
     The caller holds the warehouse lock."""
     nodes = transform.build(select, settings)
+    built = {node.node for node in nodes if node.resource_type == "model" and node.ok}
+    serving.show_models(settings, built, transform.manifest(settings))
     results = dbt_tests.results(settings, nodes)
     history.record_checks(settings, datetime.now(UTC), results.values())
     return nodes, results

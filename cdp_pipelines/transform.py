@@ -11,6 +11,7 @@ from typing import Any
 
 from cdp_pipelines import config, encryption
 from cdp_pipelines.config import Settings
+from cdp_pipelines.engines.choice import elsewhere
 from cdp_pipelines.environment import environment
 from cdp_pipelines.private_files import keep_new_files_private, replaced
 from cdp_pipelines.scrubbing import scrub
@@ -123,11 +124,11 @@ def _invoke(arguments: list[str], settings: Settings, target: Path) -> Any:
 
     options = {
         "--project-dir": PROJECT_DIR, "--profiles-dir": PROJECT_DIR, "--target-path": target, "--log-path": settings.data_dir / "dbt" / "logs",
-        "--target": "encrypted" if encryption.load(settings) else "duckdb", "--log-level": "none", "--log-level-file": "info",
+        "--target": _target(settings), "--log-level": "none", "--log-level-file": "info",
     }  # fmt: skip
     target.mkdir(parents=True, exist_ok=True)
     try:
-        with environment({"CDP_WAREHOUSE": str(settings.warehouse), "DO_NOT_TRACK": "1", **_key(settings)}):
+        with environment({"CDP_WAREHOUSE": str(settings.warehouse), "DO_NOT_TRACK": "1", **_variables(settings)}):
             command = [*arguments, *(str(part) for option in options.items() for part in option), "--no-print"]
             outcome = dbtRunner().invoke(command)
             remembered = target / "partial_parse.msgpack"
@@ -143,8 +144,17 @@ def _invoke(arguments: list[str], settings: Settings, target: Path) -> Any:
     return outcome.result
 
 
-def _key(settings: Settings) -> dict[str, str]:
-    """The warehouse's key for dbt's profile. dbt keeps what has such a name out of its logs and of all that it writes."""
+def _target(settings: Settings) -> str:
+    if settings.engine != "duckdb":
+        return settings.engine
+    return "encrypted" if encryption.load(settings) else "duckdb"
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    """What dbt's profile needs to know: of another engine, or the warehouse's key. dbt keeps what is named DBT_ENV_SECRET out of all that it
+    writes."""
+    if (engine := elsewhere(settings)) is not None:
+        return engine.variables()
     key = encryption.load(settings)
     return {"DBT_ENV_SECRET_WAREHOUSE": key.of_database(settings.warehouse)} if key else {}
 

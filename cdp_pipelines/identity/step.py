@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from cdp_pipelines import database, history
 from cdp_pipelines.config import Settings
+from cdp_pipelines.engines import serving
 from cdp_pipelines.history import CheckResult
 from cdp_pipelines.identity import health, store
 from cdp_pipelines.identity.answer import ALONE, Resolution
@@ -58,6 +59,7 @@ def identify(settings: Settings, *, now: datetime | None = None) -> Identified:
     store.keep(settings, found.ledger, went)
     with history.opened(settings) as db:
         rows = _write(db, found, went)
+    serving.send(settings, SCHEMA, TABLES)
     results = health.check(found, contacts.num_rows)
     history.record_checks(settings, moment, results)
     return Identified(results, health.report(found), rows)

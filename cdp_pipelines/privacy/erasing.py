@@ -25,6 +25,7 @@ from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.log import AuditLog
 from cdp_pipelines.config import KINDS, Settings
 from cdp_pipelines.encryption import Sealer
+from cdp_pipelines.engines import serving
 from cdp_pipelines.lock import warehouse_lock
 from cdp_pipelines.masking import token_of
 from cdp_pipelines.privacy import person as people_of
@@ -35,6 +36,7 @@ from cdp_pipelines.privacy.needles import Needles
 from cdp_pipelines.privacy.person import Person
 from cdp_pipelines.privacy.propagating import Connections, Deletion, delete_in_crms, summary, would_delete
 from cdp_pipelines.privacy.suppression import Suppression, SuppressionList
+from cdp_pipelines.sources import registry
 from cdp_pipelines.writeback.outbox import there_is_one
 from cdp_pipelines.writeback.plan import Plan
 from cdp_pipelines.writeback.service import writing
@@ -139,7 +141,11 @@ def would_delete_in_crms(settings: Settings, people: Sequence[Person], connectio
 @contextmanager
 def _alone(settings: Settings, say: Say, *, writes: bool = False) -> Generator[None]:
     """Nobody else has the warehouse, or writes to the CRMs."""
-    with warehouse_lock(settings, "cdp privacy", say), writing(settings) if writes or there_is_one(settings) else nullcontext():
+    with (
+        warehouse_lock(settings, "cdp privacy", say),
+        writing(settings) if writes or there_is_one(settings) else nullcontext(),
+        serving.in_hand(settings, registry.TABLES),
+    ):
         yield
 
 

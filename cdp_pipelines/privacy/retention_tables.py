@@ -12,9 +12,11 @@ import duckdb
 
 from cdp_pipelines import database, history, mapping
 from cdp_pipelines.config import Kind, Settings
+from cdp_pipelines.engines import serving
 from cdp_pipelines.privacy import rewriting
 from cdp_pipelines.privacy.where import LINKS, PEOPLE
 from cdp_pipelines.quality import schema
+from cdp_pipelines.sources import registry
 from cdp_pipelines.sources.raw_tables import CONNECTION, SYNCED_AT, stamp
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO
 
@@ -26,7 +28,7 @@ def raw_deleted(settings: Settings, before: datetime, *, apply: bool) -> int:
 
     They leave the tables built from raw with the next sync, and the file's bytes at once.
     """
-    with history.opened(settings) as db:
+    with serving.in_hand(settings, registry.TABLES), history.opened(settings) as db:
         count = take_raw_deleted(db, before, _full_reads(db), apply=apply)
     if apply and count:
         history.raw_tables_change(settings)

@@ -12,7 +12,7 @@ import contextlib
 import gc
 import shutil
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -26,10 +26,12 @@ from cdp_pipelines.audit.entry import Operation
 from cdp_pipelines.audit.recording import record
 from cdp_pipelines.config import Connection, Settings
 from cdp_pipelines.crm_integrations.base_crm import CRMError
+from cdp_pipelines.engines import serving
+from cdp_pipelines.engines.choice import names_elsewhere
 from cdp_pipelines.privacy.suppression import Suppression
 from cdp_pipelines.scrubbing import scrub
 from cdp_pipelines.sources import warehouse
-from cdp_pipelines.sources.raw_tables import declared_columns, pipeline_of, resource_of, run
+from cdp_pipelines.sources.raw_tables import declared_columns, load, pipeline_of, resource_of
 from cdp_pipelines.sources.reader import Mode, Reader
 from cdp_pipelines.sources.report import ExtractReport, Progress
 from cdp_pipelines.sources.streaming import EventLoopThread
@@ -132,14 +134,16 @@ def _extract(
         try:
             pipeline = pipeline_of(connection.kind, connection.name, settings)
             while any(not r.done for r in readings):
-                run(pipeline, _source(readings, going))
+                load(pipeline, _source(readings, going, names_elsewhere(settings)), connection.kind, settings)
+                serving.show_raw(settings, connection.kind, chosen)
                 for reading in readings:
                     if reading.done:
                         reading.release()
             with contextlib.suppress(CRMError):
                 report.warnings += thread.run(reader.warnings())
         except PipelineStepFailed as error:
-            problem = f"{settings.warehouse} could not be written: {_cause(error)}"
+            where = settings.warehouse if settings.engine == "duckdb" else f"The engine that CDP_ENGINE names ({settings.engine})"
+            problem = f"{where} could not be written: {_cause(error)}"
             remedy = "Make room on the disk, or mend what the message names, and run the same command again; it goes on from the last load."
             for reading in readings:
                 reading.outcome.state, reading.outcome.problem, reading.outcome.remedy = "incomplete", problem, remedy
@@ -161,6 +165,7 @@ def _extract(
     for reading in readings:
         warehouse.remove(settings, connection, reading.table, reading.left_out)
     warehouse.retire_rows_of_older_full_reads(settings, connection, chosen, full_since)
+    serving.show_raw(settings, connection.kind, chosen)
     after = warehouse.count_rows(settings, connection, chosen)
     for table in report.tables:
         table.rows_total = after.get(table.table, 0)
@@ -187,8 +192,8 @@ def _operation(report: ExtractReport, mode: Mode) -> Operation:
     return Operation("sync", report.connection, result, sum(t.rows_read for t in report.tables), about)
 
 
-def _source(readings: list[TableReading], going: Run) -> DltSource:
-    """One load: the tables that are not done, until there are enough rows."""
+def _source(readings: list[TableReading], going: Run, names: Mapping[str, str]) -> DltSource:
+    """One load: the tables that are not done, until there are enough rows. `names` are those of columns that are called otherwise there."""
     left = ROWS_A_LOAD
 
     def rows(reading: TableReading) -> Iterator[pa.Table]:
@@ -211,7 +216,7 @@ def _source(readings: list[TableReading], going: Run) -> DltSource:
         for reading in readings:
             if not reading.done:
                 columns = declared_columns(going.connection.kind, reading.table)
-                yield resource_of(reading.table, columns, partial(rows, reading))
+                yield resource_of(reading.table, columns, partial(rows, reading), names)
 
     return crm()
 

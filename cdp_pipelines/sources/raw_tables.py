@@ -10,6 +10,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import dlt
 import pyarrow as pa
@@ -18,6 +19,7 @@ from dlt.extract import DltResource, DltSource
 
 from cdp_pipelines import encryption, mapping
 from cdp_pipelines.config import Kind, Settings
+from cdp_pipelines.engines.choice import elsewhere, names_elsewhere
 from cdp_pipelines.environment import environment
 from cdp_pipelines.sources.columns import arrow_schema, assign_columns, column_name
 from cdp_pipelines.sources.encrypted_loading import EncryptedDuckDb
@@ -37,12 +39,14 @@ _DLT = {"EXTRACT__NEXT_ITEM_MODE": "fifo", "LOAD__WORKERS": "1"}
 def create_raw_tables(kind: Kind, tables: Iterable[RawTable], settings: Settings) -> None:
     """Create a CRM's raw tables, empty, where there is no connection that could fill them: the models read all of them."""
 
+    names = names_elsewhere(settings)
+
     @dlt.source(name=f"raw_{kind}")
     def declared() -> Iterator[DltResource]:
         for table in tables:
-            yield resource_of(table, declared_columns(kind, table), lambda: iter(()))
+            yield resource_of(table, declared_columns(kind, table), lambda: iter(()), names)
 
-    run(pipeline_of(kind, "none", settings), declared())
+    load(pipeline_of(kind, "none", settings), declared(), kind, settings)
 
 
 def declared_columns(kind: str, table: RawTable) -> dict[str, str]:
@@ -59,13 +63,22 @@ def _required(table: RawTable) -> list[str]:
     return [CONNECTION, SYNCED_AT, *(column_name(f) for f in table.replace_by or table.key)]
 
 
-def resource_of(table: RawTable, columns: Mapping[str, str], rows: Callable[[], Iterator[pa.Table]]) -> DltResource:
-    """A raw table as a dlt resource; `rows` gives its Arrow tables, and `columns` those that it has in any case."""
+def resource_of(
+    table: RawTable, columns: Mapping[str, str], rows: Callable[[], Iterator[pa.Table]], names: Mapping[str, str]
+) -> DltResource:
+    """A raw table as a dlt resource; `rows` gives its Arrow tables, `columns` those that it has in any case, and `names` which of them are
+    called otherwise where they are loaded to."""
 
     def items() -> Iterator[object]:  # dlt takes a function's parameters for configuration, so this one has none
-        yield from load_files(table.name, schema_of(table, columns), rows())
+        schema = schema_of(table, columns)
+        empty = _called(schema.empty_table(), names).schema
+        yield from load_files(table.name, empty, (_called(some, names) for some in rows()))
 
     return dlt.resource(items, name=table.name, write_disposition="append")
+
+
+def _called(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
+    return rows.rename_columns([names.get(name, name) for name in rows.column_names]) if names else rows
 
 
 def pipeline_of(kind: str, name: str, settings: Settings) -> dlt.Pipeline:
@@ -73,21 +86,24 @@ def pipeline_of(kind: str, name: str, settings: Settings) -> dlt.Pipeline:
     folder, pipeline = settings.data_dir / "dlt", f"{kind}__{name}"
     # Before dlt looks at it: it fails at a file that was cut off.
     shutil.rmtree(folder / pipeline, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return dlt.pipeline(pipeline, pipelines_dir=str(folder), dataset_name=f"raw_{kind}", destination=_destination(settings))
+
+
+def _destination(settings: Settings) -> Any:
+    if (engine := elsewhere(settings)) is not None:
+        return engine.destination()
     credentials = DuckDbCredentials(pragmas=_PRAGMAS)
     credentials.database = str(settings.warehouse)  # given to the constructor, it would be parsed as a URL, for which dlt loads SQLAlchemy
-    if encryption.load(settings):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        destination = EncryptedDuckDb.of(settings, credentials)
-    else:
-        destination = dlt.destinations.duckdb(credentials)
-    return dlt.pipeline(pipeline, pipelines_dir=str(folder), dataset_name=f"raw_{kind}", destination=destination)
+    return EncryptedDuckDb.of(settings, credentials) if encryption.load(settings) else dlt.destinations.duckdb(credentials)
 
 
-def run(pipeline: dlt.Pipeline, source: DltSource) -> None:
-    """Extract, normalize and load. Raises PipelineStepFailed."""
+def load(pipeline: dlt.Pipeline, source: DltSource, kind: Kind, settings: Settings) -> None:
+    """Extract, normalize and load a CRM's tables. Raises PipelineStepFailed."""
     logging.getLogger("dlt").setLevel(logging.CRITICAL)  # it logs what it raises too, with tracebacks
-    with environment(_DLT):
-        pipeline.run(source)
+    engine = elsewhere(settings)
+    with environment(_DLT | (engine.variables() if engine else {})):
+        pipeline.run(source, **(engine.load_options if engine else {}))
 
 
 def stamp(moment: datetime) -> str:

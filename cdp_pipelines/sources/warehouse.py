@@ -11,6 +11,7 @@ import duckdb
 
 from cdp_pipelines import database
 from cdp_pipelines.config import Connection, Settings
+from cdp_pipelines.engines.choice import elsewhere
 from cdp_pipelines.sources.columns import column_name
 from cdp_pipelines.sources.raw_tables import CONNECTION, SYNCED_AT, stamp
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, RawTable
@@ -65,6 +66,9 @@ class Warehouse:
 
 def keep_newest(settings: Settings, connection: Connection, tables: Iterable[RawTable]) -> None:
     """Of each record only the newest version, of each set only its newest read: what the last load replaced goes, and what a stop left."""
+    if (engine := elsewhere(settings)) is not None:
+        engine.keep_newest(connection.kind, connection.name, tables)
+        return
     with database.connect(settings, settings.warehouse) as db:
         for table in tables:
             relation = f'raw_{connection.kind}."{table.name}"'
@@ -76,6 +80,9 @@ def keep_newest(settings: Settings, connection: Connection, tables: Iterable[Raw
 def remove(settings: Settings, connection: Connection, table: RawTable, keys: Collection[tuple[str | None, ...]]) -> None:
     """Remove records by key: those whose newest version is an erased person's, so that no older one may stay."""
     if not keys:
+        return
+    if (engine := elsewhere(settings)) is not None:
+        engine.remove(connection.kind, connection.name, table, keys)
         return
     columns = [f'"{column_name(field)}"' for field in table.key]
     same = " and ".join(f"gone.{c} is not distinct from found.{c}" for c in columns)
@@ -115,9 +122,13 @@ def retire_rows_of_older_full_reads(
 
     Done after every load, so that a stop in between mends itself. Events stay: the CRM has merely stopped to keep them.
     """
+    engine = elsewhere(settings)
     with database.connect(settings, settings.warehouse) as db:
         for table in tables:
             if table.events or not (since := full_since.get(table.name)):
+                continue
+            if engine is not None:
+                engine.retire(db, connection.kind, connection.name, table, since, value_columns(db, connection.kind, table))
                 continue
             relation, stale = f'raw_{connection.kind}."{table.name}"', f"{CONNECTION} = $connection and {SYNCED_AT} < $since"
             given = {"connection": connection.name, "since": since}
