@@ -17,7 +17,8 @@ from cdp_pipelines.survivorship import STRATEGIES, Strategy, Unified
 EARLY, LATE = datetime(2025, 1, 1), datetime(2026, 1, 1)
 # As far as the generated models use them; dbt makes the same of them for DuckDB.
 _MACROS = {r"{{ ref\('(\w+)'\) }}": r"\1", r"{{ dbt\.type_string\(\) }}": "text", r"{{ source_systems\(\) }}": "string_agg(distinct source_system, ', ')",
-           r'{{ dbt\.listagg\("(.*?)", "(.*?)", \'(.*?)\'\) }}': r"string_agg(\1, \2 \3)"}  # fmt: skip
+           r'{{ joined_texts\("(.*?)", \'(.*?)\', \'(.*?)\'\) }}': r"string_agg(\1, '\2' order by \3)",
+           r"{{ lower_case\('(.*?) ' ~ dbt\.type_string\(\) ~ '(.*?)'\) }}": r"lower(\1 text\2)"}  # fmt: skip
 
 
 def table(**changes: Any) -> Unified:

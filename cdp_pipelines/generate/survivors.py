@@ -42,10 +42,12 @@ def provenance(spec: Mapping, table: Unified) -> str:
     connection,
     record_id,
     place,
-    case when value = first_value(value) over (partition by {key}, field order by place) then 1 else 0 end as agrees
+    case when value = first_value(value) over (
+        partition by {key}, field order by place rows between unbounded preceding and current row
+    ) then 1 else 0 end as agrees
 from candidates
 """
-    beaten = "{{ dbt.listagg(\"case when agrees = 0 then connection || ':' || record_id end\", \"', '\", 'order by place') }}"
+    beaten = "{{ joined_texts(\"case when agrees = 0 then connection || ':' || record_id end\", ', ', 'place') }}"
     final = [
         key, "field", "max(case when place = 1 then connection end) as connection",
         f"max(case when place = 1 then record_id end) as {table.id}", "rule", "count(*) as record_count", "sum(agrees) as agreeing_count",
@@ -166,7 +168,7 @@ def _counted(table: Unified) -> list[str]:
 
 
 def _alike(table: Unified, name: str) -> str:
-    return ", ".join(f"lower({_text(n)})" for n in table.group_of(name))
+    return ", ".join(f"{{{{ lower_case('cast({n} as ' ~ dbt.type_string() ~ ')') }}}}" for n in table.group_of(name))
 
 
 def _text(name: str) -> str:

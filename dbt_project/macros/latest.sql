@@ -5,7 +5,7 @@
     {%- set wanted = ['connection', '_synced_at', '_deleted', '_merged_into'] + columns -%}
 select {{ wanted | join(', ') }}
 from (
-    select {{ wanted | join(', ') }},
+    select {% for name in wanted %}{{ raw_column(name) }}, {% endfor %}
         row_number() over (
             partition by connection, {{ key | join(', ') }} order by _synced_at desc nulls last, _dlt_load_id desc nulls last
         ) as version
@@ -19,7 +19,7 @@ where version = 1
     {%- set wanted = ['connection', '_synced_at', '_deleted', '_merged_into'] + columns -%}
 select {{ wanted | join(', ') }}
 from (
-    select {{ wanted | join(', ') }},
+    select {% for name in wanted %}{{ raw_column(name) }}, {% endfor %}
         rank() over (partition by connection, {{ replaced_by | join(', ') }} order by _synced_at desc nulls last) as set_version,
         row_number() over (
             partition by connection, {{ key | join(', ') }} order by _synced_at desc nulls last, _dlt_load_id desc nulls last

@@ -53,9 +53,10 @@
 
 {# The rows that the last run left in this table, and no row before the first run; `columns` are texts. #}
 {% macro rows_before(columns) -%}
-{%- set before = load_relation(this) if execute -%}
+{#- `dbt compile --no-introspect` asks no database. -#}
+{%- set before = load_relation(this) if execute and flags.INTROSPECT -%}
 {%- if before -%}
-{%- set there = adapter.get_columns_in_relation(before) | map(attribute='name') | list -%}
+{%- set there = adapter.get_columns_in_relation(before) | map(attribute='name') | map('lower') | list -%}
 select
     {%- for column in columns %}
     {{ column if column in there else 'cast(null as ' ~ dbt.type_string() ~ ') as ' ~ column }}{{ ',' if not loop.last }}
@@ -73,7 +74,5 @@ where 1 = 0
 
 {# A second name for a table, in its own schema. #}
 {% macro second_name(relation, name) -%}
-create or replace view {{ relation.schema }}.{{ name }} as
-select {{ adapter.get_columns_in_relation(relation) | map(attribute='name') | join(', ') }}
-from {{ relation.schema }}.{{ relation.identifier }}
+{{ view_over(relation, name, adapter.get_columns_in_relation(relation) | map(attribute='name') | list) }}
 {%- endmacro %}

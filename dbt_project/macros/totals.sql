@@ -1,11 +1,11 @@
 {# 'hubspot, salesforce': the CRMs among the rows of a group, in order of the alphabet. #}
 {% macro source_systems() -%}
-    substring(
+    {%- set named -%}
         {%- for kind in ['hubspot', 'marketo', 'salesforce'] %}
-        max(case when source_system = '{{ kind }}' then ', {{ kind }}' else '' end){{ ' ||' if not loop.last }}
-        {%- endfor %},
-        3
-    )
+            max(case when source_system = '{{ kind }}' then ', {{ kind }}' else '' end){{ ' ||' if not loop.last }}
+        {%- endfor %}
+    {%- endset -%}
+    {{ text_from(named, 3) }}
 {%- endmacro %}
 
 {# Deals by the key of who has them: `deals` has (key, deal_key, is_open, is_won, value, currency), each deal of a key once. #}
@@ -16,9 +16,9 @@ select
     {{ key }},
     currency,
     sum(case when is_open then 1 else 0 end) as open_opportunities,
-    cast(sum(case when is_open then value else 0 end) as decimal(38,2)) as open_value,
+    cast(sum(case when is_open then value else 0 end) as {{ decimal_type(38, 2) }}) as open_value,
     sum(case when is_won then 1 else 0 end) as won_opportunities,
-    cast(sum(case when is_won then value else 0 end) as decimal(38,2)) as won_value
+    cast(sum(case when is_won then value else 0 end) as {{ decimal_type(38, 2) }}) as won_value
 from {{ deals }}
 where value is not null and (is_open or is_won)
 group by {{ key }}, currency
@@ -49,8 +49,8 @@ left join (
         sum(case when open_opportunities > 0 then 1 else 0 end) as open_currencies,
         sum(case when won_opportunities > 0 then 1 else 0 end) as won_currencies,
         max(currency) as currency,
-        cast(sum(open_value) as decimal(38,2)) as open_value,
-        cast(sum(won_value) as decimal(38,2)) as won_value
+        cast(sum(open_value) as {{ decimal_type(38, 2) }}) as open_value,
+        cast(sum(won_value) as {{ decimal_type(38, 2) }}) as won_value
     from {{ by_currency }}
     group by {{ key }}
 ) as sums

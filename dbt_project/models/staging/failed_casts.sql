@@ -87,7 +87,7 @@ with salesforce__contacts as (
         count(case when coalesce({{ clean_text('records.amount') }}, '') <> '' then 1 end) as value__given,
         count(case when coalesce({{ clean_text('records.amount') }}, '') <> '' and {{ to_decimal('records.amount', 18, 2) }} is null then 1 end) as value__failed,
         count(case when coalesce({{ clean_text('records.probability') }}, '') <> '' then 1 end) as probability__given,
-        count(case when coalesce({{ clean_text('records.probability') }}, '') <> '' and cast({{ to_decimal('records.probability', 9, 6) }} / 100 as decimal(9,6)) is null then 1 end) as probability__failed,
+        count(case when coalesce({{ clean_text('records.probability') }}, '') <> '' and cast({{ to_decimal('records.probability', 9, 6) }} * 0.01 as decimal(9,6)) is null then 1 end) as probability__failed,
         count(case when coalesce({{ clean_text('records.close_date') }}, '') <> '' then 1 end) as close_date__given,
         count(case when coalesce({{ clean_text('records.close_date') }}, '') <> '' and {{ to_date_utc('records.close_date') }} is null then 1 end) as close_date__failed,
         count(case when coalesce({{ clean_text('records.is_closed') }}, '') <> '' then 1 end) as is_closed__given,
@@ -194,7 +194,7 @@ with salesforce__contacts as (
                 main_company_rows.to_id as to_id,
                 row_number() over (
                     partition by main_company_rows.connection, main_company_rows.from_id
-                    order by case when lower(main_company_rows.label) = 'primary' then 0 else 1 end nulls last, {{ to_integer('main_company_rows.type_id') }} nulls last, {{ to_integer('main_company_rows.to_id') }} nulls last
+                    order by case when {{ lower_case('main_company_rows.label') }} = 'primary' then 0 else 1 end nulls last, {{ to_integer('main_company_rows.type_id') }} nulls last, {{ to_integer('main_company_rows.to_id') }} nulls last
                 ) as place
             from main_company_rows
             where main_company_rows.to_id is not null
@@ -253,7 +253,7 @@ with salesforce__contacts as (
                 main_contact_rows.to_id as to_id,
                 row_number() over (
                     partition by main_contact_rows.connection, main_contact_rows.from_id
-                    order by case when lower(main_contact_rows.label) like '%primary%' then 0 else 1 end nulls last, {{ to_integer('main_contact_rows.type_id') }} nulls last, {{ to_integer('main_contact_rows.to_id') }} nulls last
+                    order by case when {{ lower_case('main_contact_rows.label') }} like '%primary%' then 0 else 1 end nulls last, {{ to_integer('main_contact_rows.type_id') }} nulls last, {{ to_integer('main_contact_rows.to_id') }} nulls last
                 ) as place
             from main_contact_rows
             where main_contact_rows.to_id is not null
@@ -278,7 +278,7 @@ with salesforce__contacts as (
                 main_company_rows.to_id as to_id,
                 row_number() over (
                     partition by main_company_rows.connection, main_company_rows.from_id
-                    order by case when lower(main_company_rows.label) = 'primary' then 0 else 1 end nulls last, {{ to_integer('main_company_rows.type_id') }} nulls last, {{ to_integer('main_company_rows.to_id') }} nulls last
+                    order by case when {{ lower_case('main_company_rows.label') }} = 'primary' then 0 else 1 end nulls last, {{ to_integer('main_company_rows.type_id') }} nulls last, {{ to_integer('main_company_rows.to_id') }} nulls last
                 ) as place
             from main_company_rows
             where main_company_rows.to_id is not null
@@ -338,7 +338,7 @@ with salesforce__contacts as (
     select
         records.connection as connection,
         count(case when coalesce({{ clean_text('records.label') }}, '') <> '' then 1 end) as is_primary__given,
-        count(case when coalesce({{ clean_text('records.label') }}, '') <> '' and cast(coalesce(lower(records.label) like '%primary%', false) as boolean) is null then 1 end) as is_primary__failed
+        count(case when coalesce({{ clean_text('records.label') }}, '') <> '' and cast(coalesce({{ lower_case('records.label') }} like '%primary%', false) as boolean) is null then 1 end) as is_primary__failed
     from records
     group by records.connection
 ), hubspot__companies as (
@@ -437,7 +437,7 @@ with salesforce__contacts as (
                     order by {{ to_timestamp_utc('email_change_rows.activity_date') }} desc nulls last, email_change_rows.marketo_guid desc nulls last
                 ) as place
             from email_change_rows
-            where email_change_rows.activity_type_id = '13' and lower(email_change_rows.primary_attribute_value) = 'unsubscribed'
+            where email_change_rows.activity_type_id = '13' and {{ lower_case('email_change_rows.primary_attribute_value') }} = 'unsubscribed'
         ) as ranked
         where place = 1
     ),
@@ -462,7 +462,7 @@ with salesforce__contacts as (
                     order by {{ to_timestamp_utc('phone_change_rows.activity_date') }} desc nulls last, phone_change_rows.marketo_guid desc nulls last
                 ) as place
             from phone_change_rows
-            where phone_change_rows.activity_type_id = '13' and lower(phone_change_rows.primary_attribute_value) in ('do not call', 'donotcall')
+            where phone_change_rows.activity_type_id = '13' and {{ lower_case('phone_change_rows.primary_attribute_value') }} in ('do not call', 'donotcall')
         ) as ranked
         where place = 1
     )
@@ -556,7 +556,7 @@ with salesforce__contacts as (
         count(case when coalesce({{ clean_text('records.amount') }}, '') <> '' then 1 end) as value__given,
         count(case when coalesce({{ clean_text('records.amount') }}, '') <> '' and {{ to_decimal('records.amount', 18, 2) }} is null then 1 end) as value__failed,
         count(case when coalesce({{ clean_text('records.probability') }}, '') <> '' then 1 end) as probability__given,
-        count(case when coalesce({{ clean_text('records.probability') }}, '') <> '' and cast({{ to_decimal('records.probability', 9, 6) }} / 100 as decimal(9,6)) is null then 1 end) as probability__failed,
+        count(case when coalesce({{ clean_text('records.probability') }}, '') <> '' and cast({{ to_decimal('records.probability', 9, 6) }} * 0.01 as decimal(9,6)) is null then 1 end) as probability__failed,
         count(case when coalesce({{ clean_text('records.close_date') }}, '') <> '' then 1 end) as close_date__given,
         count(case when coalesce({{ clean_text('records.close_date') }}, '') <> '' and {{ to_date_utc('records.close_date') }} is null then 1 end) as close_date__failed,
         count(case when coalesce({{ clean_text('records.is_closed') }}, '') <> '' then 1 end) as is_closed__given,

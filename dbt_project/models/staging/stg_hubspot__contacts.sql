@@ -23,7 +23,7 @@ main_company as (
             main_company_rows.to_id as to_id,
             row_number() over (
                 partition by main_company_rows.connection, main_company_rows.from_id
-                order by case when lower(main_company_rows.label) = 'primary' then 0 else 1 end nulls last, {{ to_integer('main_company_rows.type_id') }} nulls last, {{ to_integer('main_company_rows.to_id') }} nulls last
+                order by case when {{ lower_case('main_company_rows.label') }} = 'primary' then 0 else 1 end nulls last, {{ to_integer('main_company_rows.type_id') }} nulls last, {{ to_integer('main_company_rows.to_id') }} nulls last
             ) as place
         from main_company_rows
         where main_company_rows.to_id is not null

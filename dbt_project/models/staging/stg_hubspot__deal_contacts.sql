@@ -25,7 +25,7 @@ select
     {{ clean_text('records.from_id') }} as opportunity_id,
     {{ clean_text('records.to_id') }} as contact_id,
     {{ clean_text('records.label') }} as role,
-    cast(coalesce(lower(records.label) like '%primary%', false) as boolean) as is_primary,
+    cast(coalesce({{ lower_case('records.label') }} like '%primary%', false) as boolean) as is_primary,
     cast(records.from_id || '-' || records.to_id || '-' || coalesce(records.category, '') || '-' || coalesce(records.type_id, '') as {{ dbt.type_string() }}) as id,
     coalesce(records._deleted, 'false') = 'true' as is_deleted,
     {{ to_timestamp_utc('records._synced_at') }} as synced_at

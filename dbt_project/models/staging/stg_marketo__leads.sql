@@ -49,7 +49,7 @@ email_change as (
                 order by {{ to_timestamp_utc('email_change_rows.activity_date') }} desc nulls last, email_change_rows.marketo_guid desc nulls last
             ) as place
         from email_change_rows
-        where email_change_rows.activity_type_id = '13' and lower(email_change_rows.primary_attribute_value) = 'unsubscribed'
+        where email_change_rows.activity_type_id = '13' and {{ lower_case('email_change_rows.primary_attribute_value') }} = 'unsubscribed'
     ) as ranked
     where place = 1
 ),
@@ -74,7 +74,7 @@ phone_change as (
                 order by {{ to_timestamp_utc('phone_change_rows.activity_date') }} desc nulls last, phone_change_rows.marketo_guid desc nulls last
             ) as place
         from phone_change_rows
-        where phone_change_rows.activity_type_id = '13' and lower(phone_change_rows.primary_attribute_value) in ('do not call', 'donotcall')
+        where phone_change_rows.activity_type_id = '13' and {{ lower_case('phone_change_rows.primary_attribute_value') }} in ('do not call', 'donotcall')
     ) as ranked
     where place = 1
 )

@@ -38,7 +38,7 @@ select
     {{ clean_text('records.name') }} as name,
     {{ clean_text('records.stage_name') }} as stage,
     {{ to_decimal('records.amount', 18, 2) }} as value,
-    cast({{ to_decimal('records.probability', 9, 6) }} / 100 as decimal(9,6)) as probability,
+    cast({{ to_decimal('records.probability', 9, 6) }} * 0.01 as decimal(9,6)) as probability,
     {{ to_date_utc('records.close_date') }} as close_date,
     {{ clean_text('records.currency_iso_code') }} as currency,
     cast(null as {{ dbt.type_string() }}) as pipeline,

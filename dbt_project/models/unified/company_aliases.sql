@@ -3,7 +3,7 @@ with current_keys as (
     select distinct company_key from {{ ref('company_records') }}
 ),
 
-before as (
+known_before as (
     {{ rows_before(['alias_key', 'company_key', 'since']) }}
 ),
 
@@ -24,21 +24,21 @@ moved as (
 -- What an older alias led to may have moved since.
 followed as (
     select
-        before.alias_key,
-        coalesce(moved.company_key, later.company_key, before.company_key) as company_key,
-        cast(before.since as {{ dbt.type_timestamp() }}) as since
-    from before
-    left join moved on moved.alias_key = before.alias_key
-    left join moved as later on later.alias_key = before.company_key
+        known_before.alias_key,
+        coalesce(moved.company_key, later.company_key, known_before.company_key) as company_key,
+        cast(known_before.since as {{ dbt.type_timestamp() }}) as since
+    from known_before
+    left join moved on moved.alias_key = known_before.alias_key
+    left join moved as later on later.alias_key = known_before.company_key
     union all
     select
         moved.alias_key,
         moved.company_key,
         newest.synced_at as since
     from moved
-    left join before on before.alias_key = moved.alias_key
+    left join known_before on known_before.alias_key = moved.alias_key
     cross join (select max(synced_at) as synced_at from {{ ref('companies') }}) as newest
-    where before.alias_key is null
+    where known_before.alias_key is null
 )
 
 select

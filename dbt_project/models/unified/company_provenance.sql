@@ -45,8 +45,8 @@ weighed as (
         employees,
         annual_revenue,
         last_updated,
-        count(*) over (partition by company_key, lower(cast(name as {{ dbt.type_string() }}))) as name_times,
-        count(*) over (partition by company_key, lower(cast(domain as {{ dbt.type_string() }}))) as domain_times
+        count(*) over (partition by company_key, {{ lower_case('cast(name as ' ~ dbt.type_string() ~ ')') }}) as name_times,
+        count(*) over (partition by company_key, {{ lower_case('cast(domain as ' ~ dbt.type_string() ~ ')') }}) as domain_times
     from records
 ),
 
@@ -236,7 +236,9 @@ judged as (
         connection,
         record_id,
         place,
-        case when value = first_value(value) over (partition by company_key, field order by place) then 1 else 0 end as agrees
+        case when value = first_value(value) over (
+            partition by company_key, field order by place rows between unbounded preceding and current row
+        ) then 1 else 0 end as agrees
     from candidates
 )
 
@@ -248,6 +250,6 @@ select
     rule,
     count(*) as record_count,
     sum(agrees) as agreeing_count,
-    {{ dbt.listagg("case when agrees = 0 then connection || ':' || record_id end", "', '", 'order by place') }} as beaten
+    {{ joined_texts("case when agrees = 0 then connection || ':' || record_id end", ', ', 'place') }} as beaten
 from judged
 group by company_key, field, rule

@@ -40,7 +40,7 @@ named as (
     from (
         select domain, bare_name from companies where domain is not null and bare_name is not null
         union all
-        select split_part(email, '@', 2) as domain, {{ bare_company_name('company') }} as bare_name
+        select {{ part_of_text('email', '@', 2) }} as domain, {{ bare_company_name('company') }} as bare_name
         from {{ ref('contacts') }}
         where email like '%_@_%._%' and company is not null
     ) as seen
@@ -125,13 +125,13 @@ domain_names as (
 mail_domains as (
     select
         parts.part,
-        split_part(contacts.email, '@', 2) as domain,
+        {{ part_of_text('contacts.email', '@', 2) }} as domain,
         count(*) as times
     from {{ ref('contacts') }} as contacts
     inner join parts on parts.record = contacts.connection || ':' || contacts.company_id
     inner join part_facts on part_facts.part = parts.part
     where part_facts.has_domain = 0 and not contacts.is_deleted and contacts.email like '%_@_%._%'
-    group by parts.part, split_part(contacts.email, '@', 2)
+    group by parts.part, {{ part_of_text('contacts.email', '@', 2) }}
 ),
 
 by_people as (
@@ -214,18 +214,18 @@ found as (
 ),
 
 -- Keys are carried by the records: a company keeps the key that most of its records had, and a key stays with most of its records.
-before as (
+known_before as (
     {{ rows_before(['connection', 'company_id', 'company_key', 'previous_key']) }}
 ),
 
 votes as (
-    select found.company, before.company_key, count(*) as votes
+    select found.company, known_before.company_key, count(*) as votes
     from found
-    inner join before
-        on before.connection = found.connection
-        and before.company_id = found.company_id
-    where not found.is_trace and before.company_key is not null
-    group by found.company, before.company_key
+    inner join known_before
+        on known_before.connection = found.connection
+        and known_before.company_id = found.company_id
+    where not found.is_trace and known_before.company_key is not null
+    group by found.company, known_before.company_key
 ),
 
 heirs as (
@@ -261,25 +261,25 @@ keys as (
         coalesce(carried.company_key, case when taken.company_key is null then minted.company_key else minted.later_key end) as company_key
     from minted
     left join carried on carried.company = minted.company
-    left join (select distinct company_key from before) as taken on taken.company_key = minted.company_key
+    left join (select distinct company_key from known_before) as taken on taken.company_key = minted.company_key
 ),
 
 placed as (
     select
         found.record,
-        before.company_key as key_before,
-        before.previous_key,
-        found.is_trace and before.company_key is not null as is_kept,
+        known_before.company_key as key_before,
+        known_before.previous_key,
+        found.is_trace and known_before.company_key is not null as is_kept,
         case
-            when found.is_trace and before.company_key is not null then coalesce(heir_keys.company_key, before.company_key)
+            when found.is_trace and known_before.company_key is not null then coalesce(heir_keys.company_key, known_before.company_key)
             else keys.company_key
         end as company_key
     from found
     inner join keys on keys.company = found.company
-    left join before
-        on before.connection = found.connection
-        and before.company_id = found.company_id
-    left join heirs on heirs.company_key = before.company_key
+    left join known_before
+        on known_before.connection = found.connection
+        and known_before.company_id = found.company_id
+    left join heirs on heirs.company_key = known_before.company_key
     left join keys as heir_keys on heir_keys.company = heirs.company
 )
 

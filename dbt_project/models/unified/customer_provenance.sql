@@ -60,8 +60,8 @@ weighed as (
         do_not_email,
         company_key,
         last_updated,
-        count(*) over (partition by customer_key, lower(cast(first_name as {{ dbt.type_string() }}))) as first_name_times,
-        count(*) over (partition by customer_key, lower(cast(last_name as {{ dbt.type_string() }}))) as last_name_times
+        count(*) over (partition by customer_key, {{ lower_case('cast(first_name as ' ~ dbt.type_string() ~ ')') }}) as first_name_times,
+        count(*) over (partition by customer_key, {{ lower_case('cast(last_name as ' ~ dbt.type_string() ~ ')') }}) as last_name_times
     from records
 ),
 
@@ -344,7 +344,9 @@ judged as (
         connection,
         record_id,
         place,
-        case when value = first_value(value) over (partition by customer_key, field order by place) then 1 else 0 end as agrees
+        case when value = first_value(value) over (
+            partition by customer_key, field order by place rows between unbounded preceding and current row
+        ) then 1 else 0 end as agrees
     from candidates
 )
 
@@ -356,6 +358,6 @@ select
     rule,
     count(*) as record_count,
     sum(agrees) as agreeing_count,
-    {{ dbt.listagg("case when agrees = 0 then connection || ':' || record_id end", "', '", 'order by place') }} as beaten
+    {{ joined_texts("case when agrees = 0 then connection || ':' || record_id end", ', ', 'place') }} as beaten
 from judged
 group by customer_key, field, rule

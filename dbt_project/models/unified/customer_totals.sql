@@ -11,16 +11,16 @@ deal_totals as (
 
 -- What somebody did or decided. That a record was changed says nothing of its person.
 acts as (
-    select links.customer_key, max(seen.at) as last_activity
+    select links.customer_key, max(seen.happened_at) as last_activity
     from (
-        select connection, contact_id, coalesce(last_updated, created_date) as at from {{ ref('campaign_members') }} where not is_deleted
+        select connection, contact_id, coalesce(last_updated, created_date) as happened_at from {{ ref('campaign_members') }} where not is_deleted
         union all
-        select connection, contact_id, changed_at as at from {{ ref('lifecycle_stage_changes') }} where not is_deleted
+        select connection, contact_id, changed_at as happened_at from {{ ref('lifecycle_stage_changes') }} where not is_deleted
     ) as seen
     inner join {{ source('identity', 'customer_contacts') }} as links
         on links.connection = seen.connection
         and links.customer_id = seen.contact_id
-    where seen.at is not null
+    where seen.happened_at is not null
     group by links.customer_key
 ),
 

@@ -28,25 +28,28 @@ with deals as (
 
 -- Whose deal it is: every customer and company that has a part in it.
 parties as (
-    select
-        parts.connection || ':' || parts.opportunity_id as record,
-        'customer:' || links.customer_key as party
+    select distinct record, party
     from (
-        select connection, opportunity_id, contact_id from {{ ref('opportunity_contacts') }} where not is_deleted
+        select
+            parts.connection || ':' || parts.opportunity_id as record,
+            'customer:' || links.customer_key as party
+        from (
+            select connection, opportunity_id, contact_id from {{ ref('opportunity_contacts') }} where not is_deleted
+            union all
+            select connection, id as opportunity_id, contact_id from {{ ref('opportunities') }}
+        ) as parts
+        inner join {{ source('identity', 'customer_contacts') }} as links
+            on links.connection = parts.connection
+            and links.customer_id = parts.contact_id
         union all
-        select connection, id as opportunity_id, contact_id from {{ ref('opportunities') }}
-    ) as parts
-    inner join {{ source('identity', 'customer_contacts') }} as links
-        on links.connection = parts.connection
-        and links.customer_id = parts.contact_id
-    union
-    select
-        opportunities.connection || ':' || opportunities.id as record,
-        'company:' || links.company_key as party
-    from {{ ref('opportunities') }} as opportunities
-    inner join {{ ref('company_records') }} as links
-        on links.connection = opportunities.connection
-        and links.company_id = opportunities.company_id
+        select
+            opportunities.connection || ':' || opportunities.id as record,
+            'company:' || links.company_key as party
+        from {{ ref('opportunities') }} as opportunities
+        inner join {{ ref('company_records') }} as links
+            on links.connection = opportunities.connection
+            and links.company_id = opportunities.company_id
+    ) as every_part
 ),
 
 owned as (
@@ -76,7 +79,7 @@ shifted as (
         owned.close_date,
         owned.is_closed,
         owned.is_won,
-        cast({{ dbt.dateadd('day', 'shifts.days', 'owned.close_date') }} as date) as day
+        {{ days_later('owned.close_date', 'shifts.days') }} as day
     from owned
     cross join (
         {%- for days in range(-3, 4) %}
@@ -89,32 +92,35 @@ shifted as (
 -- Pairs of one owner that have name, value or nearly the day in common; each way is a join by equality, however many deals there are, and
 -- compares at once, since a later look-up of both deals could be turned into a comparison of all with all.
 compared as (
-    {%- for relation, same in [
-        ('owned', 'theirs.name = ours.name'), ('owned', 'theirs.value = ours.value'), ('shifted', 'theirs.day = ours.close_date')
-    ] %}
-    select
-        ours.record as left_record,
-        theirs.record as right_record,
-        theirs.connection as right_connection,
-        ours.name = theirs.name as same_name,
-        ours.name = theirs.name or ours.name like theirs.name || ' %' or theirs.name like ours.name || ' %' as similar_name,
-        ours.value = theirs.value as same_value,
-        ours.value is null or theirs.value is null
-            or abs(ours.value - theirs.value) <= 0.2 * greatest(ours.value, theirs.value) as value_fits,
-        mod(ours.value, 100) <> 0 as is_unusual,
-        {{ days_apart('ours.close_date', 'theirs.close_date') }} as days
-    from owned as ours
-    inner join {{ relation }} as theirs
-        on theirs.party = ours.party
-        and {{ same }}
-        -- What speaks against it: two records of one CRM, two currencies, one won and one lost.
-        and theirs.connection <> ours.connection
-        and coalesce(theirs.currency = ours.currency, true)
-        and not (ours.is_closed and theirs.is_closed and ours.is_won <> theirs.is_won)
-    {%- if not loop.last %}
-    union
-    {%- endif %}
-    {%- endfor %}
+    select distinct left_record, right_record, right_connection, same_name, similar_name, same_value, value_fits, is_unusual, days
+    from (
+        {%- for relation, same in [
+            ('owned', 'theirs.name = ours.name'), ('owned', 'theirs.value = ours.value'), ('shifted', 'theirs.day = ours.close_date')
+        ] %}
+        select
+            ours.record as left_record,
+            theirs.record as right_record,
+            theirs.connection as right_connection,
+            ours.name = theirs.name as same_name,
+            ours.name = theirs.name or ours.name like theirs.name || ' %' or theirs.name like ours.name || ' %' as similar_name,
+            ours.value = theirs.value as same_value,
+            ours.value is null or theirs.value is null
+                or abs(ours.value - theirs.value) <= 0.2 * greatest(ours.value, theirs.value) as value_fits,
+            mod(ours.value, 100) <> 0 as is_unusual,
+            {{ days_apart('ours.close_date', 'theirs.close_date') }} as days
+        from owned as ours
+        inner join {{ relation }} as theirs
+            on theirs.party = ours.party
+            and {{ same }}
+            -- What speaks against it: two records of one CRM, two currencies, one won and one lost.
+            and theirs.connection <> ours.connection
+            and coalesce(theirs.currency = ours.currency, true)
+            and not (ours.is_closed and theirs.is_closed and ours.is_won <> theirs.is_won)
+        {%- if not loop.last %}
+        union all
+        {%- endif %}
+        {%- endfor %}
+    ) as every_way
 ),
 
 candidates as (

@@ -2,19 +2,18 @@
 {% test no_opt_out_is_lost(model, evidence) %}
 select decided.customer_key, decided.channel
 from {{ model }} as decided
-inner join {{ evidence }} as no
-    on no.customer_key = decided.customer_key
-    and no.channel = decided.channel
-    and no.decision = 'opted_out'
+inner join {{ evidence }} as refusals
+    on refusals.customer_key = decided.customer_key
+    and refusals.channel = decided.channel
+    and refusals.decision = 'opted_out'
+left join (
+    select customer_key, channel, max(decided_at) as decided_at
+    from {{ evidence }}
+    where decision = 'allowed'
+    group by customer_key, channel
+) as allowances
+    on allowances.customer_key = decided.customer_key
+    and allowances.channel = decided.channel
 where decided.decision <> 'opted_out'
-    and (
-        no.decided_at is null
-        or not exists (
-            select 1 from {{ evidence }} as yes
-            where yes.customer_key = no.customer_key
-                and yes.channel = no.channel
-                and yes.decision = 'allowed'
-                and yes.decided_at > no.decided_at
-        )
-    )
+    and (refusals.decided_at is null or allowances.decided_at is null or allowances.decided_at <= refusals.decided_at)
 {% endtest %}
