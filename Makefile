@@ -85,11 +85,12 @@ test-clients: setup ## public connectors, each in an environment of its own, rea
 test-scale: scale-setup ## the distributed engine: what needs the services of make scale-up, which it starts and ends
 	@$(SCALE)/bin/python -m pytest -q -rP -m scale tests/scale
 
-check: setup ## lint and security rules, format, types, generated files up to date, and known faults of our dependencies
+check: setup ## lint and security rules, format, types, generated files up to date, SQL that every engine reads, and known faults of our dependencies
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ty check
 	@$(BIN)/python -m cdp_pipelines.generate --check
+	@$(BIN)/python -m cdp_pipelines.generate.portability
 	@$(BIN)/python -m cdp_pipelines.quality.page
 	@$(BIN)/python -m tests.advisories
 

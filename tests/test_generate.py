@@ -9,23 +9,6 @@ from cdp_pipelines import generate, mapping
 from cdp_pipelines.config import PROJECT_DIR
 
 DBT = PROJECT_DIR / "dbt_project"
-ENGINE_SQL = DBT / "macros" / "portable.sql"
-# Each of these means something else, or nothing, on one of the engines; see macros/portable.sql for what to use instead.
-FORBIDDEN = {
-    "qualify": r"\bqualify\b", "::": r"::", "distinct on": r"\bdistinct\s+on\b", "union by name": r"\bby\s+name\b", "select *": r"\bselect\s+\*",
-    "alias.*": r"\w\.\*", "exclude": r"\bexclude\b", "recursive": r"\brecursive\b", "regular expressions": r"\bregexp_|~", "backslash": r"\\",
-    "quoted identifier": r'"', "try_cast": r"\btry_cast\b", "plain cast to timestamp": r"\bas\s+timestamp\w*\s*\)", "arg_max": r"\barg_max\b|\bmax_by\b",
-    "string_agg": r"\bstring_agg\b|\blistagg\b", "group by all": r"\bgroup\s+by\s+(all|\d)", "three-part name": r"\bwarehouse\.",
-}  # fmt: skip
-
-
-def models() -> list[Path]:
-    return sorted(p for p in [*DBT.glob("models/**/*.sql"), *DBT.glob("macros/*.sql"), *DBT.glob("tests/**/*.sql")] if p != ENGINE_SQL)
-
-
-def sql_only(text: str) -> str:
-    """The SQL of a model, without Jinja and comments."""
-    return re.sub(r"--.*", "", re.sub(r"{#.*?#}|{%.*?%}|{{.*?}}", " ", text, flags=re.DOTALL))
 
 
 def test_committed_files_follow_from_the_mapping(capsys: pytest.CaptureFixture[str]):
@@ -74,13 +57,6 @@ def test_every_note_reaches_the_documentation():
     notes = [source.note for *_, feed in mapping.load().feeds() for source in feed.fields.values() if source.note]
     assert notes
     assert [note for note in notes if note not in page] == []
-
-
-@pytest.mark.parametrize("path", models(), ids=lambda p: p.relative_to(DBT).as_posix())
-def test_models_use_only_sql_that_means_the_same_everywhere(path: Path):
-    sql = sql_only(path.read_text())
-    found = [name for name, pattern in FORBIDDEN.items() if re.search(pattern, sql, re.IGNORECASE)]
-    assert found == []
 
 
 def test_staging_reads_raw_through_the_latest_macros_alone():

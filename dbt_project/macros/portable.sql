@@ -9,12 +9,12 @@
    Postgres: text sorts as its database is set up, so that the least of several ids would be another one than on DuckDB. What is made of a column
    that sorts by its characters' numbers does so too.
    Iceberg refuses to read a table with a column `_deleted`, a name that it keeps for itself: there it is landed as `_is_deleted`. #}
-{% macro raw_column(name) %}{{ return(adapter.dispatch('raw_column', 'cdp')(name)) }}{% endmacro %}
-{% macro default__raw_column(name) %}{{ name }}{% endmacro %}
-{% macro postgres__raw_column(name) %}{{ name }} collate "C" as {{ name }}{% endmacro %}
-{% macro redshift__raw_column(name) %}{{ name }}{% endmacro %}
-{% macro spark__raw_column(name) %}{{ '_is_deleted as _deleted' if name == '_deleted' else name }}{% endmacro %}
-{% macro databricks__raw_column(name) %}{{ name }}{% endmacro %}
+{% macro raw_column(table, name) %}{{ return(adapter.dispatch('raw_column', 'cdp')(table, name)) }}{% endmacro %}
+{% macro default__raw_column(table, name) %}{{ table }}.{{ name }}{% endmacro %}
+{% macro postgres__raw_column(table, name) %}{{ table }}.{{ name }} collate "C" as {{ name }}{% endmacro %}
+{% macro redshift__raw_column(table, name) %}{{ table }}.{{ name }}{% endmacro %}
+{% macro spark__raw_column(table, name) %}{{ table }}.{{ '_is_deleted as _deleted' if name == '_deleted' else name }}{% endmacro %}
+{% macro databricks__raw_column(table, name) %}{{ table }}.{{ name }}{% endmacro %}
 
 {# Without blanks at its ends; see `blanks`. #}
 {% macro trimmed(x) %}{{ return(adapter.dispatch('trimmed', 'cdp')(x)) }}{% endmacro %}
