@@ -272,6 +272,11 @@ class Settings(_Sourced):
         pattern=r"^[a-z][a-z0-9]*://.+",
         description="With spark: where the Iceberg tables are, file:///folder or s3://bucket/folder.",
     )
+    memory_limit: str | None = Field(
+        default=None,
+        pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$",
+        description="The most memory that DuckDB takes before it works on the disk, such as 8GB; unset: four fifths of the machine's.",
+    )
     lock_wait_seconds: float = Field(default=600, ge=0, description="How long a run waits for the warehouse while another has it.")
     writeback_file: Path = Field(default=Path(__file__).with_name("writeback.yml"), description="What flows back to the CRMs.")
     retention_file: Path = Field(

@@ -3,12 +3,16 @@
 DuckDB encrypts a file (AES-256-GCM), its log and what it puts aside while it works, with the OpenSSL of its httpfs extension: the one that
 is built in reads only. The extension comes as a Python package; nothing is downloaded. An encrypted file cannot be connected to, only
 attached, so that the connection is to a database in memory that has the file attached under the name that it would have had.
+
+What does not fit in memory DuckDB puts aside in files: beside a file that is connected to, and in one folder of the data directory where the
+database is in memory, so that a job larger than the machine needs room there and nowhere else.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +28,15 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_e
 _opening = threading.Lock()
 
 
+@dataclass(frozen=True)
+class Aside:
+    """Where a database in memory puts what does not fit, whether that is encrypted, and from how much on (None: DuckDB's own four fifths)."""
+
+    folder: Path
+    encrypted: bool
+    memory_limit: str | None = None
+
+
 def connect(settings: Settings, path: Path, *, read_only: bool = False, no_way_out: bool = False) -> duckdb.DuckDBPyConnection:
     """A DuckDB file, made where there is none. Close it, or use it in a `with` block.
 
@@ -32,7 +45,7 @@ def connect(settings: Settings, path: Path, *, read_only: bool = False, no_way_o
     """
     key = encryption.load(settings)
     if key is None:
-        config: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": "false"} if no_way_out else {}
+        config = _limit(settings.memory_limit) | ({"enable_external_access": "false"} if no_way_out else {})
         try:
             if not read_only and not path.exists():
                 _make(path)
@@ -42,7 +55,7 @@ def connect(settings: Settings, path: Path, *, read_only: bool = False, no_way_o
     # Connections of one process to one file have to share the database that has it attached: two would write over each other.
     name = "" if read_only else hashlib.sha256(str(path.resolve()).encode()).hexdigest()
     with _opening:
-        db = duckdb.connect(f":memory:{name}", config=_CONFIG)
+        db = duckdb.connect(f":memory:{name}", config=_CONFIG | _limit(settings.memory_limit))
         try:
             load_crypto(db, Path(f"{path}.tmp"))
             attach(settings, db, path, path.stem, read_only=read_only)
@@ -74,18 +87,32 @@ def in_memory(settings: Settings) -> duckdb.DuckDBPyConnection:
     return scratch(put_aside(settings))
 
 
-def put_aside(settings: Settings) -> Path | None:
-    """Where DuckDB puts what does not fit in memory, encrypted; None where no key is set."""
-    return settings.data_dir / "duckdb.tmp" if encryption.load(settings) else None
+def put_aside(settings: Settings) -> Aside:
+    """Where DuckDB puts what does not fit in memory: encrypted where a key is set."""
+    return Aside(settings.data_dir / "duckdb.tmp", encryption.load(settings) is not None, settings.memory_limit)
 
 
-def scratch(private: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """A database in memory for what comes and goes; with a folder, what is put aside on the disk goes there, encrypted."""
-    if private is None:
+def scratch(aside: Aside | None = None) -> duckdb.DuckDBPyConnection:
+    """A database in memory for what comes and goes. None: for what is small, since DuckDB would put more aside wherever the program runs."""
+    if aside is None:
         return duckdb.connect()
-    db = duckdb.connect(config=_CONFIG)
-    load_crypto(db, private)
-    return db
+    if aside.encrypted:
+        db = duckdb.connect(config=_CONFIG | _limit(aside.memory_limit))
+        load_crypto(db, aside.folder)
+        return db
+    return duckdb.connect(config=_limit(aside.memory_limit) | {"temp_directory": str(aside.folder)})
+
+
+def memory_limit(settings: Settings) -> str:
+    """How much memory DuckDB takes, in its own words: as much as is set, else what it would take by itself."""
+    if settings.memory_limit:
+        return settings.memory_limit
+    with duckdb.connect() as db:
+        return db.execute("select current_setting('memory_limit')").fetchall()[0][0]
+
+
+def _limit(memory: str | None) -> dict[str, str | bool | int | float | list[str]]:
+    return {"memory_limit": memory} if memory else {}
 
 
 def attach(settings: Settings, db: duckdb.DuckDBPyConnection, path: Path, name: str, *, read_only: bool = False) -> None:

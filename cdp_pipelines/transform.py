@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cdp_pipelines import config, encryption
+from cdp_pipelines import config, database, encryption
 from cdp_pipelines.config import Settings
 from cdp_pipelines.engines.choice import elsewhere
 from cdp_pipelines.environment import environment
@@ -128,7 +128,8 @@ def _invoke(arguments: list[str], settings: Settings, target: Path) -> Any:
     }  # fmt: skip
     target.mkdir(parents=True, exist_ok=True)
     try:
-        with environment({"CDP_WAREHOUSE": str(settings.warehouse), "DO_NOT_TRACK": "1", **_variables(settings)}):
+        given = {"CDP_WAREHOUSE": str(settings.warehouse), "CDP_MEMORY_LIMIT": database.memory_limit(settings), "DO_NOT_TRACK": "1"}
+        with environment({**given, **_variables(settings)}):
             command = [*arguments, *(str(part) for option in options.items() for part in option), "--no-print"]
             outcome = dbtRunner().invoke(command)
             remembered = target / "partial_parse.msgpack"

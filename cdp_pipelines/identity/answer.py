@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
-from cdp_pipelines import database
-from cdp_pipelines.identity import customer_keys, judging, overrides
-from cdp_pipelines.identity.customer_keys import Held, Keys, Record
-from cdp_pipelines.identity.judging import PRIORITY, Judged
-from cdp_pipelines.identity.merging import GENERATIONS, NAMES, SPLIT, Link, Merged
+from cdp_pipelines.identity import candidates, carrying, judging, overrides
+from cdp_pipelines.identity.judging import DOUBTS, PRIORITY, RULES, Judged
+from cdp_pipelines.identity.merging import GENERATIONS, NAMES, SPLIT, Merged
 from cdp_pipelines.identity.names import Agreement
 from cdp_pipelines.identity.overrides import Decisions
-from cdp_pipelines.identity.particulars import Particulars, Records
+from cdp_pipelines.identity.particulars import Ints, Particulars, Records
 
 ALONE = "alone"
 # Doubts that are a value in common, as the vetoes name the evidence.
@@ -54,91 +52,80 @@ class Resolution:
 
 
 def tables(
-    found: Particulars,
-    pairs: pa.Table,
-    judged: Judged,
-    merged: Merged,
-    decisions: Decisions,
-    previous: pa.Table | None,
-    put_aside: Path | None = None,
+    db: duckdb.DuckDBPyConnection, found: Particulars, judged: Judged, merged: Merged, decisions: Decisions, previous: pa.Table | None
 ) -> Resolution:
-    """The whole answer. `put_aside`: see Options."""
-    people = _people(found, merged)
-    records = found.records()
-    before = _held(previous)
-    keys = customer_keys.assign([[records[r] for r in person] for person in people], before)
-    key_of = [""] * len(found)
-    for key, person in zip(keys.keys, people, strict=True):
-        for record in person:
-            key_of[record] = key
-    members = _members(found, merged, records, keys, key_of)
+    """The whole answer. The database is the one with the candidates (see candidates.find)."""
+    owned = _owned(found, merged)
+    carried = carrying.carry(db, owned, previous)
+    members = _members(db, found, merged, carried)
     return Resolution(
         customers=_customers(members),
         customer_contacts=members,
-        edges=_edges(found, pairs, judged, merged, put_aside),
+        edges=_edges(db, found, judged, merged),
         vetoes=_vetoes(found, judged, merged),
-        review=_review(found, judged, merged, key_of),
-        aliases=pa.table({
-            "old_key": pa.array([a.old_key for a in keys.aliases], pa.string()),
-            "new_key": pa.array([a.new_key for a in keys.aliases], pa.string()),
-            "reason": pa.array([a.reason for a in keys.aliases], pa.string()),
-        }),
+        review=_review(found, judged, merged, members.column("customer_key")),
+        aliases=carried.aliases,
         overrides=overrides.outcomes(decisions, merged),
-        ledger=_ledger(before, keys),
-        churn=keys.churn,
-    )  # fmt: skip
+        ledger=carried.ledger,
+        churn=carried.churn,
+    )
 
 
-def _people(found: Particulars, merged: Merged) -> list[list[int]]:
-    """The records of each person, the oldest first; the person with the oldest record first."""
+def _owned(found: Particulars, merged: Merged) -> pa.Table:
+    """The records of each person, the oldest first; the person with the oldest record first (see carrying.carry)."""
     table = pa.table({"created": found.column("created_date"), "record": pa.array(np.arange(len(found)))})
-    order = table.sort_by([("created", "ascending"), ("record", "ascending")]).column("record")
-    people: dict[int, list[int]] = defaultdict(list)
-    for record in order.to_pylist():
-        people[merged.person_of[record]].append(record)
-    return list(people.values())
+    order = table.sort_by([("created", "ascending"), ("record", "ascending")]).column("record").to_numpy()
+    _, first, of = np.unique(merged.person_of[order], return_index=True, return_inverse=True)
+    person = np.empty(len(first), np.int64)
+    person[np.argsort(first)] = np.arange(len(first))
+    numbers = person[of]
+    together = np.argsort(numbers, kind="stable")
+    record, number = order[together], numbers[together]
+    starts = np.flatnonzero(np.concatenate([[True], number[1:] != number[:-1]])[: len(number)])
+    place = np.arange(len(number)) - np.repeat(starts, np.diff([*starts, len(number)]))
+    connection, customer_id = found.keys(record)
+    return pa.table({"record": record, "person": number, "place": place, "connection": connection, "customer_id": customer_id})
 
 
-def _held(previous: pa.Table | None) -> dict[Record, Held]:
-    if previous is None:
-        return {}
-    columns = previous.column_names
-    keys = previous.column("customer_key").to_pylist()
-    first = previous.column("first_key").to_pylist() if "first_key" in columns else keys
-    there = previous.column("is_there").to_pylist() if "is_there" in columns else [True] * len(keys)
-    records = zip(previous.column("connection").to_pylist(), previous.column("customer_id").to_pylist(), strict=True)
-    return {record: Held(key, was or key, here) for record, key, was, here in zip(records, keys, first, there, strict=True)}
-
-
-def _members(found: Particulars, merged: Merged, records: list[Record], keys: Keys, key_of: list[str]) -> pa.Table:
-    rules = _rules(found, merged)
+def _members(db: duckdb.DuckDBPyConnection, found: Particulars, merged: Merged, carried: carrying.Carried) -> pa.Table:
+    best = np.full(len(found), judging.NO_RULE, np.int8)
+    for side in (merged.made.a, merged.made.b):
+        np.minimum.at(best, side, merged.made.priority)
     return pa.table({
         **{name: found.column(name).cast(pa.string()) for name in ("connection", "source_system", "record_type", "customer_id")},
-        "customer_key": pa.array(key_of, pa.string()),
-        "first_key": pa.array([keys.held[r].first_key for r in records], pa.string()),
-        "rule": pa.array(rules, pa.string()),
-        "priority": pa.array([PRIORITY.get(rule) for rule in rules], pa.int32()),
-        "is_current": _is_current(found, records),
+        "customer_key": carried.of_records,
+        "first_key": carried.first_of_records,
+        "rule": _rules(best),
+        "priority": pa.array(best.astype(np.int32), mask=best == judging.NO_RULE),
+        "is_current": _is_current(db, found),
     })  # fmt: skip
 
 
-def _rules(found: Particulars, merged: Merged) -> list[str]:
-    best: dict[int, Link] = {}
-    for link in merged.made:
-        for record in (link.a, link.b):
-            if record not in best or link.priority < best[record].priority:
-                best[record] = link
-    return [best[record].rule if record in best else ALONE for record in range(len(found))]
+def _rules(priority: np.ndarray) -> pa.Array:
+    """The rules of some priorities; `alone` for none."""
+    names = [RULES.get(p, ALONE) for p in range(judging.NO_RULE + 1)]
+    return pa.array(names, pa.string()).take(pa.array(priority))
 
 
-def _is_current(found: Particulars, records: list[Record]) -> pa.Array:
+def _is_current(db: duckdb.DuckDBPyConnection, found: Particulars) -> pa.ChunkedArray:
     """Neither deleted, nor merged into another record that is there, nor converted to one."""
-    there = set(records)
-    rows = zip(records, *(found.column(n).to_pylist() for n in ("is_deleted", "merged_into", "converted_contact_id")), strict=True)
-    return pa.array([
-        not deleted and ((into or to or own) == own or (connection, into or to) not in there)
-        for (connection, own), deleted, into, to in rows
-    ], pa.bool_())  # fmt: skip
+    deleted = found.column("is_deleted")
+    if not pa.types.is_boolean(deleted.type):
+        deleted = pa.chunked_array([pa.array([bool(value) for value in deleted.to_pylist()], pa.bool_())])
+    db.register("deleted", pa.table({"record": np.arange(len(found)), "is_deleted": deleted}))
+    current = db.execute(
+        """
+        with moved as (
+            select record, connection, customer_id, coalesce(nullif(merged_into, ''), nullif(converted_contact_id, '')) as target from crm_keys
+        )
+        select not coalesce(is_deleted, false) and (target is null or target = m.customer_id or t.record is null) as is_current
+        from moved as m join deleted using (record)
+        left join crm_keys as t on t.connection = m.connection and t.customer_id = m.target
+        order by m.record
+        """
+    ).to_arrow_table()
+    db.unregister("deleted")
+    return current.column("is_current")
 
 
 def _customers(members: pa.Table) -> pa.Table:
@@ -149,28 +136,21 @@ def _customers(members: pa.Table) -> pa.Table:
     return named.rename_columns(["customer_key", "contact_count", "connection_count", "is_current"]).sort_by("customer_key")
 
 
-def _edges(found: Particulars, pairs: pa.Table, judged: Judged, merged: Merged, put_aside: Path | None) -> pa.Table:
-    person = np.array(merged.person_of, np.int64)
-    inside = np.flatnonzero((person[judged.a] == person[judged.b]) & (judged.priority < judging.NO_RULE))
-    a, b = judged.a[inside], judged.b[inside]
-    rules = [judged.rule[i] for i in inside.tolist()]
-    made = {(link.a, link.b, link.rule) for link in merged.made}
-    stated = [link for link in merged.made if link.rule == "override"]
-    both = [*zip(a.tolist(), b.tolist(), rules, strict=True)]
+def _edges(db: duckdb.DuckDBPyConnection, found: Particulars, judged: Judged, merged: Merged) -> pa.Table:
+    inside = np.flatnonzero((merged.person_of[judged.a] == merged.person_of[judged.b]) & (judged.priority < judging.NO_RULE))
+    a, b, priority = judged.a[inside], judged.b[inside], judged.priority[inside]
+    stated = merged.made.take(np.flatnonzero(merged.made.priority == PRIORITY["override"]))
+    made = merged.made.take(np.flatnonzero(merged.made.priority != PRIORITY["override"]))
+    # A pair was judged once, so that its two records say which link it is.
+    decisive = np.isin(a * len(found) + b, made.a * len(found) + made.b)
+    both = np.concatenate([priority, stated.priority])
     return pa.table({
-        **_pair(found, [*a.tolist(), *(link.a for link in stated)], [*b.tolist(), *(link.b for link in stated)]),
-        "rule": pa.array([*rules, *(link.rule for link in stated)], pa.string()),
-        "priority": pa.array([*judged.priority[inside].tolist(), *(link.priority for link in stated)], pa.int32()),
-        "value_hash": pa.array([*_hashes(pairs.take(pa.array(inside)), put_aside), *(None for _ in stated)], pa.string()),
-        "is_decisive": pa.array([*(pair in made for pair in both), *(True for _ in stated)], pa.bool_()),
+        **_pair(found, np.concatenate([a, stated.a]), np.concatenate([b, stated.b])),
+        "rule": _rules(both),
+        "priority": pa.array(both.astype(np.int32)),
+        "value_hash": pa.chunked_array([*candidates.hashes(db, a, b).chunks, pa.nulls(len(stated), pa.string())], pa.string()),
+        "is_decisive": np.concatenate([decisive, np.ones(len(stated), np.bool_)]),
     })  # fmt: skip
-
-
-def _hashes(pairs: pa.Table, put_aside: Path | None) -> list[str | None]:
-    with database.scratch(put_aside) as db:
-        db.register("chosen", pairs)
-        hashed = "select substring(sha256(coalesce(email_value, phone_value, company_value)), 1, 32) as hash from chosen order by a, b"
-        return db.execute(hashed).to_arrow_table().column("hash").to_pylist()
 
 
 def _vetoes(found: Particulars, judged: Judged, merged: Merged) -> pa.Table:
@@ -180,11 +160,11 @@ def _vetoes(found: Particulars, judged: Judged, merged: Merged) -> pa.Table:
         for r in merged.refused
         if merged.person_of[r.link.a] != merged.person_of[r.link.b]
     }
-    for i in np.flatnonzero(judged.names < Agreement.UNKNOWN).tolist():
-        a, b, doubt = int(judged.a[i]), int(judged.b[i]), judged.doubt[i]
-        if doubt in _SHARED and merged.person_of[a] != merged.person_of[b]:
-            veto = GENERATIONS if judged.names[i] == Agreement.GENERATION else NAMES
-            rows.setdefault((a, b), (veto, _SHARED[doubt], a, b))
+    apart = merged.person_of[judged.a] != merged.person_of[judged.b]
+    for i in np.flatnonzero((judged.names < Agreement.UNKNOWN) & np.isin(judged.doubt, _places(_SHARED)) & apart).tolist():
+        a, b = int(judged.a[i]), int(judged.b[i])
+        veto = GENERATIONS if judged.names[i] == Agreement.GENERATION else NAMES
+        rows.setdefault((a, b), (veto, _SHARED[str(DOUBTS[judged.doubt[i]])], a, b))
     pairs = sorted(rows)
     told = [rows[pair] for pair in pairs]
     return pa.table({
@@ -195,7 +175,11 @@ def _vetoes(found: Particulars, judged: Judged, merged: Merged) -> pa.Table:
     })  # fmt: skip
 
 
-def _review(found: Particulars, judged: Judged, merged: Merged, key_of: list[str]) -> pa.Table:
+def _places(doubts: Iterable[str | None]) -> list[int]:
+    return [DOUBTS.index(doubt) for doubt in doubts]
+
+
+def _review(found: Particulars, judged: Judged, merged: Merged, key_of: pa.ChunkedArray) -> pa.Table:
     """Vetoed and doubtful pairs of different people, the first of each two people: by the rule's priority, doubts after vetoes."""
     person = merged.person_of
     asked: dict[tuple[int, int], tuple[int, int, str, str]] = {}
@@ -203,41 +187,30 @@ def _review(found: Particulars, judged: Judged, merged: Merged, key_of: list[str
     for refusal in merged.refused:
         link = refusal.link
         asked.setdefault(_both(person, link.a, link.b), (link.a, link.b, refusal.veto, link.rule))
-    doubtful = np.flatnonzero([doubt not in _NO_DOUBT for doubt in judged.doubt]).tolist()
-    for doubt, a, b, names in sorted(
-        (judging.DOUBTS.index(judged.doubt[i]), int(judged.a[i]), int(judged.b[i]), int(judged.names[i])) for i in doubtful
-    ):
+    doubtful = np.flatnonzero(~np.isin(judged.doubt, _places(_NO_DOUBT)))
+    doubtful = doubtful[np.lexsort((judged.names[doubtful], judged.b[doubtful], judged.a[doubtful], judged.doubt[doubtful]))]
+    columns = (column[doubtful].tolist() for column in (judged.doubt, judged.a, judged.b, judged.names))
+    for doubt, a, b, names in zip(*columns, strict=True):
         reason = "not_enough" if names >= Agreement.UNKNOWN else NAMES
-        asked.setdefault(_both(person, a, b), (a, b, reason, str(judging.DOUBTS[doubt])))
+        asked.setdefault(_both(person, a, b), (a, b, reason, str(DOUBTS[doubt])))
     rows = [row for both, row in asked.items() if both[0] != both[1] and both not in decided]
     return pa.table({
         **_pair(found, [a for a, *_ in rows], [b for _, b, *_ in rows]),
         "reason": pa.array([reason for *_, reason, _ in rows], pa.string()),
         "evidence": pa.array([evidence for *_, evidence in rows], pa.string()),
-        "left_customer_key": pa.array([key_of[a] for a, *_ in rows], pa.string()),
-        "right_customer_key": pa.array([key_of[b] for _, b, *_ in rows], pa.string()),
+        "left_customer_key": key_of.take(pa.array([a for a, *_ in rows], pa.int64())),
+        "right_customer_key": key_of.take(pa.array([b for _, b, *_ in rows], pa.int64())),
     })  # fmt: skip
 
 
-def _both(person: list[int], a: int, b: int) -> tuple[int, int]:
-    return min(person[a], person[b]), max(person[a], person[b])
-
-
-def _ledger(before: dict[Record, Held], keys: Keys) -> pa.Table:
-    held = before | keys.held
-    records = sorted(held)
-    return pa.table({
-        "connection": pa.array([connection for connection, _ in records], pa.string()),
-        "customer_id": pa.array([customer_id for _, customer_id in records], pa.string()),
-        "customer_key": pa.array([held[record].key for record in records], pa.string()),
-        "first_key": pa.array([held[record].first_key for record in records], pa.string()),
-        "is_there": pa.array([record in keys.held for record in records], pa.bool_()),
-    })  # fmt: skip
+def _both(person: Ints, a: int, b: int) -> tuple[int, int]:
+    one, other = int(person[a]), int(person[b])
+    return min(one, other), max(one, other)
 
 
 def _pair(
     found: Particulars, a: Records | Sequence[int], b: Records | Sequence[int], left: str = "left", right: str = "right"
-) -> dict[str, pa.Array]:
+) -> dict[str, Any]:
     columns = {}
     for side, records in ((left, a), (right, b)):
         connection, customer_id = found.keys(records)

@@ -10,7 +10,7 @@ from cdp_pipelines.identity import civil as civil_data
 from cdp_pipelines.identity import sharing
 from cdp_pipelines.identity.civil import Civil
 from cdp_pipelines.identity.names import Name
-from cdp_pipelines.identity.particulars import NONE, Particulars
+from cdp_pipelines.identity.particulars import NONE, Ints, Particulars
 from cdp_pipelines.identity.sharing import Sharing
 
 # Pairs of a block are all looked at up to this many records; in larger ones each record meets the next one alone.
@@ -80,20 +80,20 @@ select least(a, b) as a, greatest(a, b) as b, min(company) as company from (
 _PAIRS = """
 create or replace temp table pairs as
 select a, b,
-    max(case when evidence = 'email' then 4 - sharing else 0 end) as email,
-    max(case when evidence = 'phone' then 4 - sharing else 0 end) as phone,
-    max(case when evidence = 'company' then 1 else 0 end) as company,
+    max(case when evidence = 'email' then 4 - sharing else 0 end)::tinyint as email,
+    max(case when evidence = 'phone' then 4 - sharing else 0 end)::tinyint as phone,
+    max(case when evidence = 'company' then 1 else 0 end)::tinyint as company,
     min(case when evidence = 'email' then value end) as email_value,
     min(case when evidence = 'phone' then value end) as phone_value,
     min(case when evidence = 'company' then value end) as company_value,
-    max(case when evidence = 'crm' then sharing else 0 end) as crm
+    max(case when evidence = 'crm' then sharing else 0 end)::tinyint as crm
 from (
     select a, b, evidence, value, sharing from met
     union all select a, b, 'company', company, 0 from colleagues
     union all select a, b, 'civil', null, 0 from civil_pairs
     union all select least(a, b), greatest(a, b), 'crm', null, case how when 'merged' then 3 when 'converted' then 2 else 1 end from said
 ) as evidence
-group by a, b order by a, b
+group by a, b
 """
 
 
@@ -111,7 +111,22 @@ def find(db: duckdb.DuckDBPyConnection, found: Particulars, civil: Civil | None)
     db.register("civil_found", pa.table({"a": _NOBODY, "b": _NOBODY}) if civil is None else civil_data.pairs(db, civil))
     db.execute("create or replace temp table civil_pairs as from civil_found")
     db.execute(_PAIRS)
-    return db.execute("from pairs order by a, b").to_arrow_table()
+    for table in ("met", "colleagues", "civil_pairs", "held", "shared", "employed", "name_words", "records"):
+        db.execute(f"drop table {table}")
+    return db.execute("select a, b, email, phone, company, crm from pairs order by a, b").to_arrow_table()
+
+
+def hashes(db: duckdb.DuckDBPyConnection, a: Ints, b: Ints) -> pa.ChunkedArray:
+    """Of some pairs that were found, in their order, a hash of the value that both hold; null where they share none."""
+    db.register("chosen", pa.table({"a": a, "b": b}))
+    found = db.execute(
+        """
+        select substring(sha256(coalesce(email_value, phone_value, company_value)), 1, 32) as hash
+        from chosen join pairs using (a, b) order by a, b
+        """
+    ).to_arrow_table()
+    db.unregister("chosen")
+    return found.column("hash")
 
 
 def _load(db: duckdb.DuckDBPyConnection, found: Particulars) -> None:
@@ -126,21 +141,27 @@ def _load(db: duckdb.DuckDBPyConnection, found: Particulars) -> None:
     }
     for name, table in tables.items():
         db.register(f"_{name}", table)
-        db.execute(f"create or replace temp table {name} as select distinct * from _{name}")
+        every = "" if name == "crm_keys" else "distinct"
+        db.execute(f"create or replace temp table {name} as select {every} * from _{name}")
         db.unregister(f"_{name}")
 
 
 def _name_words(found: Particulars) -> pa.Table:
     """What a name is looked up by: its last name, and its first, so that either may have a slip or stand in the other's place."""
     words = [_lookups(name) for name in found.names]
+    flat = pa.array([word for own in words for word in own], pa.string())
+    counts = np.array([len(own) for own in words] + [0])
+    starts = np.cumsum(counts) - counts
+    full = pa.array(["|".join(own) for own in words], pa.string())
     records = np.flatnonzero(found.guess_of != NONE)
-    counts = np.array([len(w) for w in words] + [0])[found.guess_of[records]]
-    flat = [word for number in found.guess_of[records].tolist() for word in words[number]]
-    full = pa.array(["|".join(sorted(words[n])) for n in range(len(words))], pa.string())
-    repeated = np.repeat(records, counts)
-    return pa.table(
-        {"record": pa.array(repeated), "word": pa.array(flat, pa.string()), "full_name": full.take(pa.array(found.guess_of[repeated]))}
-    )
+    numbers = found.guess_of[records]
+    many = counts[numbers]
+    # Of each record's words the places in the list of all names' words.
+    places = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many) + np.repeat(starts[numbers], many)
+    return pa.table({
+        "record": pa.array(np.repeat(records, many)), "word": flat.take(pa.array(places)),
+        "full_name": full.take(pa.array(np.repeat(numbers, many))),
+    })  # fmt: skip
 
 
 def _lookups(name: Name) -> list[str]:

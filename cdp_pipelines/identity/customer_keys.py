@@ -52,8 +52,7 @@ def assign(people: Sequence[Sequence[Record]], previous: Mapping[Record, Held], 
     `previous` may hold records that are gone: should they come back, they have their key again. `retired` are keys of earlier times, which
     are not made for anybody else.
     """
-    wishes = [_wishes(records, previous) for records in people]
-    keys = _settle(people, wishes, previous)
+    keys = settle(people, previous)
     known = {key for h in previous.values() for key in (h.key, h.first_key)} | set(retired) | {k for k in keys if k}
     made: list[str] = []
     for key, records in zip(keys, people, strict=True):
@@ -69,6 +68,11 @@ def assign(people: Sequence[Sequence[Record]], previous: Mapping[Record, Held], 
     changed = [record for record in held if record in previous and previous[record].key != held[record].key]
     there = sum(record in previous for record in held)
     return Keys(made, held, _aliases(previous, held), len(changed) / there if there else 0.0)
+
+
+def settle(people: Sequence[Sequence[Record]], previous: Mapping[Record, Held]) -> list[str | None]:
+    """The key that each person carries on; None for those who need a new one. See `assign`."""
+    return _settle(people, [_wishes(records, previous) for records in people], previous)
 
 
 def _wishes(records: Sequence[Record], previous: Mapping[Record, Held]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from dataclasses import dataclass
 from typing import Literal
@@ -92,7 +93,8 @@ def mailbox(text: str | None, *, plus_tags: bool = True) -> Mailbox | None:
     if not SHAPE.fullmatch(plain):
         return None
     name, _, domain = plain.rpartition("@")
-    domain = _SAME_PROVIDER.get(domain, domain)
+    # One text for all mailboxes of a domain, of which there may be millions.
+    domain = sys.intern(_SAME_PROVIDER.get(domain, domain))
     public = _is_public(domain)
     if plus_tags or public:
         name = name.split("+", 1)[0] or name
@@ -102,7 +104,7 @@ def mailbox(text: str | None, *, plus_tags: bool = True) -> Mailbox | None:
         name = name.replace(ignored, "")
     if not name:
         return None
-    return Mailbox(f"{name}@{domain}", name, domain, _kind(name, domain), None if public else company_of(domain))
+    return Mailbox(f"{name}@{domain}", name, domain, _kind(name, domain), None if public else sys.intern(company_of(domain)))
 
 
 def is_slip(one: str, other: str) -> bool:

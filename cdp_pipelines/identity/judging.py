@@ -16,6 +16,7 @@ PRIORITY = {
     "override": 0, "merged": 10, "converted": 11, "crm_reference": 20, "email_and_name": 30, "email": 35, "civil_data": 40, "phone_and_name": 50,
     "company_and_name": 60,
 }  # fmt: skip
+RULES = {priority: rule for rule, priority in PRIORITY.items()}
 # Facts that a CRM or a person states; no likeness of names speaks against them.
 STATED = ("override", "merged", "converted")
 NO_RULE = 99
@@ -27,14 +28,14 @@ DOUBTS = (None, "same_email_other_name", "same_phone_other_surname", "same_phone
 
 @dataclass(frozen=True)
 class Judged:
-    """Pairs with their names' agreement, the rule that joins them (None: not enough) and, without one, the doubt, in order of the pairs."""
+    """Pairs with their names' agreement, the priority of the rule that joins them (NO_RULE: not enough) and, without one, the doubt (its place
+    in DOUBTS), in order of the pairs. As numbers, since there are more pairs than records."""
 
     a: Ints
     b: Ints
-    names: Ints
-    rule: list[str | None]
-    priority: Ints
-    doubt: list[str | None]
+    names: np.ndarray
+    priority: np.ndarray
+    doubt: np.ndarray
 
 
 def judge(pairs: pa.Table, found: Particulars, civil: Civil | None, *, twins: bool = True) -> Judged:
@@ -45,7 +46,7 @@ def judge(pairs: pa.Table, found: Particulars, civil: Civil | None, *, twins: bo
     a, b = (pairs.column(name).to_numpy() for name in ("a", "b"))
     names = np.maximum(agreement(found, found.name_of, a, b), agreement(found, found.guess_of, a, b))
     email, phone, company, crm = (pairs.column(n).to_numpy() for n in ("email", "phone", "company", "crm"))
-    rules = np.full(len(a), NO_RULE, np.int64)
+    rules = np.full(len(a), NO_RULE, np.int8)
     full = names >= Agreement.CLOSE
     for name, holds in (
         # A switchboard or a shared mailbox is its company's: it stands for the company where one record names none.
@@ -59,7 +60,7 @@ def judge(pairs: pa.Table, found: Particulars, civil: Civil | None, *, twins: bo
         ("merged", crm == 3),
     ):
         rules[holds] = PRIORITY[name]
-    doubts = np.zeros(len(a), np.int64)
+    doubts = np.zeros(len(a), np.int8)
     for number, holds in (
         (5, (phone >= 2) & (names < Agreement.SURNAME)),
         (4, (company == 1) & ((names == Agreement.PARTIAL) | (names == Agreement.HALF))),
@@ -69,8 +70,7 @@ def judge(pairs: pa.Table, found: Particulars, civil: Civil | None, *, twins: bo
     ):
         doubts[holds] = number
     doubts[rules < NO_RULE] = 0
-    by_priority = {priority: name for name, priority in PRIORITY.items()}
-    return Judged(a, b, names, [by_priority.get(p) for p in rules.tolist()], rules, [DOUBTS[d] for d in doubts.tolist()])
+    return Judged(a, b, names, rules, doubts)
 
 
 def _elsewhere(found: Particulars, a: Ints, b: Ints) -> np.ndarray:
@@ -80,12 +80,12 @@ def _elsewhere(found: Particulars, a: Ints, b: Ints) -> np.ndarray:
     return employed[a] & employed[b]
 
 
-def agreement(found: Particulars, name_of: Ints, a: Ints, b: Ints) -> Ints:
+def agreement(found: Particulars, name_of: Ints, a: Ints, b: Ints) -> np.ndarray:
     """How well the names of each pair go together (`Agreement`)."""
     left, right = np.minimum(name_of[a], name_of[b]), np.maximum(name_of[a], name_of[b])
     codes = left * (len(found.names) + 1) + right
     different, inverse = np.unique(codes, return_inverse=True)
-    results = np.empty(len(different), np.int64)
+    results = np.empty(len(different), np.int8)
     for i, code in enumerate(different.tolist()):
         x, y = divmod(code, len(found.names) + 1) if code >= 0 else (NONE, NONE)
         results[i] = Agreement.UNKNOWN if x == NONE or y == NONE else compare(found.names[x], found.names[y])

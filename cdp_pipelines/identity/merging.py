@@ -1,14 +1,20 @@
-"""Merging pairs into people, the surest first, never across a veto: a bridge record cannot join two people."""
+"""Merging pairs into people, the surest first, never across a veto: a bridge record cannot join two people.
+
+What happens to a link depends on nothing that no chain of links leads to. So each such island of records is merged by itself, and only one of
+them is held as objects at a time: of millions of links the memory is that of their numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from cdp_pipelines.identity.emails import is_slip
-from cdp_pipelines.identity.judging import STATED
+from cdp_pipelines.identity.judging import RULES, STATED
 from cdp_pipelines.identity.names import Agreement, compare
-from cdp_pipelines.identity.particulars import NONE, Particulars
+from cdp_pipelines.identity.particulars import NONE, Ints, Particulars
 
 NAMES, GENERATIONS, MAILBOXES, SPLIT = "names_contradict", "generations_differ", "mailboxes_of_one_company", "override"
 
@@ -43,82 +49,147 @@ class Refusal:
     right: int
 
 
+@dataclass(frozen=True)
+class Links:
+    """Many links as columns (see Link); the rule follows from the priority."""
+
+    priority: np.ndarray
+    unlikeness: np.ndarray
+    a: Ints
+    b: Ints
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    def order(self, *before: np.ndarray) -> Ints:
+        """The places of the links in the order in which they are followed, sorted by another column before it if one is given."""
+        return np.lexsort((self.b, self.a, self.unlikeness, self.priority, *before))
+
+    def take(self, places: Ints) -> Links:
+        """Some of them, in this order."""
+        return Links(self.priority[places], self.unlikeness[places], self.a[places], self.b[places])
+
+    def some(self, start: int, end: int) -> Iterator[Link]:
+        """The links from one place to before another."""
+        columns = (column[start:end].tolist() for column in (self.priority, self.unlikeness, self.a, self.b))
+        for priority, unlikeness, a, b in zip(*columns, strict=True):
+            yield Link(priority, unlikeness, a, b, RULES[priority])
+
+    @staticmethod
+    def of(links: Iterable[Link]) -> Links:
+        """The same links as columns."""
+        rows = [(link.priority, link.unlikeness, link.a, link.b) for link in links]
+        priority, unlikeness, a, b = np.array(rows, np.int64).reshape(-1, 4).T
+        return Links(priority.astype(np.int8), unlikeness.astype(np.int8), a, b)
+
+    def and_also(self, others: Links) -> Links:
+        """These and the others."""
+        return Links(*(np.concatenate(both) for both in ((self.priority, others.priority), (self.unlikeness, others.unlikeness), (self.a, others.a), (self.b, others.b))))  # fmt: skip
+
+
 @dataclass
 class Merged:
-    """Each record's person (the number of its first record), the links that made people, and those refused.
+    """Each record's person (the number of its first record), the links that made people, and those refused, each in the order in which links are
+    followed.
 
     `against` has the veto that an override was followed in spite of, by its pair.
     """
 
-    person_of: list[int]
-    made: list[Link] = field(default_factory=list)
+    person_of: Ints
+    made: Links
     refused: list[Refusal] = field(default_factory=list)
     against: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
-def merge(found: Particulars, links: Iterable[Link], *, splits: Iterable[tuple[int, int]] = (), moved: Collection[int] = ()) -> Merged:
+def merge(found: Particulars, links: Links, *, splits: Iterable[tuple[int, int]] = (), moved: Collection[int] = ()) -> Merged:
     """Follow the links in order. A link is followed only if no record on one side is vetoed against any on the other.
 
     Vetoes: a split that somebody decided; names that contradict each other; different generations; two personal mailboxes of one company.
     What a CRM or a person stated (merged, converted, override) is held up by a split alone. `moved` are records that a CRM merged into or
     converted to another one: a name of theirs that contradicts that one's has no say.
     """
-    people = _People(found, splits)
-    stated, likely = [], []
-    for link in sorted(links, key=lambda x: (x.priority, x.unlikeness, x.a, x.b)):
-        (stated if link.rule in STATED else likely).append(link)
-    for link in stated:
-        people.follow(link)
-    people.forget_names(moved)
-    for link in likely:
-        people.follow(link)
-    return Merged([people.root(record) for record in range(len(found))], people.made, people.refused, people.against)
+    apart: dict[int, set[int]] = {}
+    for a, b in splits:
+        apart.setdefault(a, set()).add(b)
+        apart.setdefault(b, set()).add(a)
+    island = _islands(len(found), links)[links.a]
+    links = links.take(links.order(island))
+    island = np.sort(island)
+    bounds = [0, *(np.flatnonzero(island[1:] != island[:-1]) + 1).tolist(), len(links)] if len(links) else [0]
+    person_of = np.arange(len(found))
+    made = np.zeros(len(links), np.bool_)
+    refused: list[Refusal] = []
+    against: dict[tuple[int, int], str] = {}
+    for start, end in zip(bounds, bounds[1:], strict=False):
+        people = _People(found, apart, refused, against)
+        stated = True
+        for place, link in enumerate(links.some(start, end), start):
+            if stated and link.rule not in STATED:
+                stated = False
+                people.forget_names(moved)
+            made[place] = people.follow(link)
+        for record in people.parent:
+            person_of[record] = people.root(record)
+    followed = links.take(np.flatnonzero(made))
+    refused.sort(key=lambda r: (r.link.priority, r.link.unlikeness, r.link.a, r.link.b))
+    return Merged(person_of, followed.take(followed.order()), refused, against)
+
+
+def _islands(records: int, links: Links) -> Ints:
+    """A number for each record, the same for those that a chain of links joins."""
+    number = np.arange(records)
+    while True:
+        least = np.minimum(number[links.a], number[links.b])
+        before = number.copy()
+        np.minimum.at(number, number[links.a], least)
+        np.minimum.at(number, number[links.b], least)
+        while not np.array_equal(number, further := number[number]):
+            number = further
+        if np.array_equal(number, before):
+            return number
 
 
 class _People:
-    """The people as they grow together."""
+    """The people of an island as they grow together. `parent` has a record of each that is met, and leads to its person's first record."""
 
-    def __init__(self, found: Particulars, splits: Iterable[tuple[int, int]]):
+    def __init__(self, found: Particulars, apart: dict[int, set[int]], refused: list[Refusal], against: dict[tuple[int, int], str]):
         self._found = found
-        self._parent = list(range(len(found)))
+        self._apart = apart
+        self._refused = refused
+        self._against = against
         self._people: dict[int, _Person] = {}
-        self._apart: dict[int, set[int]] = {}
-        for a, b in splits:
-            self._apart.setdefault(a, set()).add(b)
-            self._apart.setdefault(b, set()).add(a)
-        self.made: list[Link] = []
-        self.refused: list[Refusal] = []
-        self.against: dict[tuple[int, int], str] = {}
+        self.parent: dict[int, int] = {}
 
     def root(self, record: int) -> int:
-        parent = self._parent
-        while parent[record] != record:
-            parent[record] = parent[parent[record]]
-            record = parent[record]
+        """The first record of its person."""
+        parent = self.parent
+        while (above := parent.setdefault(record, record)) != record:
+            parent[record] = parent[above]
+            record = above
         return record
 
-    def follow(self, link: Link) -> None:
-        """Make one person of the two, unless a veto stands between them."""
+    def follow(self, link: Link) -> bool:
+        """Make one person of the two, unless a veto stands between them; gives whether that was done."""
         left, right = sorted((self.root(link.a), self.root(link.b)))
         if left == right:
-            return
+            return False
         one, other = self._person(left), self._person(right)
         veto = self._split(one, other)
         if not veto and (link.rule not in STATED or link.rule == "override"):
             veto = _veto(self._found, one, other, link.rule, same_name=not link.unlikeness)
             if veto and link.rule == "override":
-                self.against[link.a, link.b] = veto[0]
+                self._against[link.a, link.b] = veto[0]
                 veto = None
         if veto:
-            self.refused.append(Refusal(link, *veto))
-            return
-        self._parent[right] = left
+            self._refused.append(Refusal(link, *veto))
+            return False
+        self.parent[right] = left
         one.records += other.records
         one.names |= other.names
         for domain, own in other.mailboxes.items():
             one.mailboxes[domain] = one.mailboxes.get(domain, set()) | own
         del self._people[right]
-        self.made.append(link)
+        return True
 
     def forget_names(self, moved: Collection[int]) -> None:
         """Leave out the names of moved records that contradict those of the others of their person."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+
+from cdp_pipelines.database import Aside
 
 
 @dataclass(frozen=True)
@@ -16,10 +17,10 @@ class Options:
     `twins` matters for civil data alone: whether a family name, date of birth and address in common can be two people's, whose first names and
     national numbers differ. Say false for registers without twins whose first names are keyed badly.
 
-    `put_aside` is a folder for what does not fit in memory, encrypted; None: DuckDB's own, plain.
+    `put_aside` is where what does not fit in memory goes; None: for contacts that do.
     """
 
     region: str = "US"
     plus_tags: bool = True
     twins: bool = True
-    put_aside: Path | None = None
+    put_aside: Aside | None = None

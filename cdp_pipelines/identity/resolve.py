@@ -9,7 +9,7 @@ from cdp_pipelines import database
 from cdp_pipelines.identity import answer, candidates, civil, judging, merging, overrides, particulars
 from cdp_pipelines.identity.answer import Resolution
 from cdp_pipelines.identity.judging import Judged
-from cdp_pipelines.identity.merging import Link
+from cdp_pipelines.identity.merging import Links
 from cdp_pipelines.identity.options import Options
 
 
@@ -34,9 +34,11 @@ def resolve(
     with database.scratch(options.put_aside) as db:
         pairs = candidates.find(db, found, civil_data)
         moved = db.execute("select distinct a from said where how <> 'crm_reference'").to_arrow_table().column("a").to_pylist()
-    judged = judging.judge(pairs, found, civil_data, twins=options.twins)
-    merged = merging.merge(found, [*decisions.links(), *_links(judged)], splits=decisions.splits(), moved=frozenset(moved))
-    return answer.tables(found, pairs, judged, merged, decisions, previous, options.put_aside)
+        judged = judging.judge(pairs, found, civil_data, twins=options.twins)
+        del pairs
+        links = Links.of(decisions.links()).and_also(_links(judged))
+        merged = merging.merge(found, links, splits=decisions.splits(), moved=frozenset(moved))
+        return answer.tables(db, found, judged, merged, decisions, previous)
 
 
 def _decisions(found: particulars.Particulars, given: pa.Table | None) -> overrides.Decisions:
@@ -45,9 +47,7 @@ def _decisions(found: particulars.Particulars, given: pa.Table | None) -> overri
     return overrides.read(given, {record: number for number, record in enumerate(found.records())})
 
 
-def _links(judged: Judged) -> list[Link]:
+def _links(judged: Judged) -> Links:
     chosen = np.flatnonzero(judged.priority < judging.NO_RULE)
-    unlikeness = (judging.Agreement.SAME - judged.names[chosen]).tolist()
-    rules = (judged.rule[i] or "" for i in chosen.tolist())
-    a, b = judged.a[chosen].tolist(), judged.b[chosen].tolist()
-    return [Link(*link) for link in zip(judged.priority[chosen].tolist(), unlikeness, a, b, rules, strict=True)]
+    unlikeness = (judging.Agreement.SAME - judged.names[chosen]).astype(np.int8)
+    return Links(judged.priority[chosen], unlikeness, judged.a[chosen], judged.b[chosen])

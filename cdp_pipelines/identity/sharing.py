@@ -15,6 +15,7 @@ from cdp_pipelines.identity.particulars import Particulars
 
 # More different names on one value than this are a group without looking closer.
 MANY_NAMES = 12
+BATCH = 100_000
 
 
 class Sharing(IntEnum):
@@ -27,31 +28,38 @@ class Sharing(IntEnum):
 
 def learn(db: duckdb.DuckDBPyConnection, found: Particulars) -> None:
     """Make the table `shared` (evidence, value, sharing, holders) of the values that several records hold."""
-    rows = db.execute(
-        """
+    db.register("role_given", pa.table({"value": pa.array([m.address for m in found.mailboxes if m.kind == "role"], pa.string())}))
+    db.execute(
+        f"""
+        create or replace temp table named as
         select v.evidence, v.value, count(distinct v.record) as holders, list(distinct r.name) filter (r.name >= 0) as names
-        from held as v join records as r using (record) group by v.evidence, v.value having count(distinct v.record) > 1
-        order by v.evidence, v.value
+        from held as v join records as r using (record) group by v.evidence, v.value having count(distinct v.record) > 1;
+        create or replace temp table sorted_out as
+        select evidence, value, holders, names, case
+            when evidence = 'email' and value in (select value from role_given) then {Sharing.GROUP}
+            when coalesce(len(names), 0) <= 1 then {Sharing.OWN} when len(names) > {MANY_NAMES} then {Sharing.GROUP} end as sharing
+        from named
         """
-    ).to_arrow_table()
-    role = {m.address for m in found.mailboxes if m.kind == "role"}
-    sharing = []
-    for evidence, value, numbers in zip(
-        rows.column("evidence").to_pylist(), rows.column("value").to_pylist(), rows.column("names").to_pylist(), strict=True
-    ):
-        if evidence == "email" and value in role:
-            sharing.append(Sharing.GROUP)
-        else:
-            sharing.append(_people(numbers, found.names))
-    db.register("learnt", rows.drop_columns(["names"]).append_column("sharing", pa.array(sharing, pa.int32())))
-    db.execute("create or replace temp table shared as from learnt")
+    )
+    # Only the values on which a few names stand are looked at here, so many at a time.
+    learnt = [pa.table({"evidence": pa.array([], pa.string()), "value": pa.array([], pa.string()), "sharing": pa.array([], pa.int32())})]
+    for batch in db.execute("select evidence, value, names from sorted_out where sharing is null").to_arrow_reader(BATCH):
+        sharing = [_people(numbers, found.names) for numbers in batch.column("names").to_pylist()]
+        rows = pa.Table.from_batches([batch]).drop_columns(["names"])
+        learnt.append(rows.append_column("sharing", pa.array(sharing, pa.int32())))
+    db.register("learnt", pa.concat_tables(learnt))
+    db.execute(
+        """
+        create or replace temp table shared as
+        select evidence, value, coalesce(s.sharing, l.sharing) as sharing, holders
+        from sorted_out as s left join learnt as l using (evidence, value);
+        drop table named; drop table sorted_out
+        """
+    )
+    db.unregister("learnt")
 
 
-def _people(numbers: list[int] | None, names: list[Name]) -> Sharing:
-    if not numbers or len(numbers) == 1:
-        return Sharing.OWN
-    if len(numbers) > MANY_NAMES:
-        return Sharing.GROUP
+def _people(numbers: list[int], names: list[Name]) -> Sharing:
     return Sharing(count_people([names[i] for i in numbers], Sharing.GROUP))
 
 

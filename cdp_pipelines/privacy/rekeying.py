@@ -84,7 +84,7 @@ def _whole_files(settings: Settings) -> Iterator[Path]:
 def _key_of_database(settings: Settings, path: Path, keys: Sequence[EncryptionKey | None]) -> EncryptionKey | None:
     """The key that opens a DuckDB file. Raises ConfigError when none does, WarehouseBusy when another program has it open."""
     for key in keys:
-        with database.scratch(settings.data_dir / "duckdb.tmp") as db:
+        with database.scratch(database.Aside(settings.data_dir / "duckdb.tmp", encrypted=True)) as db:
             try:
                 database.attach_with(key, db, path, "looked_at", read_only=not path.with_name(f"{path.name}.wal").exists())
                 return key

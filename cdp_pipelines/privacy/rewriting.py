@@ -56,7 +56,7 @@ def rewrite_with(path: Path, before: EncryptionKey | None, after: EncryptionKey 
     """The same with another key; None: plain. A kill leaves the old file or the new one."""
     new = _beside(path, "new")
     try:
-        with database.scratch(put_aside) as db:
+        with database.scratch(database.Aside(put_aside, encrypted=True)) as db:
             database.attach_with(before, db, path, "old_file")
             # What a log still has comes into the file first, and the log goes.
             db.execute("checkpoint old_file")
