@@ -7,7 +7,7 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev explore docs scale-setup scale-up scale-down test test-all test-endurance test-timing test-clients test-scale check audit generate bench bench-calls bench-report bench-realtime bench-identity clean
+.PHONY: help setup demo dev explore docs scale-setup scale-up scale-down test test-all test-endurance test-timing test-clients test-scale check audit generate bench bench-calls bench-report bench-realtime bench-identity bench-scale clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,6 +117,9 @@ bench-realtime: setup ## seconds from a change in each CRM to the published file
 
 bench-identity: setup ## who is who, by our resolver and by public tools, against the truth: an hour or two, see docs/identity-benchmark.md
 	@BENCH_IDENTITY_DIR=$(VENV)-identity $(BIN)/python -m tests.identity.benchmark $(BENCH)
+
+bench-scale: setup ## seconds, memory and disk of each step after reading at 1, 3 and 10 million contacts: an hour or two; BENCH="--contacts 1000000": one size
+	@$(BIN)/python -m cdp_pipelines.bench_scale $(BENCH)
 
 clean: scale-down ## remove what was made: the environment, data (but for who was erased), caches
 	@rm -rf $(VENV) $(SCALE) $(VENV)-clients $(VENV)-identity $(VENV)-identity.lock .pytest_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs *.egg-info

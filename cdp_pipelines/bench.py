@@ -65,14 +65,14 @@ def main() -> int:
             settings = Settings(data_dir=Path(folder), sandbox_dir=Path(folder) / "sandbox", sandbox_people=people)
             with hosting.child(settings) as (sandbox, _):
                 if not given.limits:
-                    hosting.ask(sandbox, "PATCH", f"/sandbox/options/{kind}", _NO_LIMITS_THERE[kind]).raise_for_status()
+                    hosting.ask(sandbox, "PATCH", f"/sandbox/options/{kind}", NO_LIMITS_THERE[kind]).raise_for_status()
                 _bench(kind, sandbox, settings, given)
     return 0
 
 
 def _bench(kind: Kind, sandbox: SandboxAddresses, settings: Settings, given: argparse.Namespace) -> None:
     """A full read and an incremental one of one CRM."""
-    config = sandbox.connections()[kind] | ({} if given.limits else _NO_LIMITS[kind])
+    config = sandbox.connections()[kind] | ({} if given.limits else NO_LIMITS[kind])
     if kind == "hubspot" and given.latency:
         _bench_replayed(config, settings, given)
         return
@@ -103,10 +103,10 @@ def _say(kind: Kind, run: str, found: dict[str, float]) -> None:
           f"{found['peak_mb']:>8,.0f}", flush=True)  # fmt: skip
 
 
-_NO_LIMITS: dict[str, dict[str, Any]] = {
+NO_LIMITS: dict[str, dict[str, Any]] = {
     "salesforce": {}, "hubspot": {"calls_per_10_seconds": 1_000_000, "searches_per_second": 1_000_000}, "marketo": {"calls_per_20_seconds": 1_000_000},
 }  # fmt: skip
-_NO_LIMITS_THERE: dict[str, dict[str, Any]] = {
+NO_LIMITS_THERE: dict[str, dict[str, Any]] = {
     "salesforce": {}, "hubspot": {"calls_per_10_seconds": None, "calls_per_day": None, "searches_per_second": None},
     "marketo": {"calls_per_20_seconds": 1_000_000, "daily_calls": 1_000_000},
 }  # fmt: skip

@@ -53,6 +53,7 @@ def multiply(seed: Settings, target: Settings, contacts: int) -> dict[str, int]:
     Raises duckdb.Error where the seed has no raw tables.
     """
     with database.in_memory(target) as db:
+        db.execute("set preserve_insertion_order = false")
         database.attach(seed, db, seed.warehouse, "seed", read_only=True)
         copies = ceil(contacts / max(sum(_count(db, f"seed.{table}") for table in PEOPLE), 1))
         tables = db.execute(
@@ -61,7 +62,9 @@ def multiply(seed: Settings, target: Settings, contacts: int) -> dict[str, int]:
         ).fetchall()
         history.opened(target).close()
         database.attach(target, db, target.warehouse, "many")
-        for (table,) in db.execute("select table_name from duckdb_tables() where database_name = 'seed' and schema_name = 'ops'").fetchall():
+        for (table,) in db.execute(
+            "select table_name from duckdb_tables() where database_name = 'seed' and schema_name = 'ops'"
+        ).fetchall():
             db.execute(f'insert into many.ops."{table}" by name from seed.ops."{table}"')
         _copies(db, copies)
         rows = {}
@@ -125,7 +128,9 @@ def _changed(table: str, column: str, v: str, parts: str) -> str | None:
     """What a copy has in a column instead of the seed's value; None: the same."""
     changed = None
     if column in _EMAILS:
-        changed = f"{parts}.name || if({parts}.is_own, c.mail, '') || {parts}.tag || '@' || if({parts}.is_company, c.word, '') || {parts}.domain"
+        changed = (
+            f"{parts}.name || if({parts}.is_own, c.mail, '') || {parts}.tag || '@' || if({parts}.is_company, c.word, '') || {parts}.domain"
+        )
     elif column in _PHONES:
         changed = f"{parts}.head || lpad((({parts}.least + ({parts}.middle - {parts}.least + 7 * c.k) % (1000 - {parts}.least)))::varchar, 3, '0') || {parts}.tail"
     elif column in _FAMILY:
@@ -166,7 +171,7 @@ def _email_parts(db: duckdb.DuckDBPyConnection, table: str, column: str, made: s
 
 # The sandbox's numbers are of the ranges kept for fiction: 555-01xx in the United States; all others are told apart by their last digits.
 _FICTION = re.compile(r"(.*?)(555)(\D*01\d\d(?!\d).*)", re.DOTALL)
-_ELSEWHERE = re.compile(r"(.*\d)(\d{3})(\d{3}\s*)", re.DOTALL)
+_ELSEWHERE = re.compile(r"(.*\d\D*)(\d{3})(\d{3}\s*)", re.DOTALL)
 
 
 def _phone_parts(db: duckdb.DuckDBPyConnection, table: str, column: str, made: str) -> None:

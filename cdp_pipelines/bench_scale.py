@@ -20,8 +20,7 @@ from pathlib import Path
 import psutil
 
 from cdp_pipelines import bench_multiply, bench_process, database, masking, publish, sync
-from cdp_pipelines.bench import _NO_LIMITS as NO_LIMITS
-from cdp_pipelines.bench import _NO_LIMITS_THERE as NO_LIMITS_THERE
+from cdp_pipelines.bench import NO_LIMITS, NO_LIMITS_THERE
 from cdp_pipelines.bench_process import Took
 from cdp_pipelines.config import KINDS, Settings, connection_from_config, load_settings
 from cdp_pipelines.history import CheckResult
@@ -87,11 +86,21 @@ def _rows(settings: Settings, schema: str) -> int:
 def main() -> int:
     """Print a table for each size. Gives 1 when a step broke off."""
     parser = argparse.ArgumentParser(prog="python -m cdp_pipelines.bench_scale", description=__doc__)
-    parser.add_argument("--contacts", type=int, action="append", help="contact records; may be given more than once (default: 1, 3 and 10 million)")
-    parser.add_argument("--data-dir", type=Path, help="where the files go, which are kept then (default: a folder of its own under data/, removed)")
-    parser.add_argument("--memory", type=float, metavar="GB", help="the most that DuckDB takes in a step (CDP_MEMORY_LIMIT; default: DuckDB's own)")
-    parser.add_argument("--only", choices=STEPS, action="append", help="this step alone, of those that come before it the tables are needed")
-    parser.add_argument("--seed-people", type=int, default=SEED_PEOPLE, help="people in the sandbox that is multiplied (default: %(default)s)")
+    parser.add_argument(
+        "--contacts", type=int, action="append", help="contact records; may be given more than once (default: 1, 3 and 10 million)"
+    )
+    parser.add_argument(
+        "--data-dir", type=Path, help="where the files go, which are kept then (default: a folder of its own under data/, removed)"
+    )
+    parser.add_argument(
+        "--memory", type=float, metavar="GB", help="the most that DuckDB takes in a step (CDP_MEMORY_LIMIT; default: DuckDB's own)"
+    )
+    parser.add_argument(
+        "--only", choices=STEPS, action="append", help="this step alone, of those that come before it the tables are needed"
+    )
+    parser.add_argument(
+        "--seed-people", type=int, default=SEED_PEOPLE, help="people in the sandbox that is multiplied (default: %(default)s)"
+    )
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     keep_new_files_private()
@@ -147,7 +156,9 @@ def _bench(seed: Settings, folder: Path, contacts: int, given: argparse.Namespac
         raw = bench_multiply.multiply(seed, settings, contacts)
         people = sum(raw[table] for table in bench_multiply.PEOPLE)
         print(f"\n{people:,} contact records, {sum(raw.values()):,} raw rows, warehouse {settings.warehouse.stat().st_size / 1e6:,.0f} MB")
-    print(f"{'step':<16}{'rows':>14}{'CPU s':>9}{'s':>9}{'CPU s a million':>17}{'peak MB':>9}{'aside MB':>10}{'file MB':>9}  at", flush=True)
+    print(
+        f"{'step':<16}{'rows':>14}{'CPU s':>9}{'s':>9}{'CPU s a million':>17}{'peak MB':>9}{'aside MB':>10}{'file MB':>9}  at", flush=True
+    )
     for step in given.only or STEPS:
         took = _run(settings, step)
         if not took.ended_well:

@@ -116,3 +116,18 @@ def test_who_has_an_encrypted_warehouse_open_is_named_to_whoever_waits(tmp_path:
         other.communicate("\n", timeout=30)
     with warehouse_lock(settings, "test"), pytest.raises(ConfigError, match="does not open"), warehouse_lock(keyed(tmp_path, OTHER), "x"):
         database.connect(keyed(tmp_path, OTHER), settings.warehouse)
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_what_does_not_fit_in_memory_is_put_beside_the_data(tmp_path: Path, key: str | None) -> None:
+    settings = Settings.model_validate({"data_dir": tmp_path, "encryption_key": key, "memory_limit": "100MB"})
+    told = "select current_setting('memory_limit'), current_setting('temp_directory')"
+    with database.in_memory(settings) as db:
+        assert db.execute(told).fetchall() == [("95.3 MiB", str(tmp_path / "duckdb.tmp"))]
+        db.execute("create table t as select i, md5(i::varchar) as text from range(3_000_000) as r(i)")
+        assert sum(path.stat().st_size for path in (tmp_path / "duckdb.tmp").iterdir()) > 0
+        assert db.execute("select count(distinct text) from t").fetchall() == [(3_000_000,)]
+    with database.connect(settings, settings.warehouse) as db:
+        assert db.execute(told).fetchall()[0] == ("95.3 MiB", f"{settings.warehouse}.tmp")
+    assert database.memory_limit(settings) == "100MB"
+    assert database.memory_limit(settings.model_copy(update={"memory_limit": None})).endswith("iB")

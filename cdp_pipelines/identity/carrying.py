@@ -1,5 +1,7 @@
 """Keys for all people at once: those of whom nothing is in question as whole columns in DuckDB, the others one by one (see customer_keys).
 
+A new person's key follows from its oldest record, so that the same history gives the same keys again.
+
 A key is in no question where all records that are there and had it, now or first, are of one person, and that person's records had no other.
 Of a usual run that is nearly everybody.
 """

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from cdp_pipelines.history import CheckResult
@@ -55,7 +56,7 @@ CHECKS = {
 
 def check(found: Resolution, contacts: int) -> list[CheckResult]:
     """All checks over an answer for so many contacts."""
-    sizes = _sizes(found)
+    counts = _counts(found)
     most = min(MOST_RECORDS, max(int(contacts * MOST_SHARE), 1)) if contacts >= FEW else MOST_RECORDS
     joined, vetoed = _pairs(found)
     missed = [row for row in found.overrides.to_pylist() if row["outcome"] in ("refused", "record_missing")]
@@ -64,8 +65,8 @@ def check(found: Resolution, contacts: int) -> list[CheckResult]:
     twice = records - found.customer_contacts.group_by(["connection", "customer_id"]).aggregate([]).num_rows
     return [
         _result("every_contact_once", abs(records - contacts) + twice, []),
-        _result("largest_customer", sum(n > most for n in sizes.values()), _largest(sizes, most)),
-        _result("large_customers", sum(n > MANY_RECORDS for n in sizes.values()), _largest(sizes, MANY_RECORDS)),
+        _result("largest_customer", int((counts > most).sum()), _largest(found, most)),
+        _result("large_customers", int((counts > MANY_RECORDS).sum()), _largest(found, MANY_RECORDS)),
         _result("keys_stay", round(found.churn * records) if found.churn > MOST_CHURN else 0, []),
         _result("vetoes_few", vetoed if vetoed > MOST_VETOED * (joined + vetoed) and vetoed > SAMPLE else 0, []),
         _result("overrides_honoured", len(missed), [f"{row['left_connection']}:{row['left_customer_id']}" for row in missed]),
@@ -75,16 +76,16 @@ def check(found: Resolution, contacts: int) -> list[CheckResult]:
 
 def report(found: Resolution) -> str:
     """What was found, as Markdown: numbers only, nobody's data."""
-    sizes = _sizes(found)
-    spread = Counter(min(n, MANY_RECORDS + 1) for n in sizes.values())
-    rules = Counter(found.customer_contacts.column("rule").to_pylist())
+    counts = _counts(found)
+    spread = np.bincount(np.minimum(counts, MANY_RECORDS + 1), minlength=1).tolist()
+    rules = Counter({row["values"]: row["counts"] for row in found.customer_contacts.column("rule").value_counts().to_pylist()})
     vetoes = Counter(zip(found.vetoes.column("rule").to_pylist(), found.vetoes.column("evidence").to_pylist(), strict=True))
     doubts = Counter(zip(found.review.column("reason").to_pylist(), found.review.column("evidence").to_pylist(), strict=True))
     outcomes = Counter(found.overrides.column("outcome").to_pylist())
     connections, shared = _several(found)
-    people = len(sizes)
+    people = len(counts)
     summary = (
-        f"{found.customer_contacts.num_rows:,} records are {people:,} customers; the largest has {max(sizes.values(), default=0):,} records. "
+        f"{found.customer_contacts.num_rows:,} records are {people:,} customers; the largest has {max(counts, default=0):,} records. "
         f"{shared:,} customers ({shared / people if people else 0:.1%}) are known to more than one of {connections} connections. "
         f"{found.churn:.2%} of the records known before have another customer key now."
     )
@@ -92,7 +93,7 @@ def report(found: Resolution) -> str:
         summary,
         _table(
             ("records of a customer", "customers"),
-            [(f"{n}" if n <= MANY_RECORDS else f"more than {MANY_RECORDS}", c) for n, c in sorted(spread.items())],
+            [(f"{n}" if n <= MANY_RECORDS else f"more than {MANY_RECORDS}", c) for n, c in enumerate(spread) if c],
         ),
         _table(("rule", "records"), rules.most_common()),
         _table(("veto", "evidence", "pairs"), [(*pair, n) for pair, n in vetoes.most_common()]),
@@ -114,12 +115,15 @@ def _result(name: str, failed: int, keys: list[str]) -> CheckResult:
     return CheckResult(name, "customer_contacts", not failed, said.blocking, failed, said.description, said.remedy, keys[:SAMPLE])
 
 
-def _sizes(found: Resolution) -> dict[str, int]:
-    return dict(zip(*(found.customers.column(name).to_pylist() for name in ("customer_key", "contact_count")), strict=True))
+def _counts(found: Resolution) -> np.ndarray:
+    """How many records each customer has."""
+    return found.customers.column("contact_count").to_numpy()
 
 
-def _largest(sizes: dict[str, int], bound: int) -> list[str]:
-    return [f"customer {key} ({n:,} rows)" for key, n in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:SAMPLE] if n > bound]
+def _largest(found: Resolution, bound: int) -> list[str]:
+    large = found.customers.take(pa.array(np.flatnonzero(_counts(found) > bound), pa.int64()))
+    sizes = zip(*(large.column(name).to_pylist() for name in ("customer_key", "contact_count")), strict=True)
+    return [f"customer {key} ({n:,} rows)" for key, n in sorted(sizes, key=lambda item: (-item[1], item[0]))[:SAMPLE]]
 
 
 def _pairs(found: Resolution) -> tuple[int, int]:
@@ -132,4 +136,4 @@ def _several(found: Resolution) -> tuple[int, int]:
     """The connections, and the customers known to more than one."""
     connections = len(found.customer_contacts.column("connection").unique()) if found.customer_contacts.num_rows else 0
     counts: pa.ChunkedArray = found.customers.column("connection_count")
-    return connections, sum(n > 1 for n in counts.to_pylist())
+    return connections, int((counts.to_numpy() > 1).sum())

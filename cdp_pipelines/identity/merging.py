@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -120,7 +121,7 @@ def merge(found: Particulars, links: Links, *, splits: Iterable[tuple[int, int]]
     made = np.zeros(len(links), np.bool_)
     refused: list[Refusal] = []
     against: dict[tuple[int, int], str] = {}
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         people = _People(found, apart, refused, against)
         stated = True
         for place, link in enumerate(links.some(start, end), start):

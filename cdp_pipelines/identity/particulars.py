@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,11 @@ from cdp_pipelines.identity.names import Name
 from cdp_pipelines.identity.options import Options
 
 KEY = ("connection", "customer_id")
-# What is read of the contacts; more columns only take memory.
+# What is read of the contacts; more columns only take memory. The first are not looked at again once they are in one spelling.
+_SPELLED = ("first_name", "last_name", "email", "phone", "mobile_phone", "country", "company", "company_id")
 COLUMNS = (
-    *KEY, "source_system", "record_type", "first_name", "last_name", "email", "phone", "mobile_phone", "country", "company", "company_id", "created_date",
-    "merged_into", "converted_contact_id", "salesforce_id", "is_deleted", "national_id", "date_of_birth", "street", "postcode", "city", "state",
+    *KEY, *_SPELLED, "source_system", "record_type", "created_date", "merged_into", "converted_contact_id", "salesforce_id", "is_deleted",
+    "national_id", "date_of_birth", "street", "postcode", "city", "state",
 )  # fmt: skip
 NONE = -1
 
@@ -60,9 +61,16 @@ class Particulars:
             return self.contacts.column(name)
         return pa.chunked_array([pa.nulls(self.contacts.num_rows, pa.string())])
 
-    def records(self) -> list[tuple[str, str]]:
-        """Connection and id of every record."""
-        return list(zip(*(self.contacts.column(name).to_pylist() for name in KEY), strict=True))
+    def numbers(self, ids: Iterable[str]) -> dict[tuple[str, str], int]:
+        """Connection and id of the records that have one of these ids, with their numbers."""
+        wanted = pc.SetLookupOptions(pa.array(sorted(set(ids)), pa.string()))
+        there = np.flatnonzero(pc.call_function("is_in", [self.contacts.column("customer_id")], wanted).to_numpy())
+        keys = zip(*(column.to_pylist() for column in self.keys(there)), strict=True)
+        return dict(zip(keys, there.tolist(), strict=True))
+
+    def forget_values(self) -> None:
+        """Let go of the values, when pairs have been found by them: of a company only who has one is known then."""
+        self.values, self.companies = self.values.schema.empty_table(), self.companies.select(["record"])
 
     def keys(self, records: Records) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
         """Connection and id of some records."""
@@ -79,6 +87,7 @@ def read(contacts: pa.Table, options: Options) -> Particulars:
     found.guess_of = _guesses(found)
     found.values = _values(found, options)
     found.companies = _companies(found)
+    found.contacts = contacts.select([name for name in contacts.column_names if name in COLUMNS and name not in _SPELLED])
     return found
 
 

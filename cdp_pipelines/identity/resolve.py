@@ -29,10 +29,12 @@ def resolve(
     """
     options = options or Options()
     found = particulars.read(contacts, options)
+    del contacts
     decisions = _decisions(found, overrides)
     civil_data = civil.read(found)
     with database.scratch(options.put_aside) as db:
         pairs = candidates.find(db, found, civil_data)
+        found.forget_values()
         moved = db.execute("select distinct a from said where how <> 'crm_reference'").to_arrow_table().column("a").to_pylist()
         judged = judging.judge(pairs, found, civil_data, twins=options.twins)
         del pairs
@@ -42,9 +44,10 @@ def resolve(
 
 
 def _decisions(found: particulars.Particulars, given: pa.Table | None) -> overrides.Decisions:
-    if given is None or not given.num_rows:
+    if given is None or not given.num_rows or not set(overrides.COLUMNS[:5]) <= set(given.column_names):
         return overrides.read(given, {})
-    return overrides.read(given, {record: number for number, record in enumerate(found.records())})
+    named = (str(one) for side in ("left", "right") for one in given.column(f"{side}_customer_id").to_pylist())
+    return overrides.read(given, found.numbers(named))
 
 
 def _links(judged: Judged) -> Links:

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cdp_pipelines import database, history
 from cdp_pipelines.config import Settings
 from cdp_pipelines.engines import serving
 from cdp_pipelines.history import CheckResult
-from cdp_pipelines.identity import health, store
+from cdp_pipelines.identity import health, particulars, store
 from cdp_pipelines.identity.answer import ALONE, Resolution
 from cdp_pipelines.identity.options import Options
 from cdp_pipelines.identity.resolve import resolve
@@ -47,11 +48,10 @@ def identify(settings: Settings, *, now: datetime | None = None) -> Identified:
     """
     moment = (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None)
     with history.opened(settings) as db:
-        contacts = db.execute("from standardized.contacts").to_arrow_table()
-    before = store.ledger(settings)
+        records = db.execute("select count(*) from standardized.contacts").fetchall()[0][0]
     found = resolve(
-        contacts,
-        previous=before,
+        _contacts(settings),  # named nowhere, so that the resolver can let go of what it has read
+        previous=store.ledger(settings),
         overrides=store.overrides(settings),
         options=Options(settings.identity_region, settings.identity_plus_tags, put_aside=database.put_aside(settings)),
     )
@@ -60,9 +60,17 @@ def identify(settings: Settings, *, now: datetime | None = None) -> Identified:
     with history.opened(settings) as db:
         rows = _write(db, found, went)
     serving.send(settings, SCHEMA, TABLES)
-    results = health.check(found, contacts.num_rows)
+    results = health.check(found, records)
     history.record_checks(settings, moment, results)
     return Identified(results, health.report(found), rows)
+
+
+def _contacts(settings: Settings) -> pa.Table:
+    """What the resolver reads of the contacts, in the order of their keys, which it would make itself in memory."""
+    with history.opened(settings) as db:
+        there = {column for (column,) in db.execute("select column_name from (describe standardized.contacts)").fetchall()}
+        columns = ", ".join(column for column in particulars.COLUMNS if column in there)
+        return db.execute(f"select {columns} from standardized.contacts order by {', '.join(particulars.KEY)}").to_arrow_table()
 
 
 def _aliases(before: pa.Table, found: Resolution, moment: datetime) -> pa.Table:
@@ -74,7 +82,7 @@ def _aliases(before: pa.Table, found: Resolution, moment: datetime) -> pa.Table:
 
 def _write(db: duckdb.DuckDBPyConnection, found: Resolution, went: pa.Table) -> dict[str, int]:
     given = {
-        "customer_contacts": (found.customer_contacts, _MEMBERS), "customer_aliases": (_followed(went, set(found.customers.column("customer_key").to_pylist())), _ALIASES), "identity_edges": (found.edges, "from given"),
+        "customer_contacts": (found.customer_contacts, _MEMBERS), "customer_aliases": (_followed(went, _alive(went, found)), _ALIASES), "identity_edges": (found.edges, "from given"),
         "identity_vetoes": (found.vetoes, "from given"), "identity_review": (found.review, "from given"),
         "identity_overrides": (found.overrides, "from given"),
     }  # fmt: skip
@@ -111,6 +119,15 @@ select old_key, new_key, reason, happened_at,
         else old_key not in (select customer_key from {SCHEMA}.customer_contacts) end as is_current
 from given
 """
+
+
+def _alive(went: pa.Table, found: Resolution) -> set[str]:
+    """Of the keys that went somewhere, or that something went to, those of customers who live now."""
+    keys = found.customers.column("customer_key")
+    named = pa.concat_arrays(
+        [chunk for name in ("old_key", "new_key") for chunk in went.column(name).chunks] or [pa.array([], pa.string())]
+    )
+    return set(keys.filter(pc.call_function("is_in", [keys], pc.SetLookupOptions(named))).to_pylist())
 
 
 def _followed(went: pa.Table, alive: set[str]) -> pa.Table:
