@@ -277,6 +277,13 @@ class Settings(_Sourced):
         pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$",
         description="The most memory that DuckDB takes before it works on the disk, such as 8GB; unset: four fifths of the machine's.",
     )
+    executor: Literal["in_process", "celery"] = Field(
+        default="in_process", description="Where the steps of a Dagster run are done: in the run's own process, or by Celery workers."
+    )
+    celery_broker: Secret | None = Field(default=None, description="Redis through which runs and Celery workers speak: redis://host:6379/0")
+    dagster_postgres_url: Secret | None = Field(
+        default=None, description="Dagster's storage past one process (deploy/dagster/dagster.yaml): postgresql+psycopg2://…"
+    )
     lock_wait_seconds: float = Field(default=600, ge=0, description="How long a run waits for the warehouse while another has it.")
     writeback_file: Path = Field(default=Path(__file__).with_name("writeback.yml"), description="What flows back to the CRMs.")
     retention_file: Path = Field(

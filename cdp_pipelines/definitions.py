@@ -2,10 +2,12 @@
 
 import dagster as dg
 
+from cdp_pipelines.config import Settings
 from cdp_pipelines.defs import (
     alerts,
     automate,
     checks,
+    executor,
     extract,
     identify,
     lag,
@@ -36,6 +38,5 @@ defs = dg.Definitions.merge(
     alerts.defs,
     polling.defs,
     retention.defs,
-    # DuckDB has one writer, so steps run in one process, one after the other; waiting for the CRMs overlaps inside a step.
-    dg.Definitions(executor=dg.in_process_executor),
+    dg.Definitions(executor=executor.chosen(Settings())),
 )

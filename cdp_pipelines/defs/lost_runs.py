@@ -1,5 +1,8 @@
 """Runs whose process is gone without a word (killed with Dagster itself, a power cut): Dagster would take them for running, and since one
 run at a time may have the warehouse, every later one would wait for them for ever.
+
+That is about runs whose processes the code server started, beside it. Where something else starts them (a pod for each run), process ids say
+nothing here, and Dagster's own run monitoring asks it.
 """
 
 from datetime import UTC, datetime
@@ -21,6 +24,8 @@ BEGINNING_SECONDS = 60
 @without_secrets
 def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Marks runs as failed whose process is not there any more, so that others have their turn."""
+    if not isinstance(context.instance.run_launcher, dg.DefaultRunLauncher):
+        return dg.SkipReason("Runs are started elsewhere, and Dagster's run monitoring looks after them.")
     lost = 0
     for record in context.instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         if not _is_alive(context.instance, record):

@@ -1,4 +1,4 @@
-"""Start and stop the services: python -m cdp_pipelines.scale up|down|status|packages."""
+"""Start and stop the services: python -m cdp_pipelines.scale up|down|status, dagster up|down, packages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cdp_pipelines.config import ConfigError
 from cdp_pipelines.private_files import keep_new_files_private
-from cdp_pipelines.scale import packages, postgres, redis, services, spark
+from cdp_pipelines.scale import orchestration, packages, postgres, redis, services, spark
 from cdp_pipelines.scale.errors import ScaleError
 
 _PORTS = {"postgres": postgres.NAME, "redis": redis.NAME, "spark-master": spark.MASTER, "thrift": spark.THRIFT}
@@ -28,6 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     status = commands.add_parser("status", help="which services run, with their process ids; exit code 1 if one does not")
     for command in (up, down, status):
         command.add_argument("--dir", type=Path, help="where the services keep what they hold (data/scale)")
+    dagster = commands.add_parser("dagster", help="Dagster as it is deployed: code server, daemon, webserver, two Celery workers")
+    dagster.add_argument("what", choices=["up", "down"])
+    dagster.add_argument("--dir", type=Path, help="as above")
     commands.add_parser("packages", help="install the Debian packages that are missing, as root; otherwise say which")
     asked = parser.parse_args(arguments)
     try:
@@ -47,6 +50,10 @@ def _run(asked: argparse.Namespace) -> int:
         settings = services.up(folder, with_spark=not asked.without_spark, ports=ports, say=_say)
         print("".join(f"{name}={value}\n" for name, value in settings.items()), end="")
         _say(f"these settings, for a shell: . {folder / 'env'}")
+    elif asked.command == "dagster" and asked.what == "up":
+        print(f"Dagster's UI: {orchestration.up(folder, say=_say)}")
+    elif asked.command == "dagster":
+        print("Ended: " + (", ".join(orchestration.down(folder)) or "nothing ran."))
     elif asked.command == "down":
         print("Ended: " + (", ".join(services.down(folder)) or "nothing ran."))
     else:

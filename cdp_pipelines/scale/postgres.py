@@ -79,6 +79,14 @@ def url(port: int, database: str, scheme: str = "postgresql") -> str:
     return f"{scheme}://{USER}@{HOST}:{port}/{database}"
 
 
+def make(folder: Path) -> None:
+    """Make a folder that the server's user may pass, and those above it that are missing. What is in it, they cannot list."""
+    for path in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
+        path.mkdir()
+        if server_user():
+            path.chmod(0o711)
+
+
 def _let_pass(folder: Path) -> None:
     """Let the server's user reach its data in a folder of ours. Raises ScaleError where a folder above lets nobody pass."""
     folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o011)

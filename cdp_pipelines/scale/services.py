@@ -32,7 +32,7 @@ def up(
 ) -> dict[str, str]:
     """Start what does not run; gives the settings, which are also in the file `env` of the folder. `ports` are those that are asked for, by
     service; others are free ones. Raises ScaleError."""
-    folder.mkdir(parents=True, exist_ok=True)
+    postgres.make(folder)
     with FileLock(folder / "lock"):
         processes = Processes(folder)
         if not processes.pid(postgres.NAME):
