@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ from cdp_pipelines.scale.processes import Processes
 
 SANDBOX, CODE, DAEMON, WEB = "sandbox", "dagster-code", "dagster-daemon", "dagster-web"
 WORKERS = ("celery-worker-1", "celery-worker-2")
-# In the order in which they start, which is also that in which they end: who asks for work first.
+# In the order in which they start.
 NAMES = (SANDBOX, CODE, WEB, *WORKERS, DAEMON)
 LOCATION = "cdp_pipelines"
 _INSTANCE = PROJECT_DIR / "deploy" / "dagster" / "dagster.yaml"
@@ -49,7 +50,9 @@ def up(folder: Path, *, only: tuple[str, ...] = NAMES, say: Callable[[str], None
         commands = _commands(processes, folder)
         for name in (name for name in NAMES if name in commands and name in only and not processes.pid(name)):
             say(name)
-            processes.start(name, commands[name], environment=environment, cwd=PROJECT_DIR)
+            # Dagster 1.13's code server ends neither at SIGTERM nor at SIGINT.
+            end_with = signal.SIGKILL if name == CODE else signal.SIGTERM
+            processes.start(name, commands[name], environment=environment, cwd=PROJECT_DIR, end_with=end_with)
         ports = processes.ports()
         for name in (name for name in (CODE, WEB) if name in only):
             processes.wait_until(name, lambda port=ports[name]: answers(port), _STARTS_WITHIN_SECONDS)
@@ -63,7 +66,7 @@ def down(folder: Path) -> list[str]:
     if not folder.exists():
         return []
     with FileLock(folder / "dagster.lock"):
-        return Processes(folder).end(reversed(NAMES))
+        return Processes(folder).end(NAMES)
 
 
 def ask(address: str, query: str, variables: Mapping[str, object] | None = None) -> dict:

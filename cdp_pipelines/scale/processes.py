@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -107,18 +107,14 @@ class Processes:
                 raise ScaleError(f"{name} {why}. The end of {self.log(name)}:\n{self._tail(name)}")
             time.sleep(0.2)
 
-    def end(self, names: Iterable[str]) -> list[str]:
-        """End these processes and what they started, in this order; gives those that were there."""
-        ended = []
-        for name in names:
-            started = self._started().get(name)
-            if started is None:
-                continue
-            if process := started.process():
-                _end(process, started.end_with)
-                ended.append(name)
-            self._write({n: s for n, s in self._started().items() if n != name}, self.ports())
-        return ended
+    def end(self, names: Sequence[str]) -> list[str]:
+        """End these processes and what they started, all at once; gives those that were there."""
+        started = self._started()
+        found = {name: process for name in names if name in started and (process := started[name].process())}
+        _end([(process, started[name].end_with) for name, process in found.items()])
+        gone = set(names)
+        self._write({name: one for name, one in self._started().items() if name not in gone}, self.ports())
+        return list(found)
 
     def _started(self) -> dict[str, Started]:
         return {name: Started(**said) for name, said in self._read().get("processes", {}).items()}
@@ -134,23 +130,26 @@ class Processes:
         return "\n".join(self.log(name).read_text(errors="replace").splitlines()[-lines:])
 
 
-def _end(process: psutil.Process, end_with: int) -> None:
-    """End a process in order if it can, then, by force, what is left of it and of what it started."""
-    try:
-        family = [process, *process.children(recursive=True)]
-        process.send_signal(end_with)
-    except psutil.NoSuchProcess:
-        return
-    until = time.monotonic() + PATIENCE_SECONDS
-    while _runs(process) and time.monotonic() < until:
-        time.sleep(0.1)
-    # What it started mostly ends with it, a moment later.
-    until = time.monotonic() + 2
-    while any(map(_runs, family[1:])) and time.monotonic() < until:
-        time.sleep(0.1)
-    for one in filter(_runs, family):
+def _end(processes: Sequence[tuple[psutil.Process, int]]) -> None:
+    """End processes in order if they can, then, by force, what is left of them and of what they started."""
+    family = []
+    for process, end_with in processes:
+        with suppress(psutil.NoSuchProcess):
+            family += process.children(recursive=True)
+            process.send_signal(end_with)
+    asked = [process for process, _ in processes]
+    _wait(asked, PATIENCE_SECONDS)
+    # What they started mostly ends with them, a moment later.
+    _wait(family, 2)
+    for one in filter(_runs, [*asked, *family]):
         with suppress(psutil.NoSuchProcess):
             one.kill()
+
+
+def _wait(processes: Sequence[psutil.Process], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while any(map(_runs, processes)) and time.monotonic() < until:
+        time.sleep(0.1)
 
 
 def _runs(process: psutil.Process) -> bool:

@@ -14,7 +14,6 @@ from cdp_pipelines.scale import iceberg, postgres, redis, spark
 from cdp_pipelines.scale.ports import HOST, chosen
 from cdp_pipelines.scale.processes import Processes
 
-# In the order in which they end.
 NAMES = (*spark.NAMES, redis.NAME, postgres.NAME)
 
 
@@ -64,7 +63,8 @@ def down(folder: Path) -> list[str]:
     with FileLock(folder / "lock"):
         processes = Processes(folder)
         others = [name for name in processes.names() if name not in NAMES]
-        return processes.end([*others, *NAMES])
+        # Who uses a service ends before it.
+        return [name for group in (others, spark.NAMES, (redis.NAME, postgres.NAME)) for name in processes.end(group)]
 
 
 def status(folder: Path) -> dict[str, int | None]:

@@ -14,7 +14,6 @@ from cdp_pipelines.scale.processes import Processes
 
 MASTER, THRIFT = "spark-master", "spark-thrift"
 WORKERS = ("spark-worker-1", "spark-worker-2")
-# In the order in which they end: who uses another one first.
 NAMES = (THRIFT, *WORKERS, MASTER)
 PORTS = (MASTER, f"{MASTER}-ui", THRIFT, f"{THRIFT}-ui")
 _DAEMON_MEMORY, _DRIVER_MEMORY, _WORKER_MEMORY, _EXECUTOR_MEMORY = "256m", "1g", "1g", "768m"

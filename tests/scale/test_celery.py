@@ -105,6 +105,7 @@ def tables(path: Path) -> dict[str, list[tuple]]:
 
 @pytest.fixture(scope="module")
 def deployment() -> Iterator[Deployment]:
+    pytest.importorskip("dagster_celery", reason="comes with make scale-setup")
     folder = Path(tempfile.mkdtemp(prefix="cdp-scale-"))
     folder.chmod(0o711)
     with ExitStack() as stack:
