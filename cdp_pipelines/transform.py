@@ -61,7 +61,7 @@ def build(select: str, settings: Settings, *, full_refresh: bool = False) -> lis
     when dbt could not begin. Afterwards the warehouse file is closed.
     """
     # What dbt did is asked of dbt itself, rather than written to files each time together with all that it knows of the project.
-    arguments = ["build", "--select", *select.split(), "--exclude-resource-type", "unit_test", "--no-write-json"]
+    arguments = ["build", "--select", *select.split(), "--exclude-resource-type", "unit_test", "--no-write-json", "--cache-selected-only"]
     done = _invoke([*arguments, "--full-refresh"] if full_refresh else arguments, settings, settings.data_dir / "dbt" / "target")
     return [_result(result) for result in done.results]
 
@@ -73,7 +73,7 @@ def downstream(layer: str, raw_tables: Iterable[tuple[str, str]]) -> str:
 
 def version() -> str:
     """Which models these are: a digest of the dbt project's own files."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256((PROJECT_DIR / "dbt_project.yml").read_bytes())
     for folder in ("models", "macros", "tests"):
         for path in sorted(file for file in (PROJECT_DIR / folder).rglob("*") if file.is_file()):
             digest.update(f"{path.relative_to(PROJECT_DIR)}\0".encode() + path.read_bytes())
@@ -83,13 +83,15 @@ def version() -> str:
 def manifest(settings: Settings) -> Path:
     """dbt's manifest of the project's models as they are, made anew where they are others than when it was made. Raises TransformError.
 
-    Several processes may ask at once: each makes its own, and the last one stays.
+    Each engine has its own: what is a part of a query on one is a table on another. Several processes may ask at once: each makes its own,
+    and the last one stays.
     """
-    made, of = PROJECT_DIR / "target" / "manifest.json", PROJECT_DIR / "target" / "manifest.version"
+    folder = PROJECT_DIR / "target" / ("" if settings.engine == "duckdb" else settings.engine)
+    made, of = folder / "manifest.json", folder / "manifest.version"
     if not (made.exists() and of.exists() and of.read_text() == version()):
-        made.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=made.parent) as folder:
-            parse(settings, Path(folder)).replace(made)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            parse(settings, Path(scratch)).replace(made)
         with replaced(of) as new:
             new.write_text(version())
     return made

@@ -26,7 +26,7 @@ from cdp_pipelines.scrubbing import without_secrets
 
 _COLUMNS = "dagster/column_schema"
 project = DbtProject(transform.PROJECT_DIR)
-transform.manifest(Settings())
+MANIFEST = transform.manifest(Settings())
 
 
 class Layers(DagsterDbtTranslator):
@@ -65,7 +65,7 @@ def models(name: str, layer: str) -> dg.AssetsDefinition:
 
     @dbt_assets(
         name=name,
-        manifest=project.manifest_path,
+        manifest=MANIFEST,
         project=project,
         select=transform.LAYERS[layer],
         dagster_dbt_translator=Layers(),
@@ -103,7 +103,7 @@ def _tables(context: dg.AssetExecutionContext, settings: Settings, results: list
 @cache
 def _described() -> dict[str, dict[str, str]]:
     """What the columns of each model mean. Comments in the database have it too, but not those of views."""
-    nodes = json.loads(project.manifest_path.read_text())["nodes"].values()
+    nodes = json.loads(MANIFEST.read_text())["nodes"].values()
     return {n["name"]: {c: of["description"] for c, of in n["columns"].items()} for n in nodes if n["resource_type"] == "model"}
 
 

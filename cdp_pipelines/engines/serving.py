@@ -23,7 +23,7 @@ from cdp_pipelines.engines.engine import Engine, Key
 from cdp_pipelines.sources.columns import column_name
 from cdp_pipelines.sources.reader import RawTable
 
-COPIED, IDENTITY = ("standardized", "unified"), "identity"
+STAGING, COPIED = "staging", ("standardized", "unified")
 _BEFORE = "__before"
 _IN_UTC = " at time zone 'UTC'"
 
@@ -50,6 +50,8 @@ def show_models(settings: Settings, models: Collection[str], manifest: Path) -> 
     with database.connect(settings, settings.warehouse) as db:
         for name in sorted(models):
             schema = described[name]["schema"]
+            if schema not in (STAGING, *COPIED):  # parts of models, which nobody else reads
+                continue
             db.execute(f"create schema if not exists {schema}")
             if schema in COPIED:
                 _copy(db, engine, schema, name, "")
@@ -87,7 +89,7 @@ def in_hand(settings: Settings, raw: Mapping[Kind, Iterable[RawTable]]) -> Gener
         for kind, table in tables:
             changed = _take_over(db, engine, kind, table) or changed
             _show(db, engine, f"raw_{kind}", table.name, _newest(table))
-        for schema in (*COPIED, IDENTITY):
+        for schema in COPIED:
             for name in engine.tables(schema):
                 if _differs(db, engine, schema, name):
                     engine.write(schema, {name: db.execute(f'from {schema}."{name}"').to_arrow_table()})

@@ -39,7 +39,7 @@ def decisions(spec: Consents) -> str:
         max({no} decided_at end) over ({grouped}) as latest_no,
         max(case when decision = 'allowed' then decided_at end) over ({grouped}) as latest_yes,
         count(*) over ({grouped}) as evidence_count,
-        sum({no} 1 else 0 end) over ({grouped}) as opted_out_count
+        count({no} 1 end) over ({grouped}) as opted_out_count
     from {{{{ ref('{spec.evidence}') }}}}
 ),
 

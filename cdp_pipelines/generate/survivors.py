@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from cdp_pipelines.generate.sql import TYPES, indented, listed
@@ -50,7 +51,7 @@ from candidates
     beaten = "{{ joined_texts(\"case when agrees = 0 then connection || ':' || record_id end\", ', ', 'place') }}"
     final = [
         key, "field", "max(case when place = 1 then connection end) as connection",
-        f"max(case when place = 1 then record_id end) as {table.id}", "rule", "count(*) as record_count", "sum(agrees) as agreeing_count",
+        f"max(case when place = 1 then record_id end) as {table.id}", "rule", "count(*) as record_count", "count(case when agrees = 1 then 1 end) as agreeing_count",
         f"{beaten} as beaten",
     ]  # fmt: skip
     return f"with {_ctes(ctes)}\nselect\n{listed(final)}\nfrom judged\ngroup by {key}, field, rule\n"
@@ -75,7 +76,7 @@ def survivors(spec: Mapping, table: Unified) -> str:
         columns += [
             f"totals.{name}"
             if total.missing is None
-            else f"case when totals.{key} is null then {total.missing} else totals.{name} end as {name}"
+            else f"{_typed(total.type, f'case when totals.{key} is null then {total.missing} else totals.{name} end')} as {name}"
             for name, total in table.totals.fields.items()
         ]
         joins += f"left join {{{{ ref('{table.totals.table}') }}}} as totals on totals.{key} = known.{key}\n"
@@ -188,7 +189,13 @@ def _won(spec: Mapping, table: Unified, name: str) -> str:
     source = _source(name, table.fields[name])
     if type_of(spec, table, name) == "boolean":
         return f"max(case when winners.field = '{name}' then case when {source} then 1 else 0 end end)"
-    return f"max(case when winners.field = '{name}' then {source} end)"
+    return _typed(type_of(spec, table, name), f"max(case when winners.field = '{name}' then {source} end)")
+
+
+def _typed(kind: str, expression: str) -> str:
+    """A decimal with its digits: Postgres forgets them in whatever is made of one."""
+    digits = re.fullmatch(r"decimal\((\d+),(\d+)\)", kind)
+    return f"cast({expression} as {{{{ decimal_type({digits[1]}, {digits[2]}) }}}})" if digits else expression
 
 
 def _shown(spec: Mapping, table: Unified, name: str) -> str:

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import duckdb
+import sqlglot
+from sqlglot import exp
 
 from cdp_pipelines import database, mapping
 from cdp_pipelines.config import Settings
+from cdp_pipelines.engines.choice import elsewhere
 from cdp_pipelines.history import CheckResult
 from cdp_pipelines.quality.check import SAMPLE, Listed
 from cdp_pipelines.transform import NodeResult
@@ -65,13 +68,22 @@ def _result(settings: Settings, node: NodeResult) -> CheckResult:
         test = TESTS.get(node.kind or "")
         result.remedy = test.remedy if test else "See dbt's log."
         with database.connect(settings, settings.warehouse) as db:
-            result.sample_keys = _keys(db, node)
+            result.sample_keys = _keys(db, node, _as_duckdb_says_it(settings, node.sql or ""))
     return result
 
 
-def _keys(db: duckdb.DuckDBPyConnection, node: NodeResult) -> list[str]:
+def _as_duckdb_says_it(settings: Settings, sql: str) -> str:
+    """A test's SQL for the warehouse file, where the engine that ran it is another one."""
+    if (engine := elsewhere(settings)) is None:
+        return sql.strip()
+    statement = sqlglot.parse_one(sql, read=engine.dialect)
+    for table in statement.find_all(exp.Table):
+        table.set("catalog", None)
+    return statement.sql(dialect="duckdb")
+
+
+def _keys(db: duckdb.DuckDBPyConnection, node: NodeResult, sql: str) -> list[str]:
     """The keys of up to ten rows that a test found."""
-    sql = (node.sql or "").strip()
     if node.kind in ("not_null", "accepted_values"):
         (schema,) = db.execute(
             "select schema_name from duckdb_tables() where table_name = ? and schema_name <> 'raw'", [node.table]

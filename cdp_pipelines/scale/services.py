@@ -44,7 +44,7 @@ def up(
         if with_spark and not all(map(processes.pid, spark.NAMES)):
             say("the Iceberg catalog")
             Path(folder / "lake").mkdir(exist_ok=True)
-            iceberg.create_namespaces(settings["CDP_ICEBERG_CATALOG_URI"], settings["CDP_ICEBERG_WAREHOUSE"])
+            iceberg.create_namespaces(settings["CDP_ICEBERG_CATALOG"], settings["CDP_ICEBERG_WAREHOUSE"])
             if iceberg.named():
                 say(f"{iceberg.JAR_SETTING} names another Iceberg jar than the pinned one: its bytes are not checked")
             say("Spark: a master, two workers, the Thrift Server")
@@ -92,11 +92,11 @@ def _settings(processes: Processes) -> dict[str, str]:
     found = {
         "CDP_POSTGRES_URL": postgres.url(ports[postgres.NAME], postgres.WAREHOUSE),
         # SQLAlchemy 2.1 takes plain `postgresql` for another driver than the one that is installed.
-        "CDP_ICEBERG_CATALOG_URI": postgres.url(ports[postgres.NAME], postgres.LAKE, "postgresql+psycopg2"),
+        "CDP_ICEBERG_CATALOG": postgres.url(ports[postgres.NAME], postgres.LAKE, "postgresql+psycopg2"),
         "CDP_ICEBERG_WAREHOUSE": lake.resolve().as_uri(),
         "CDP_DAGSTER_POSTGRES_URL": postgres.url(ports[postgres.NAME], postgres.DAGSTER, "postgresql+psycopg2"),
         "CDP_CELERY_BROKER": redis.url(ports[redis.NAME]),
     }
     if spark.THRIFT in ports:
-        found |= {"CDP_SPARK_HOST": HOST, "CDP_SPARK_PORT": str(ports[spark.THRIFT])}
+        found["CDP_SPARK_URL"] = f"spark://{HOST}:{ports[spark.THRIFT]}"
     return found

@@ -16,7 +16,7 @@ MASTER, THRIFT = "spark-master", "spark-thrift"
 WORKERS = ("spark-worker-1", "spark-worker-2")
 NAMES = (THRIFT, *WORKERS, MASTER)
 PORTS = (MASTER, f"{MASTER}-ui", THRIFT, f"{THRIFT}-ui")
-_DAEMON_MEMORY, _DRIVER_MEMORY, _WORKER_MEMORY, _EXECUTOR_MEMORY = "256m", "1g", "1g", "768m"
+_DAEMON_MEMORY, _DRIVER_MEMORY, _WORKER_MEMORY, _EXECUTOR_MEMORY = "256m", "2g", "1g", "768m"
 _CLASS = "org.apache.spark.deploy.{0}.{1}"
 _STARTS_WITHIN_SECONDS = 60
 # A cold JVM on a machine that has other work.

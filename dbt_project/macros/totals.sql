@@ -15,9 +15,9 @@
 select
     {{ key }},
     currency,
-    sum(case when is_open then 1 else 0 end) as open_opportunities,
+    count(case when is_open then 1 end) as open_opportunities,
     cast(sum(case when is_open then value else 0 end) as {{ decimal_type(38, 2) }}) as open_value,
-    sum(case when is_won then 1 else 0 end) as won_opportunities,
+    count(case when is_won then 1 end) as won_opportunities,
     cast(sum(case when is_won then value else 0 end) as {{ decimal_type(38, 2) }}) as won_value
 from {{ deals }}
 where value is not null and (is_open or is_won)
@@ -37,8 +37,8 @@ select
 from (
     select
         {{ key }},
-        sum(case when is_open then 1 else 0 end) as open_opportunities,
-        sum(case when is_won then 1 else 0 end) as won_opportunities
+        count(case when is_open then 1 end) as open_opportunities,
+        count(case when is_won then 1 end) as won_opportunities
     from {{ deals }}
     group by {{ key }}
 ) as counts
@@ -46,8 +46,8 @@ left join (
     select
         {{ key }},
         count(*) as currency_count,
-        sum(case when open_opportunities > 0 then 1 else 0 end) as open_currencies,
-        sum(case when won_opportunities > 0 then 1 else 0 end) as won_currencies,
+        count(case when open_opportunities > 0 then 1 end) as open_currencies,
+        count(case when won_opportunities > 0 then 1 end) as won_currencies,
         max(currency) as currency,
         cast(sum(open_value) as {{ decimal_type(38, 2) }}) as open_value,
         cast(sum(won_value) as {{ decimal_type(38, 2) }}) as won_value

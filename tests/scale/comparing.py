@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cdp_pipelines import database
 from cdp_pipelines.config import Settings
 
-SCHEMAS = ("standardized", "identity", "unified", "quality")
+SCHEMAS = ("standardized", "unified", "quality")
 # When something was read, measured or found is another moment in each run.
 MOMENTS = {"synced_at", "measured_at", "checked_at", "first_seen_at", "last_seen_at", "first_filled_at", "happened_at"}
 

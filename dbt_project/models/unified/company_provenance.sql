@@ -249,7 +249,7 @@ select
     max(case when place = 1 then record_id end) as id,
     rule,
     count(*) as record_count,
-    sum(agrees) as agreeing_count,
+    count(case when agrees = 1 then 1 end) as agreeing_count,
     {{ joined_texts("case when agrees = 0 then connection || ':' || record_id end", ', ', 'place') }} as beaten
 from judged
 group by company_key, field, rule

@@ -41,9 +41,9 @@ select
     known.company_key,
     cast(known.customer_count as {{ dbt.type_bigint() }}) as customer_count,
     coalesce(deal_totals.open_opportunities, 0) as open_opportunities,
-    case when deal_totals.company_key is null then 0 else deal_totals.open_value end as open_value,
+    cast(case when deal_totals.company_key is null then 0 else deal_totals.open_value end as {{ decimal_type(38, 2) }}) as open_value,
     coalesce(deal_totals.won_opportunities, 0) as won_opportunities,
-    case when deal_totals.company_key is null then 0 else deal_totals.won_value end as won_value,
+    cast(case when deal_totals.company_key is null then 0 else deal_totals.won_value end as {{ decimal_type(38, 2) }}) as won_value,
     deal_totals.currency,
     coalesce(deal_totals.currency_count, 0) as currency_count,
     known.last_activity

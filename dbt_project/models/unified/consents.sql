@@ -14,7 +14,7 @@ with weighed as (
         max(case when decision = 'opted_out' then decided_at end) over (partition by customer_key, channel) as latest_no,
         max(case when decision = 'allowed' then decided_at end) over (partition by customer_key, channel) as latest_yes,
         count(*) over (partition by customer_key, channel) as evidence_count,
-        sum(case when decision = 'opted_out' then 1 else 0 end) over (partition by customer_key, channel) as opted_out_count
+        count(case when decision = 'opted_out' then 1 end) over (partition by customer_key, channel) as opted_out_count
     from {{ ref('consent_evidence') }}
 ),
 

@@ -27,7 +27,7 @@ bests as (
         max(case when winners.field = 'state' then records.state end) as state,
         max(case when winners.field = 'country' then records.country end) as country,
         max(case when winners.field = 'employees' then records.employees end) as employees,
-        max(case when winners.field = 'annual_revenue' then records.annual_revenue end) as annual_revenue,
+        cast(max(case when winners.field = 'annual_revenue' then records.annual_revenue end) as {{ decimal_type(18, 2) }}) as annual_revenue,
         max(case when winners.field = 'created_date' then records.created_date end) as created_date,
         max(case when winners.field = 'last_updated' then records.last_updated end) as last_updated
     from {{ ref('company_provenance') }} as winners
@@ -57,9 +57,9 @@ select
     speaking.source_systems,
     case when totals.company_key is null then 0 else totals.customer_count end as customer_count,
     case when totals.company_key is null then 0 else totals.open_opportunities end as open_opportunities,
-    case when totals.company_key is null then 0 else totals.open_value end as open_value,
+    cast(case when totals.company_key is null then 0 else totals.open_value end as {{ decimal_type(38, 2) }}) as open_value,
     case when totals.company_key is null then 0 else totals.won_opportunities end as won_opportunities,
-    case when totals.company_key is null then 0 else totals.won_value end as won_value,
+    cast(case when totals.company_key is null then 0 else totals.won_value end as {{ decimal_type(38, 2) }}) as won_value,
     totals.currency,
     case when totals.company_key is null then 0 else totals.currency_count end as currency_count,
     totals.last_activity,
