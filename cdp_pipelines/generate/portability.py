@@ -2,7 +2,7 @@
 
 python -m cdp_pipelines.generate.portability   exit 1, and say where and what to write instead
 
-What engines say in their own ways is in macros/portable.sql, one macro for each need (docs/decisions/0040-engine-differences-in-one-macro-file.md).
+What engines say in their own ways is in macros/portable.sql, one macro for each need (docs/decisions/0018-engine-differences-in-one-macro-file.md).
 """
 
 from __future__ import annotations

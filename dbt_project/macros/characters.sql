@@ -1,4 +1,4 @@
-{# Characters by what they are, for engines whose SQL cannot tell. The first two are what DuckDB says of them; a test compares. #}
+{# Characters by what they are, for engines whose SQL cannot tell: what DuckDB makes of them, which tests/test_characters.py compares. #}
 
 {# Unicode's blanks (Zs): what DuckDB trims. #}
 {% macro blanks() -%}

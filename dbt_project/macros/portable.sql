@@ -134,9 +134,13 @@
 {% macro default__decimal_type(digits, scale) %}decimal({{ digits }},{{ scale }}){% endmacro %}
 {% macro bigquery__decimal_type(digits, scale) %}{{ 'bignumeric' if digits - scale > 29 else 'numeric' }}({{ digits }},{{ scale }}){% endmacro %}
 
-{# Rounded, halves away from zero; what is too great for the digits is null. DuckDB alone takes 1_000. #}
+{# Rounded, halves away from zero; what is too great for the digits is null. DuckDB alone takes 1_000, and 0e999 for 0. #}
 {% macro to_decimal(x, digits, scale) %}{{ return(adapter.dispatch('to_decimal', 'cdp')(x, digits, scale)) }}{% endmacro %}
 {% macro default__to_decimal(x, digits, scale) %}try_cast({{ clean_text(x) }} as {{ decimal_type(digits, scale) }}){% endmacro %}
+{# Java takes the digits of every script. #}
+{% macro spark__to_decimal(x, digits, scale) -%}
+    try_cast(case when not {{ clean_text(x) }} rlike '[^-+.eE0-9\\s]' then {{ clean_text(x) }} end as {{ decimal_type(digits, scale) }})
+{%- endmacro %}
 {# Only from 16 on can Postgres try a cast. #}
 {% macro postgres__to_decimal(x, digits, scale) -%}
     {%- set pattern = '^[[:space:]]*[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?0*[0-9]{1,3})?[[:space:]]*$' -%}
