@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from cdp_pipelines import dagster_home, lock, query, status
-from cdp_pipelines.config import Settings
+from cdp_pipelines.config import ConfigError, Settings
 from cdp_pipelines.crm_integrations.rights import SOON
 
 State = Literal["ok", "warning", "problem"]
@@ -134,7 +134,12 @@ def _lock(settings: Settings) -> Iterator[Finding]:
 
 def _jobs(settings: Settings) -> Iterator[Finding]:
     """How the newest run of each of Dagster's jobs ended, where Dagster ran."""
-    for one in dagster_home.last_runs(settings):
+    try:
+        runs = dagster_home.last_runs(settings)
+    except ConfigError as error:
+        yield Finding("dagster's storage", "problem", f"{error.setting} {error.problem}.", error.remedy)
+        return
+    for one in runs:
         when = f"{one.ended_at:%Y-%m-%d %H:%M} UTC"
         if one.failed:
             remedy = f"Look at run {one.run[:8]} in Dagster's UI, mend what it names, and start the job again."

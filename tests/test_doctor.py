@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from cdp_pipelines import doctor
@@ -232,6 +233,14 @@ def test_the_last_sync_and_the_last_runs_of_jobs_are_told(settings: Settings):
     assert told["job reconcile"][0] == "problem" and "Look at run 4ddddddd in Dagster's UI" in told["job reconcile"][1]
     assert {what for what in told if what.startswith("job ")} == {"job sync", "job reconcile"}, "a person who starts a job sees how it ends"
     assert told["last sync"][0] == "ok" and "9 calls" in told["last sync"][1]
+
+
+def test_a_storage_of_dagster_that_cannot_be_read_is_told_beside_all_else(settings: Settings):
+    for url in ("postgresql+psycopg2://nobody:hunter2@127.0.0.1:1/none", "nonsense"):
+        told = found(settings.model_copy(update={"dagster_postgres_url": SecretStr(url)}))
+        state, words = told["dagster's storage"]
+        assert state == "problem" and "CDP_DAGSTER_POSTGRES_URL" in words and "hunter2" not in words
+        assert len(told) > 1, told
 
 
 def test_a_machine_that_lacks_something_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch):

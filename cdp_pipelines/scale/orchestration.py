@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -47,17 +48,19 @@ def up(folder: Path, *, only: tuple[str, ...] = NAMES, say: Callable[[str], None
         if not any(map(processes.pid, NAMES[1:])):
             say("Dagster's tables")
             _run([_program("dagster"), "instance", "migrate"], environment)
-        commands = _commands(processes, folder)
+        commands, started = _commands(processes, folder), []
+        said_before = {name: len(processes.log(name).read_text()) if processes.log(name).exists() else 0 for name in WORKERS}
         for name in (name for name in NAMES if name in commands and name in only and not processes.pid(name)):
             say(name)
+            started.append(name)
             # Dagster 1.13's code server ends neither at SIGTERM nor at SIGINT.
             end_with = signal.SIGKILL if name == CODE else signal.SIGTERM
             processes.start(name, commands[name], environment=environment, cwd=PROJECT_DIR, end_with=end_with)
         ports = processes.ports()
         for name in (name for name in (CODE, WEB) if name in only):
             processes.wait_until(name, lambda port=ports[name]: answers(port), _STARTS_WITHIN_SECONDS)
-        for name in (name for name in WORKERS if name in only):
-            processes.wait_until(name, lambda name=name: " ready." in processes.log(name).read_text(), _STARTS_WITHIN_SECONDS)
+        for name in (name for name in WORKERS if name in started):
+            processes.wait_until(name, partial(_says, processes.log(name), " ready.", said_before[name]), _STARTS_WITHIN_SECONDS)
     return f"http://{HOST}:{ports[WEB]}"
 
 
@@ -76,6 +79,10 @@ def ask(address: str, query: str, variables: Mapping[str, object] | None = None)
     if "errors" in said:
         raise ScaleError(f"Dagster refused: {json.dumps(said['errors'])[:1000]}")
     return said["data"]
+
+
+def _says(log: Path, words: str, after: int) -> bool:
+    return words in log.read_text()[after:]
 
 
 def _commands(processes: Processes, folder: Path) -> dict[str, list[str]]:

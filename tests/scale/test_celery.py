@@ -15,8 +15,10 @@ from typing import Any
 
 import duckdb
 import pytest
+from pydantic import SecretStr
 
 from cdp_pipelines.config import KINDS, Settings, connection_from_config
+from cdp_pipelines.dagster_home import last_runs
 from cdp_pipelines.sandbox.hosting import SandboxAddresses
 from cdp_pipelines.scale import orchestration, services
 from cdp_pipelines.scale.orchestration import ask
@@ -143,6 +145,8 @@ def test_the_graph_runs_on_two_workers_and_one_that_is_killed_in_the_middle_cost
         f"sync of {PEOPLE} people: {time.monotonic() - started:.0f} s; {victim} killed after {killed - started:.0f} s; steps begun: {steps}"
     )
     assert all(steps.values()), "both had part in it"
+    settings = Settings(dagster_postgres_url=SecretStr(services.up(deployment.folder, with_spark=False)["CDP_DAGSTER_POSTGRES_URL"]))
+    assert [(one.job, one.run, one.failed) for one in last_runs(settings)] == [("sync", run, False)], "the doctor reads the same"
     [survivor] = {*orchestration.WORKERS} - {victim}
     assert deployment.began(run, "standardize") in ([victim, survivor], [survivor, victim]), "the other one did it again"
     assert deployment.tables() == by_command_line
