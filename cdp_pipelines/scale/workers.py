@@ -10,6 +10,8 @@ import psutil
 from cdp_pipelines.scale import spark
 from cdp_pipelines.scale.processes import Processes
 
+_EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
+
 
 @dataclass(frozen=True)
 class Worker:
@@ -38,6 +40,15 @@ def kill(worker: Worker) -> None:
 
 def _executors(pid: int) -> tuple[int, ...]:
     try:
-        return tuple(child.pid for child in psutil.Process(pid).children(recursive=True))
+        children = psutil.Process(pid).children()
     except psutil.NoSuchProcess:
         return ()
+    return tuple(child.pid for child in children if _is_executor(child))
+
+
+def _is_executor(process: psutil.Process) -> bool:
+    """A worker also starts others for a moment, such as one that changes a file's mode."""
+    try:
+        return _EXECUTOR in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
