@@ -1,6 +1,10 @@
 """The Celery application of the workers: celery -A cdp_pipelines.defs.celery_worker worker -Q dagster --concurrency 1
 
 It does the steps of Dagster's runs, and says to the broker every few seconds what it is still at (see `executor.py`).
+
+The project is loaded by the process that does the steps, with the first one, and not here, although that would be once for all: this process
+is forked, and threads that libraries have by then (dbt's parser, where the manifest had to be made) are missing in the fork, which waits
+for them for ever.
 """
 
 from __future__ import annotations
@@ -12,7 +16,6 @@ from celery import Celery, bootsteps
 from dagster_celery.make_app import make_app
 from dagster_celery.tasks import create_task
 
-import cdp_pipelines.definitions  # noqa: F401 -- once, for all steps: each process that does one is made from this one
 from cdp_pipelines.config import Settings
 from cdp_pipelines.defs.executor import CONFIG, SAY_EVERY_SECONDS, broker_of
 

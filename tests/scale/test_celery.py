@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -168,3 +170,12 @@ def test_a_run_whose_own_process_is_killed_is_started_again(deployment: Deployme
     assert deployment.ends(newest["runId"]) == "SUCCESS"
     print(f"{time.monotonic() - started:.0f} s, with the run that took its place")
     assert deployment.tables() == by_command_line
+
+
+def test_the_process_that_is_forked_has_not_loaded_the_project():
+    """Threads of libraries are missing in a fork: dbt's parser waited for its own for ever."""
+    pytest.importorskip("dagster_celery", reason="comes with make scale-setup")
+    code = "import sys, cdp_pipelines.defs.celery_worker; print([m for m in ('cdp_pipelines.definitions', 'dbt', 'duckdb') if m in sys.modules])"
+    environment = {**os.environ, "CDP_CELERY_BROKER": "redis://127.0.0.1:1/0"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
