@@ -88,7 +88,7 @@ def _rates() -> tuple[_Rate, ...]:
 
 
 def _check(rate: _Rate) -> Check:
-    # A sum, not a count with a filter: over a window DuckDB counts the latter anew for each row (version 1.5.5; an hour for a million).
+    # A sum, not a count with a filter: over a window DuckDB counts the latter anew for each row (version 1.5.5).
     return Check(
         rate.name, "contacts", False, f"Of each connection's contacts at most {rate.bound:.0%} have a value in {rate.column} that {rate.says}.",
         rate.remedy,
