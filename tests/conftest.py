@@ -6,7 +6,8 @@ import os
 import tempfile
 
 os.environ["CDP_ENV_FILE"] = os.devnull  # before the package is imported: a developer's .env must never reach a test
-for variable in [v for v in os.environ if v.startswith(("CDP_", "SALESFORCE_", "HUBSPOT_", "MARKETO_")) and v != "CDP_ENV_FILE"]:
+KEPT = ("CDP_ENV_FILE", "CDP_TEST_ADAPTERS_DIR")
+for variable in [v for v in os.environ if v.startswith(("CDP_", "SALESFORCE_", "HUBSPOT_", "MARKETO_")) and v not in KEPT]:
     del os.environ[variable]
 os.environ["CDP_SANDBOX_DIR"] = tempfile.mkdtemp(prefix="cdp-sandbox-")
 

@@ -19,9 +19,7 @@ PLANE = [chr(n) for n in range(1, 0x10000) if not 0xD800 <= n < 0xE000 and not 0
 def returned(macro: str) -> Any:
     """What a macro returns; dbt's own `return` is a function too."""
     values: list[Any] = []
-    environment = Environment()  # no HTML
-    environment.globals["return"] = lambda value: values.append(value) or ""
-    environment.from_string(MACROS + "{{ " + macro + "() }}").render()
+    Environment().from_string(MACROS + "{{ " + macro + "() }}").render({"return": values.append})
     return values[0]
 
 
