@@ -87,7 +87,7 @@ class Told(raw.SqlEngine):
 
     def __init__(self, dialect: str):
         self.said: list[str] = []
-        self.dialect = dialect
+        self.__dict__["dialect"] = dialect
 
     def run(self, statements):
         self.said += statements
@@ -95,7 +95,7 @@ class Told(raw.SqlEngine):
     def tables(self, schema):
         return ["deal_contact_associations", "user"]
 
-    destination = variables = write = read = forget = None  # ty: ignore[invalid-method-override]
+    destination = variables = write = read = forget = None
 
 
 TABLES = (

@@ -15,7 +15,7 @@ from cdp_pipelines.privacy.erasing import erase
 from cdp_pipelines.privacy.person import look_up
 from tests.engines.another_file import AnotherFile
 from tests.sandbox.faulty import Faulty, faulty
-from tests.scale.comparing import compare
+from tests.scale.comparing import compare, told
 from tests.sources.faulty_reads import Kept
 
 
@@ -91,7 +91,8 @@ def test_first_sync_changes_full_reads_and_erasure_leave_the_same_tables(sandbox
 
 def assert_same(here: Settings, there: Settings, schemas: tuple[str, ...] = ("standardized", "unified", "quality")) -> None:
     compared = [c for c in compare(here, there) if c.table.split(".")[0] in schemas]
-    assert [(c.table, c.example) for c in compared if c.differing] == []
+    print(told(compared, "elsewhere"))
+    assert "\n".join(f"{c.table}: {c.example}" for c in compared if c.differing) == ""
     assert {c.table for c in compared if c.rows} >= {"standardized.contacts", "unified.customers"}
 
 
