@@ -118,7 +118,7 @@ bench-realtime: setup ## seconds from a change in each CRM to the published file
 bench-identity: setup ## who is who, by our resolver and by public tools, against the truth: an hour or two, see docs/identity-benchmark.md
 	@BENCH_IDENTITY_DIR=$(VENV)-identity $(BIN)/python -m tests.identity.benchmark $(BENCH)
 
-bench-scale: setup ## seconds, memory and disk of each step after reading at 1, 3 and 10 million contacts: an hour or two; BENCH="--contacts 1000000": one size
+bench-scale: setup ## seconds, memory and disk of each step after reading at 1, 3 and 10 million contacts: some hours; BENCH="--contacts 1000000": one size
 	@$(BIN)/python -m cdp_pipelines.bench_scale $(BENCH)
 
 clean: scale-down ## remove what was made: the environment, data (but for who was erased), caches

@@ -113,7 +113,12 @@ def main() -> int:
     folder = given.data_dir or Path(tempfile.mkdtemp(prefix="scale-", dir=_made(Settings().data_dir)))
     try:
         seed = _seed(folder / "seed", given.seed_people)
-        return max(_bench(seed, folder / str(contacts), contacts, given) for contacts in given.contacts or (10**6, 3 * 10**6, 10**7))
+        outcomes = []
+        for contacts in given.contacts or (10**6, 3 * 10**6, 10**7):
+            outcomes.append(_bench(seed, folder / str(contacts), contacts, given))
+            if not given.data_dir:
+                shutil.rmtree(folder / str(contacts))
+        return max(outcomes)
     finally:
         if not given.data_dir:
             shutil.rmtree(folder)
