@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any, ClassVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import duckdb
 import pyarrow as pa
 
+from cdp_pipelines import database
 from cdp_pipelines.config import ConfigError, Settings
 from cdp_pipelines.engines import extensions
 from cdp_pipelines.engines.raw import SqlEngine
@@ -75,17 +76,15 @@ class Postgres(SqlEngine):
 
     def write(self, schema: str, tables: Mapping[str, pa.Table]) -> None:
         """See Engine. In one transaction, so that no reader sees some of them."""
-        with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as db:
-            self.prepare(db)
-            db.execute(f"attach '{self._where()}' as elsewhere (type postgres)")
-            db.execute("begin")
-            db.execute(f"create schema if not exists elsewhere.{schema}")
+        from adbc_driver_postgresql import dbapi  # ty: ignore[import-not-found]
+
+        where = "postgresql://" + f"{quote(self._user)}:{quote(self._password, '')}@{self._host}:{self._port}/{quote(self._database, '')}"
+        with dbapi.connect(where) as db, db.cursor() as cursor:
+            cursor.execute(f"create schema if not exists {schema}")
             for name, rows in tables.items():
-                db.register("given", rows)
-                db.execute(f"drop table if exists elsewhere.{schema}.{name} cascade")
-                db.execute(f"create table elsewhere.{schema}.{name} as from given")
-                db.unregister("given")
-            db.execute("commit")
+                cursor.execute(f'drop table if exists {schema}."{name}" cascade')
+                cursor.adbc_ingest(name, rows, mode="create", db_schema_name=schema)
+            db.commit()
 
     def forget(self, schema: str, table: str) -> None:
         """See Engine."""
@@ -106,7 +105,7 @@ class Postgres(SqlEngine):
 
     def read(self, schema: str, table: str) -> pa.RecordBatchReader | pa.Table:
         """See Engine."""
-        with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as db:
+        with database.scratch() as db:
             self.prepare(db)
             return db.execute(f"from {self.relation(schema, table)}").to_arrow_table()
 

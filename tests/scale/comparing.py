@@ -12,6 +12,15 @@ SCHEMAS = ("standardized", "unified", "quality")
 MOMENTS = {"synced_at", "measured_at", "checked_at", "first_seen_at", "last_seen_at", "first_filled_at", "happened_at"}
 
 
+# An address of one customer alone, whom HubSpot and another CRM know.
+SOMEBODY = """
+select c.email from standardized.contacts as c inner join unified.customer_contacts as k using (connection, customer_id)
+where c.email is not null and not c.is_deleted group by c.email
+having count(distinct k.customer_key) = 1 and count(distinct c.source_system) > 1 and count(*) filter (c.source_system = 'hubspot') > 0
+order by c.email
+"""
+
+
 @dataclass(frozen=True)
 class Compared:
     """A table's rows in both, and how many rows either one has that the other has not."""

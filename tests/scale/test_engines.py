@@ -20,7 +20,7 @@ from cdp_pipelines.privacy.erasing import erase
 from cdp_pipelines.privacy.person import look_up
 from cdp_pipelines.scale import services, workers
 from tests.sandbox.faulty import Faulty, faulty
-from tests.scale.comparing import Compared, compare, told
+from tests.scale.comparing import SOMEBODY, Compared, compare, told
 from tests.sources.faulty_reads import Kept
 
 pytestmark = pytest.mark.scale
@@ -138,9 +138,6 @@ def _kill_one_while_it_works(folder: Path, settings: Settings, killed: list[str]
 
 
 def somebody(settings: Settings) -> str:
-    """The address of somebody whom two CRMs know."""
+    """The address of one customer alone, whom HubSpot and another CRM know."""
     with database.connect(settings, settings.warehouse) as db:
-        query = (
-            "select email from standardized.contacts where email is not null group by 1 having count(distinct source_system) > 1 order by 1"
-        )
-        return db.execute(query).fetchall()[0][0]
+        return db.execute(SOMEBODY).fetchall()[0][0]
