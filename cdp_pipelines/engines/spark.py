@@ -8,6 +8,7 @@ tables. The catalog is called `lake`, here and in Spark's settings.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any, ClassVar
@@ -64,8 +65,8 @@ class Spark(Engine):
         """See Engine."""
         return {
             "CDP_SPARK_HOST": self._host, "CDP_SPARK_PORT": str(self._port), "CDP_SPARK_USER": self._user,
-            "ICEBERG_CATALOG__ICEBERG_CATALOG_NAME": CATALOG,
-            **{f"PYICEBERG_CATALOG__{CATALOG.upper()}__{name.upper()}": value for name, value in self._properties().items()},
+            "ICEBERG_CATALOG__ICEBERG_CATALOG_NAME": CATALOG, "ICEBERG_CATALOG__ICEBERG_CATALOG_TYPE": "sql",
+            "ICEBERG_CATALOG__ICEBERG_CATALOG_CONFIG": json.dumps(self._properties()),
         }  # fmt: skip
 
     def tables(self, schema: str) -> list[str]:

@@ -63,7 +63,8 @@ def _bounded(text: str, kind: str) -> str:
     before, after = {
         "e-mail address": (r"(?<![\w.+%-])", r"(?![\w-]|\.\w)"),
         "telephone number": (r"(?<!\d)", r"(?!\d)"),
-        "id": (r"(?<!\w)", r"(?:\w{3})?(?!\w)"),  # a Salesforce id with or without its last three characters
+        # A Salesforce id with or without its last three characters. The first fifteen tell records apart by the case of a letter alone.
+        "id": (r"(?<!\w)(?-i:", r")(?:\w{3})?(?!\w)"),
     }.get(kind, (r"(?<!\w)", r"(?!\w)"))
     return f"{before}{re.escape(text)}{after}"
 

@@ -33,3 +33,11 @@ def test_what_is_somebody_elses_stays(text):
 )  # fmt: skip
 def test_what_is_the_persons_goes(text, left):
     assert NEEDLES.without(text) == left
+
+
+def test_a_salesforce_id_is_not_another_one_that_differs_in_the_case_of_a_letter():
+    one = Needles({"003Kx000000000e": "id"}, {})
+    assert one.found_in("of 003Kx000000000eIAA")
+    assert one.found_in("of 003Kx000000000e")
+    assert not one.found_in("of 003Kx000000000EIAQ")
+    assert one.without("003Kx000000000EIAQ, 003Kx000000000eIAA").startswith("003Kx000000000EIAQ, ")

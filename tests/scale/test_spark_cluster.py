@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -37,7 +38,7 @@ def settings(folder: Path) -> dict[str, str]:
 def query(settings: dict[str, str]) -> Iterator[Query]:
     from pyhive import hive
 
-    with hive.connect(host=settings["CDP_SPARK_HOST"], port=int(settings["CDP_SPARK_PORT"]), username="test") as connection:
+    with hive.connect(host=(at := urlsplit(settings["CDP_SPARK_URL"])).hostname, port=at.port, username="test") as connection:
 
         def ask(sql: str) -> list[tuple]:
             cursor = connection.cursor()
@@ -61,7 +62,7 @@ def test_a_table_is_written_by_spark_and_by_dlt_s_library_and_read_by_both(query
     query("create table unified.shared using iceberg as select id, cast(id % 7 as bigint) as k from range(1000)")
     query("merge into unified.shared t using (select 1L as id, 99L as k) s on t.id = s.id when matched then update set k = s.k")
     query("create view unified.counted as select k, count(*) as n from unified.shared group by k")
-    catalog = SqlCatalog("lake", uri=settings["CDP_ICEBERG_CATALOG_URI"], warehouse=settings["CDP_ICEBERG_WAREHOUSE"])
+    catalog = SqlCatalog("lake", uri=settings["CDP_ICEBERG_CATALOG"], warehouse=settings["CDP_ICEBERG_WAREHOUSE"])
     table = catalog.load_table("unified.shared")
     assert table.scan(row_filter="id = 1").to_arrow().to_pylist() == [{"id": 1, "k": 99}]
     table.append(pa.table({"id": [-1], "k": [99]}))
