@@ -56,7 +56,7 @@ def synced(sandbox: Faulty, *several: Settings, full: bool = False) -> None:
         assert report.complete, report.problem
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 def test_first_sync_changes_full_reads_and_erasure_leave_the_same_tables(sandbox: Faulty, here: Settings, there: Settings):
     """One after the other, since each begins with what the one before left."""
     engine = choice.elsewhere(there)
