@@ -83,7 +83,7 @@ test-clients: setup ## public connectors, each in an environment of its own, rea
 	@TEST_CLIENTS_DIR=$(VENV)-clients $(BIN)/python -m pytest -q -n 2 tests/clients_slow
 
 test-scale: scale-setup ## the distributed engine: what needs the services of make scale-up, which it starts and ends
-	@$(SCALE)/bin/python -m pytest -q -rP -m "scale and not slow" tests/scale tests/deploy tests/engines
+	@$(SCALE)/bin/python -m pytest -q -rP -m "scale and not slow" tests/scale tests/deploy tests/engines tests/test_bench_scale.py
 
 check: setup ## lint and security rules, format, types, generated files up to date, SQL that every engine reads, and known faults of our dependencies
 	@$(BIN)/ruff check .
