@@ -517,6 +517,7 @@ def test_a_selection_that_means_nothing_is_refused(tmp_path: Path):
 
 def test_the_manifest_is_made_anew_when_the_models_are_others_and_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(transform, "PROJECT_DIR", tmp_path)
+    (tmp_path / "dbt_project.yml").write_text("name: cdp")
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "one.sql").write_text("select 1")
     parsed: list[Path] = []
