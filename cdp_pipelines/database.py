@@ -13,13 +13,13 @@ from __future__ import annotations
 import hashlib
 import threading
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import duckdb
 
 from cdp_pipelines import encryption
-from cdp_pipelines.config import ConfigError, Settings
+from cdp_pipelines.config import Settings
+from cdp_pipelines.duckdb_extensions import file_of
 from cdp_pipelines.encryption import EncryptionKey
 from cdp_pipelines.engines.choice import elsewhere
 
@@ -138,31 +138,15 @@ def quoted(text: object) -> str:
 
 def load_crypto(db: duckdb.DuckDBPyConnection, put_aside: Path) -> None:
     """Let a connection write encrypted files, and encrypt what it puts aside in a folder. Raises ConfigError without the extension."""
-    for statement in _crypto(put_aside):
-        db.execute(statement)
+    load_extensions(db, "CDP_ENCRYPTION_KEY", "httpfs")
+    db.execute(f"set temp_directory = '{quoted(put_aside)}'")
+    db.execute("set temp_file_encryption = true")
 
 
-def _crypto(put_aside: Path) -> list[str]:
-    return [f"load '{quoted(_extension())}'", f"set temp_directory = '{quoted(put_aside)}'", "set temp_file_encryption = true"]
-
-
-@cache
-def _extension() -> Path:
-    """DuckDB's own httpfs, signed by its makers, for the version that is installed."""
-    try:
-        import duckdb_extension_httpfs
-    except ImportError:
-        raise ConfigError(
-            "CDP_ENCRYPTION_KEY",
-            "needs the package duckdb-extension-httpfs",
-            f"Install its version {duckdb.__version__}, or unset the key.",
-        ) from None
-    folder = Path(duckdb_extension_httpfs.__file__).parent / "extensions" / f"v{duckdb.__version__}"
-    if not (found := folder / "httpfs.duckdb_extension").exists():
-        raise ConfigError(
-            "CDP_ENCRYPTION_KEY", "needs duckdb-extension-httpfs as old as duckdb", f"Install its version {duckdb.__version__}."
-        )
-    return found
+def load_extensions(db: duckdb.DuckDBPyConnection, setting: str, *names: str) -> None:
+    """Load extensions into a connection; `setting` is the one that needs them. Raises ConfigError, see `duckdb_extensions.file_of`."""
+    for name in names:
+        db.execute(f"load '{quoted(file_of(name, setting))}'")
 
 
 def _identifier(name: str) -> str:

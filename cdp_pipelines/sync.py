@@ -211,7 +211,7 @@ def build_models(settings: Settings, select: str) -> tuple[list[NodeResult], dic
     The caller holds the warehouse lock."""
     nodes = transform.build(select, settings)
     built = {node.node for node in nodes if node.resource_type == "model" and node.ok}
-    serving.show_models(settings, built, transform.manifest(settings))
+    serving.show_models(settings, built, transform.manifest)
     results = dbt_tests.results(settings, nodes)
     history.record_checks(settings, datetime.now(UTC), results.values())
     return nodes, results

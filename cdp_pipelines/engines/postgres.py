@@ -6,18 +6,18 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any, ClassVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import duckdb
 import pyarrow as pa
 
 from cdp_pipelines import database
 from cdp_pipelines.config import ConfigError, Settings
-from cdp_pipelines.engines import extensions
 from cdp_pipelines.engines.raw import SqlEngine
 from cdp_pipelines.scrubbing import know
 
-_URL = "the database's address, postgresql://user:password@host:5432/database"
+_URL = "the database's address, postgresql://user:password@host:5432/database, with ?sslmode=... where it is to be asked for"
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 class Postgres(SqlEngine):
@@ -38,6 +38,11 @@ class Postgres(SqlEngine):
             port = 0
         if not (parts.scheme in ("postgres", "postgresql") and parts.hostname and parts.username and parts.path.strip("/") and port):
             raise ConfigError("CDP_ENGINE_URL", "is no address of a PostgreSQL database", f"Set it to {_URL}.")
+        asked = parse_qs(parts.query, keep_blank_values=True)
+        self._sslmode = asked.pop("sslmode", ["prefer"])[-1]
+        if asked or self._sslmode not in _SSL_MODES:
+            said = ", ".join(asked) or f"sslmode={self._sslmode}"
+            raise ConfigError("CDP_ENGINE_URL", f"asks for {said}, which is not known", f"sslmode is one of {', '.join(_SSL_MODES)}.")
         self._host, self._port, self._database = parts.hostname, port, unquote(parts.path.strip("/"))
         # dlt takes an empty password for none; a server that trusts the address does not look at it.
         self._user, self._password = unquote(parts.username), unquote(parts.password or "") or "none"
@@ -52,6 +57,7 @@ class Postgres(SqlEngine):
         credentials = PostgresCredentials()
         credentials.host, credentials.port, credentials.database = self._host, self._port, self._database
         credentials.username, credentials.password = self._user, self._password
+        credentials.query = {"sslmode": self._sslmode}
         return Destination(credentials)
 
     def variables(self) -> dict[str, str]:
@@ -59,6 +65,7 @@ class Postgres(SqlEngine):
         return {
             "CDP_POSTGRES_HOST": self._host, "CDP_POSTGRES_PORT": str(self._port), "CDP_POSTGRES_DATABASE": self._database,
             "CDP_POSTGRES_USER": self._user, "DBT_ENV_SECRET_POSTGRES_PASSWORD": self._password,
+            "CDP_POSTGRES_SSLMODE": self._sslmode,
         }  # fmt: skip
 
     def tables(self, schema: str) -> list[str]:
@@ -78,12 +85,16 @@ class Postgres(SqlEngine):
         """See Engine. In one transaction, so that no reader sees some of them."""
         from adbc_driver_postgresql import dbapi  # ty: ignore[import-not-found]
 
-        where = "postgresql://" + f"{quote(self._user)}:{quote(self._password, '')}@{self._host}:{self._port}/{quote(self._database, '')}"
+        user, database_name = f"{quote(self._user, '')}:{quote(self._password, '')}", quote(self._database, "")
+        where = f"postgresql://{user}@{self._host}:{self._port}/{database_name}?sslmode={self._sslmode}"
         with dbapi.connect(where) as db, db.cursor() as cursor:
             cursor.execute(f"create schema if not exists {schema}")
             for name, rows in tables.items():
-                cursor.execute(f'drop table if exists {schema}."{name}" cascade')
-                cursor.adbc_ingest(name, rows, mode="create", db_schema_name=schema)
+                if alike := self._columns(schema, name) == rows.column_names:
+                    cursor.execute(f'truncate {schema}."{name}"')  # views of it stay
+                else:
+                    cursor.execute(f'drop table if exists {schema}."{name}" cascade')
+                cursor.adbc_ingest(name, rows, mode="append" if alike else "create", db_schema_name=schema)
             db.commit()
 
     def forget(self, schema: str, table: str) -> None:
@@ -95,7 +106,7 @@ class Postgres(SqlEngine):
 
     def prepare(self, db: duckdb.DuckDBPyConnection) -> None:
         """See Engine."""
-        extensions.load(db, "postgres_scanner")
+        database.load_extensions(db, "CDP_ENGINE", "postgres_scanner")
         # A view that names the server is not to name its password too.
         os.environ["PGPASSWORD"] = self._password
 
@@ -111,14 +122,27 @@ class Postgres(SqlEngine):
 
     def _where(self) -> str:
         """The server without its password, for libpq."""
-        parts = {"host": self._host, "port": self._port, "dbname": self._database, "user": self._user}
+        parts = {"host": self._host, "port": self._port, "dbname": self._database, "user": self._user, "sslmode": self._sslmode}
         return " ".join(f"{name}={_quoted(str(value))}" for name, value in parts.items()).replace("'", "''")
+
+    def _columns(self, schema: str, table: str) -> list[str]:
+        """A table's columns in their order; none where there is no such table."""
+        query = "select column_name from information_schema.columns where table_schema = %s and table_name = %s order by ordinal_position"
+        with closing(self._connected()) as db, db.cursor() as cursor:
+            cursor.execute(query, [schema, table])
+            return [name for (name,) in cursor.fetchall()]
 
     def _connected(self) -> Any:
         import psycopg2  # ty: ignore[import-not-found]
 
         return psycopg2.connect(
-            host=self._host, port=self._port, dbname=self._database, user=self._user, password=self._password, connect_timeout=10
+            host=self._host,
+            port=self._port,
+            dbname=self._database,
+            user=self._user,
+            password=self._password,
+            sslmode=self._sslmode,
+            connect_timeout=10,
         )
 
 

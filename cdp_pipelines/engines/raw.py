@@ -13,6 +13,7 @@ import sqlglot
 from sqlglot import exp
 
 from cdp_pipelines.config import Kind
+from cdp_pipelines.database import quoted
 from cdp_pipelines.engines.engine import Engine, Key
 from cdp_pipelines.sources.columns import column_name
 from cdp_pipelines.sources.reader import DELETED, RawTable
@@ -103,7 +104,7 @@ def _name(column: str) -> str:
 
 
 def _text(value: str | None) -> str:
-    return "null" if value is None else "'" + value.replace("'", "''") + "'"
+    return "null" if value is None else f"'{quoted(value)}'"
 
 
 def _in_words_of(dialect: str, sql: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,20 +33,18 @@ def show_raw(settings: Settings, kind: Kind, tables: Iterable[RawTable]) -> None
     if (engine := elsewhere(settings)) is None:
         return
     schema = f"raw_{kind}"
-    there = set(engine.tables(schema))
     with database.connect(settings, settings.warehouse) as db:
         db.execute(f"create schema if not exists {schema}")
-        for table in tables:
-            if table.name in there:
-                _show(db, engine, schema, table.name, _newest(table))
+        for table in _there(engine, kind, tables):
+            _show(db, engine, schema, table.name, _newest(table))
 
 
-def show_models(settings: Settings, models: Collection[str], manifest: Path) -> None:
-    """Show the models that were built; nothing where DuckDB is the engine. `manifest` is dbt's, which says where each is and what its columns
+def show_models(settings: Settings, models: Collection[str], manifest: Callable[[Settings], Path]) -> None:
+    """Show the models that were built; nothing where DuckDB is the engine. `manifest` gives dbt's, which says where each is and what its columns
     mean. The caller holds the warehouse lock."""
     if (engine := elsewhere(settings)) is None or not models:
         return
-    described = {n["name"]: n for n in json.loads(manifest.read_text())["nodes"].values() if n["resource_type"] == "model"}
+    described = {n["name"]: n for n in json.loads(manifest(settings).read_text())["nodes"].values() if n["resource_type"] == "model"}
     with database.connect(settings, settings.warehouse) as db:
         for name in sorted(models):
             schema = described[name]["schema"]
@@ -79,27 +77,40 @@ def in_hand(settings: Settings, raw: Mapping[Kind, Iterable[RawTable]]) -> Gener
     if (engine := elsewhere(settings)) is None:
         yield
         return
-    tables = [(kind, table) for kind, some in raw.items() for table in some if table.name in engine.tables(f"raw_{kind}")]
     with database.connect(settings, settings.warehouse) as db:
+        tables = [(kind, table) for kind, some in raw.items() for table in _there(engine, kind, some)]
         for kind, table in tables:
             _copy(db, engine, f"raw_{kind}", table.name, _newest(table))
+        copies = db.execute(f"select schema_name, table_name from duckdb_tables() where schema_name in {COPIED} order by all").fetchall()
+        copies = [(schema, name) for schema, name in copies if name in engine.tables(schema)]
+        before = {place: _digest(db, *place) for place in [*((f"raw_{kind}", table.name) for kind, table in tables), *copies]}
     yield
-    changed = False
     with database.connect(settings, settings.warehouse) as db:
+        changed = {place for place, digest in before.items() if _digest(db, *place) != digest}
         for kind, table in tables:
-            changed = _take_over(db, engine, kind, table) or changed
+            if (f"raw_{kind}", table.name) in changed:
+                _take_over(db, engine, kind, table)
             _show(db, engine, f"raw_{kind}", table.name, _newest(table))
-        for schema in COPIED:
-            for name in engine.tables(schema):
-                if _differs(db, engine, schema, name):
-                    engine.write(schema, {name: db.execute(f'from {schema}."{name}"').to_arrow_table()})
-                    engine.forget(schema, name)
+        for schema, name in changed & set(copies):
+            engine.write(schema, {name: db.execute(f'from {schema}."{name}"').to_arrow_table()})
+            engine.forget(schema, name)
     if changed:
         engine.drop_staging()
 
 
-def _take_over(db: duckdb.DuckDBPyConnection, engine: Engine, kind: Kind, table: RawTable) -> bool:
-    """Remove and change in the engine what was removed and changed in the copy of a raw table; gives whether anything was."""
+def _there(engine: Engine, kind: Kind, tables: Iterable[RawTable]) -> list[RawTable]:
+    """Those raw tables that the engine has."""
+    found = set(engine.tables(f"raw_{kind}"))
+    return [table for table in tables if table.name in found]
+
+
+def _digest(db: duckdb.DuckDBPyConnection, schema: str, table: str) -> tuple[int, int]:
+    """What tells a table's rows from others, whatever their order: how many there are, and their hashes together."""
+    return db.execute(f'select count(*), sum(hash(rows)::hugeint) from {schema}."{table}" as rows').fetchall()[0]
+
+
+def _take_over(db: duckdb.DuckDBPyConnection, engine: Engine, kind: Kind, table: RawTable) -> None:
+    """Remove and change in the engine what was removed and changed in the copy of a raw table."""
     schema, keys = f"raw_{kind}", [column_name(field) for field in table.key]
     _copy(db, engine, schema, f"{table.name}{_BEFORE}", _newest(table), of=table.name)
     before, after = f'{schema}."{table.name}{_BEFORE}"', f'{schema}."{table.name}"'
@@ -120,30 +131,16 @@ def _take_over(db: duckdb.DuckDBPyConnection, engine: Engine, kind: Kind, table:
         engine.remove(kind, connection, table, some)
     for connection, values in other.items():
         engine.change(kind, connection, table, values)
-    if gone or other:
-        engine.forget(schema, table.name)
-    return bool(gone or other)
-
-
-def _differs(db: duckdb.DuckDBPyConnection, engine: Engine, schema: str, table: str) -> bool:
-    """Whether the engine's table has rows that the copy has not, or the other way around."""
-    ours = f'{schema}."{table}"'
-    if not db.execute("select 1 from duckdb_tables() where schema_name = ? and table_name = ?", [schema, table]).fetchall():
-        return False
-    _copy(db, engine, schema, f"{table}{_BEFORE}", "", of=table)
-    theirs = f'{schema}."{table}{_BEFORE}"'
-    query = f"select exists (from ((from {ours} except from {theirs}) union all (from {theirs} except from {ours})))"
-    ((found,),) = db.execute(query).fetchall()
-    db.execute(f"drop table {theirs}")
-    return found
+    engine.forget(schema, table.name)
 
 
 def _show(db: duckdb.DuckDBPyConnection, engine: Engine, schema: str, table: str, only: str) -> None:
+    """A table in place, where DuckDB can read it there, else a copy; of both only the rows that `only` leaves, as SQL."""
     if (relation := engine.relation(schema, table)) is None:
-        return _copy(db, engine, schema, table, only)
-    _remove(db, schema, table)
-    db.execute(f'create view {schema}."{table}" as select {_columns(db, relation, engine)} from {relation} {only}')
-    return None
+        _copy(db, engine, schema, table, only)
+    else:
+        _remove(db, schema, table)
+        db.execute(f'create view {schema}."{table}" as select {_columns(db, relation, engine)} from {relation} {only}')
 
 
 def _copy(db: duckdb.DuckDBPyConnection, engine: Engine, schema: str, table: str, only: str, *, of: str | None = None) -> None:

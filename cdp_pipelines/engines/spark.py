@@ -18,16 +18,16 @@ import duckdb
 import pyarrow as pa
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
+from cdp_pipelines import database
 from cdp_pipelines.config import ConfigError, Kind, Settings
-from cdp_pipelines.engines import extensions
 from cdp_pipelines.engines.engine import Engine, Key
 from cdp_pipelines.sources.columns import column_name
 from cdp_pipelines.sources.load_files import LOAD_ID
+from cdp_pipelines.sources.raw_tables import CONNECTION, SYNCED_AT
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, RawTable
 
 CATALOG, STAGING = "lake", "staging"
 _KEYS_AT_ONCE = 200
-_CONNECTION, _SYNCED_AT = "connection", "_synced_at"
 _URL = "the Thrift Server's address, spark://host:10000"
 
 
@@ -143,14 +143,14 @@ class Spark(Engine):
     def prepare(self, db: duckdb.DuckDBPyConnection) -> None:
         """See Engine."""
         if self._is_local():
-            extensions.load(db, "avro", "iceberg")
+            database.load_extensions(db, "CDP_ENGINE", "avro", "iceberg")
 
     def relation(self, schema: str, table: str) -> str | None:
         """See Engine. The table as it is now: a later version has another address."""
         if not self._is_local():
             return None
         at = self._catalog().load_table((schema, table)).metadata_location
-        return "iceberg_scan('{}')".format(at.replace("'", "''"))
+        return f"iceberg_scan('{database.quoted(at)}')"
 
     def read(self, schema: str, table: str) -> pa.RecordBatchReader | pa.Table:
         """See Engine."""
@@ -196,9 +196,9 @@ def _tombstones(
     kept = ", ".join(f'"{column}"' for column in [*map(column_name, table.key), MERGED_INTO])
     dead = f"{DELETED} = 'true' and " + (" and ".join(f'"{column}" is null' for column in values) or "true")
     return shown.execute(
-        f"""select {_CONNECTION}, {kept}, 'true' as _is_deleted, 'retired' as {LOAD_ID},
-            case when coalesce({dead}, false) then {_SYNCED_AT} else $since end as {_SYNCED_AT}
-            from raw_{kind}."{table.name}" where {_CONNECTION} = $connection and {_SYNCED_AT} < $since""",
+        f"""select {CONNECTION}, {kept}, 'true' as _is_deleted, 'retired' as {LOAD_ID},
+            case when coalesce({dead}, false) then {SYNCED_AT} else $since end as {SYNCED_AT}
+            from raw_{kind}."{table.name}" where {CONNECTION} = $connection and {SYNCED_AT} < $since""",
         {"connection": connection, "since": since},
     ).to_arrow_table()
 
@@ -207,7 +207,7 @@ def _older(connection: str, since: str) -> Any:
     """What finds a connection's rows from before a moment."""
     from pyiceberg import expressions as e  # ty: ignore[import-not-found]
 
-    return e.And(e.EqualTo(_CONNECTION, connection), e.LessThan(_SYNCED_AT, since))
+    return e.And(e.EqualTo(CONNECTION, connection), e.LessThan(SYNCED_AT, since))
 
 
 def _conditions(connection: str, table: RawTable, keys: Sequence[Key]) -> Iterator[Any]:
@@ -222,7 +222,7 @@ def _conditions(connection: str, table: RawTable, keys: Sequence[Key]) -> Iterat
         else:
             each = [[e.IsNull(c) if v is None else e.EqualTo(c, v) for c, v in zip(columns, key, strict=True)] for key in some]
             found = reduce(e.Or, [reduce(e.And, tests) for tests in each])
-        yield e.And(e.EqualTo(_CONNECTION, connection), found)
+        yield e.And(e.EqualTo(CONNECTION, connection), found)
 
 
 def _without_views(schema: pa.Schema) -> pa.Schema:

@@ -20,7 +20,7 @@ SHA256 = "c562d482dcd16b666e808b755469fbc4b2604284b41622c9d87e2c02b7cc6c5f"
 JAR_SETTING = "CDP_ICEBERG_JAR"
 _PACKAGE = "snowpark_connect_deps_iceberg"
 # `default` is what a client of the Thrift Server uses first. The others would be made by whoever comes first; two at once trip over each other.
-NAMESPACES = ("default", *(f"raw_{kind}" for kind in KINDS), "staging", "standardized", "identity", "unified", "quality")
+NAMESPACES = ("default", *(f"raw_{kind}" for kind in KINDS), "staging", "standardized", "working", "unified")
 
 
 def named() -> str | None:

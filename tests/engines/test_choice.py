@@ -72,7 +72,20 @@ def test_spark_needs_its_catalog_and_where_the_tables_are(missing: str):
 
 def test_a_view_of_a_postgres_table_names_the_server_and_no_password():
     relation = Postgres(settings("postgres", engine_url=ADDRESSES["postgres"])).relation("raw_hubspot", "contacts")
-    assert relation == "postgres_scan('host=db.example port=5433 dbname=crm user=ann', 'raw_hubspot', 'contacts')"
+    assert relation == "postgres_scan('host=db.example port=5433 dbname=crm user=ann sslmode=prefer', 'raw_hubspot', 'contacts')"
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-full"])
+def test_the_encryption_that_is_asked_for_is_asked_of_the_server_in_every_way(mode: str):
+    engine = Postgres(settings("postgres", engine_url=f"{ADDRESSES['postgres']}?sslmode={mode}"))
+    assert engine.variables()["CDP_POSTGRES_SSLMODE"] == mode
+    assert f"sslmode={mode}" in (engine.relation("raw_hubspot", "contacts") or "")
+
+
+@pytest.mark.parametrize("query", ["sslmode=on", "sslrootcert=ca.pem", "sslmode="])
+def test_what_an_address_asks_for_and_nobody_would_heed_is_refused(query: str):
+    with pytest.raises(ConfigError, match="CDP_ENGINE_URL asks for"):
+        Postgres(settings("postgres", engine_url=f"{ADDRESSES['postgres']}?{query}"))
 
 
 def test_a_bucket_is_read_by_pyiceberg_not_in_place():
@@ -85,9 +98,8 @@ class Told(raw.SqlEngine):
 
     name = "told"
 
-    def __init__(self, dialect: str):
+    def __init__(self):
         self.said: list[str] = []
-        self.__dict__["dialect"] = dialect
 
     def run(self, statements):
         self.said += statements
@@ -107,7 +119,7 @@ TABLES = (
 
 @pytest.mark.parametrize("dialect", ["postgres", "snowflake", "bigquery", "redshift", "databricks", "duckdb"])
 def test_what_changes_raw_tables_is_said_in_each_engines_words(dialect: str):
-    engine = Told(dialect)
+    engine = type("ToldIn", (Told,), {"dialect": dialect})()
     engine.keep_newest("hubspot", "o'brien", TABLES)
     engine.remove("hubspot", "o'brien", TABLES[0], [["1"], ["2"]])
     engine.remove("hubspot", "o'brien", TABLES[1], [["1", None], ["2", "it's"]])
