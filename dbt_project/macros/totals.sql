@@ -71,3 +71,10 @@ inner join {{ ref('opportunities') }} as opportunities
     on opportunities.connection = taken.connection
     and opportunities.id = taken.opportunity_id
 {%- endmacro %}
+
+{# Which contacts have a part in which opportunity: (connection, opportunity_id, contact_id). #}
+{% macro parts_in_deals() -%}
+select connection, opportunity_id, contact_id from {{ ref('opportunity_contacts') }} where not is_deleted
+union all
+select connection, id as opportunity_id, contact_id from {{ ref('opportunities') }}
+{%- endmacro %}

@@ -2,9 +2,7 @@
 with takers as (
     select distinct links.customer_key, deals.deal_key
     from (
-        select connection, opportunity_id, contact_id from {{ ref('opportunity_contacts') }} where not is_deleted
-        union all
-        select connection, id as opportunity_id, contact_id from {{ ref('opportunities') }}
+        {{ parts_in_deals() }}
     ) as parts
     inner join {{ source('identity', 'customer_contacts') }} as links
         on links.connection = parts.connection

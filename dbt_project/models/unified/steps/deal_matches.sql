@@ -24,9 +24,7 @@ parties as (
             parts.connection || ':' || parts.opportunity_id as record,
             'customer:' || links.customer_key as party
         from (
-            select connection, opportunity_id, contact_id from {{ ref('opportunity_contacts') }} where not is_deleted
-            union all
-            select connection, id as opportunity_id, contact_id from {{ ref('opportunities') }}
+            {{ parts_in_deals() }}
         ) as parts
         inner join {{ source('identity', 'customer_contacts') }} as links
             on links.connection = parts.connection
