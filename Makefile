@@ -7,7 +7,7 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev explore docs scale-setup scale-up scale-down test test-all test-endurance test-timing test-clients test-scale check audit generate bench bench-calls bench-report bench-realtime bench-identity bench-scale clean
+.PHONY: help setup demo dev explore docs scale-setup scale-up scale-down test test-all test-endurance test-timing test-clients test-scale test-warehouses check audit generate bench bench-calls bench-report bench-realtime bench-identity bench-scale clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,22 @@ test-clients: setup ## public connectors, each in an environment of its own, rea
 test-scale: scale-setup ## the distributed engine: what needs the services of make scale-up, which it starts and ends
 	@$(SCALE)/bin/python -m pytest -q -rP -m "scale and not slow" tests/scale tests/deploy tests/engines tests/test_bench_scale.py
 
+WAREHOUSES := snowflake bigquery redshift databricks
+
+test-warehouses: setup ## the models and their tests, compiled by each cloud warehouse's own adapter without a connection, and parsed
+	@for warehouse in $(WAREHOUSES); do \
+		adapter=$(VENV)-warehouses/$$warehouse; \
+		if [ ! -e $$adapter/.ready ]; then \
+			echo "Setting up $$adapter (a minute or so, once) ..." && \
+			if command -v uv >/dev/null 2>&1; then \
+				uv venv -q --allow-existing --python $(PYTHON) $$adapter && uv pip install -q --python $$adapter/bin/python "dbt-$$warehouse" "dbt-core<1.12" ; \
+			else \
+				$(PYTHON) -m venv $$adapter && $$adapter/bin/python -m pip install -q --disable-pip-version-check "dbt-$$warehouse" "dbt-core<1.12" ; \
+			fi && touch $$adapter/.ready || exit 1 ; \
+		fi ; \
+	done
+	@CDP_TEST_ADAPTERS_DIR=$(VENV)-warehouses $(BIN)/python -m pytest -q -rs tests/test_compile_elsewhere.py
+
 check: setup ## lint and security rules, format, types, generated files up to date, SQL that every engine reads, and known faults of our dependencies
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -122,6 +138,6 @@ bench-scale: setup ## seconds, memory and disk of each step after reading at 1, 
 	@$(BIN)/python -m cdp_pipelines.bench_scale $(BENCH)
 
 clean: scale-down ## remove what was made: the environment, data (but for who was erased), caches
-	@rm -rf $(VENV) $(SCALE) $(VENV)-clients $(VENV)-identity $(VENV)-identity.lock .pytest_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs *.egg-info
+	@rm -rf $(VENV) $(SCALE) $(VENV)-warehouses $(VENV)-clients $(VENV)-identity $(VENV)-identity.lock .pytest_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs *.egg-info
 	@find data -mindepth 1 ! -name .gitignore ! -path 'data/privacy*' -delete
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
