@@ -6,6 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from cdp_pipelines.scrubbing import scrub
 PROJECT_DIR = config.PROJECT_DIR / "dbt_project"
 # Layer -> what dbt selects for it. Two, so that checks can stand between them.
 LAYERS = {"standardized": "staging standardized", "unified": "unified"}
+# dbt's own name for what it keeps of a parsed project.
+PARSED = "partial_parse.msgpack"
 
 
 class TransformError(Exception):
@@ -72,8 +75,8 @@ def downstream(layer: str, raw_tables: Iterable[tuple[str, str]]) -> str:
 
 
 def version() -> str:
-    """Which models these are: a digest of the dbt project's own files."""
-    digest = hashlib.sha256((PROJECT_DIR / "dbt_project.yml").read_bytes())
+    """Which models these are: a digest of the dbt project's own files, and of dbt's version."""
+    digest = hashlib.sha256(installed_version("dbt-core").encode() + (PROJECT_DIR / "dbt_project.yml").read_bytes())
     for folder in ("models", "macros", "tests"):
         for path in sorted(file for file in (PROJECT_DIR / folder).rglob("*") if file.is_file()):
             digest.update(f"{path.relative_to(PROJECT_DIR)}\0".encode() + path.read_bytes())
@@ -84,14 +87,16 @@ def manifest(settings: Settings) -> Path:
     """dbt's manifest of the project's models as they are, made anew where they are others than when it was made. Raises TransformError.
 
     Each engine has its own: what is a part of a query on one is a table on another. Several processes may ask at once: each makes its own,
-    and the last one stays.
+    and the last one stays. Beside it is what dbt itself reads the project back from.
     """
     folder = PROJECT_DIR / "target" / ("" if settings.engine == "duckdb" else settings.engine)
     made, of = folder / "manifest.json", folder / "manifest.version"
     if not (made.exists() and of.exists() and of.read_text() == version()):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            parse(settings, Path(scratch)).replace(made)
+            written = parse(settings, Path(scratch))
+            written.with_name(PARSED).replace(folder / PARSED)
+            written.replace(made)
         with replaced(of) as new:
             new.write_text(version())
     return made
@@ -129,11 +134,12 @@ def _invoke(arguments: list[str], settings: Settings, target: Path) -> Any:
         "--target": _target(settings), "--log-level": "none", "--log-level-file": "info",
     }  # fmt: skip
     target.mkdir(parents=True, exist_ok=True)
+    parsed = _parsed(settings) if arguments[0] == "build" else None
     try:
         given = {"CDP_WAREHOUSE": str(settings.warehouse), "CDP_MEMORY_LIMIT": database.memory_limit(settings), "DO_NOT_TRACK": "1"}
         with environment({**given, **_variables(settings)}):
             command = [*arguments, *(str(part) for option in options.items() for part in option), "--no-print"]
-            outcome = dbtRunner().invoke(command)
+            outcome = dbtRunner(manifest=parsed).invoke(command)
             remembered = target / "partial_parse.msgpack"
             if outcome.exception is not None and outcome.result is None and remembered.exists():
                 # What dbt remembers of an older version of the project can stop it, such as a description that moved to another file.
@@ -145,6 +151,26 @@ def _invoke(arguments: list[str], settings: Settings, target: Path) -> Any:
     if outcome.exception is not None:
         raise TransformError(scrub(f"dbt {arguments[0]}: {str(outcome.exception).strip()}")) from None
     return outcome.result
+
+
+def _parsed(settings: Settings) -> Any:
+    """The project as dbt parsed it before, anew for each run, since a run changes it: what a data directory's first build need not wait for.
+
+    None where dbt parses for itself: on an engine whose database has a name of its own, which is a part of what is parsed, and where what
+    came with the code is out of date and cannot be written.
+    """
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.parser.manifest import extended_mashumuro_decoder
+
+    if settings.engine != "duckdb":
+        return None
+    try:
+        kept = manifest(settings).with_name(PARSED).read_bytes()
+    except OSError:
+        return None
+    parsed = Manifest.from_msgpack(kept, decoder=extended_mashumuro_decoder)
+    parsed.build_flat_graph()
+    return parsed
 
 
 def _target(settings: Settings) -> str:

@@ -515,6 +515,21 @@ def test_a_selection_that_means_nothing_is_refused(tmp_path: Path):
         transform.build("nonsense:contacts", Settings(data_dir=tmp_path))
 
 
+@pytest.mark.slow
+def test_a_build_parses_the_project_only_where_it_cannot_be_kept_with_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def built(folder: Path) -> bool:
+        assert transform.build("contacts", Settings(data_dir=folder))
+        return (folder / "dbt" / "target" / transform.PARSED).exists()
+
+    assert not built(tmp_path)
+
+    def unwritable(settings: Settings) -> Path:
+        raise PermissionError(settings)
+
+    monkeypatch.setattr(transform, "manifest", unwritable)
+    assert built(tmp_path)
+
+
 def test_the_manifest_is_made_anew_when_the_models_are_others_and_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(transform, "PROJECT_DIR", tmp_path)
     (tmp_path / "dbt_project.yml").write_text("name: cdp")
@@ -525,6 +540,7 @@ def test_the_manifest_is_made_anew_when_the_models_are_others_and_never_half_wri
     def parse(arguments: list[str], settings: Settings, target: Path) -> None:
         assert not (tmp_path / "target" / "manifest.json").exists() or parsed, "it appears when it is whole"
         parsed.append(target)
+        (target / transform.PARSED).write_bytes(b"")
         (target / "manifest.json").write_text(f'{{"n": {len(parsed)}}}')
 
     monkeypatch.setattr(transform, "_invoke", parse)
