@@ -14,24 +14,19 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
-from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltResource, DltSource
 
-from cdp_pipelines import encryption, mapping
+from cdp_pipelines import mapping
 from cdp_pipelines.config import Kind, Settings
 from cdp_pipelines.engines.choice import elsewhere, names_elsewhere
 from cdp_pipelines.environment import environment
 from cdp_pipelines.sources.columns import arrow_schema, assign_columns, column_name
-from cdp_pipelines.sources.encrypted_loading import EncryptedDuckDb
+from cdp_pipelines.sources.duckdb_loading import WarehouseDuckDb
 from cdp_pipelines.sources.load_files import load_files
 from cdp_pipelines.sources.reader import DELETED, MERGED_INTO, RawTable
 
 CONNECTION, SYNCED_AT = "connection", "_synced_at"
 
-# Two threads take a third more processor time for a load than one, and hold row groups of their own in memory each; of those not five are
-# to wait for each other. What a load commits is written to the file at once: dlt would have DuckDB write it to the log first, and to the
-# file when it closes.
-_PRAGMAS = ["threads = 1", "write_buffer_row_group_count = 1", "checkpoint_threshold = '16MB'"]
 # One table after the other: a table may need what the ones before it found. Their pages are fetched ahead all the same.
 _DLT = {"EXTRACT__NEXT_ITEM_MODE": "fifo", "LOAD__WORKERS": "1"}
 
@@ -93,9 +88,7 @@ def pipeline_of(kind: str, name: str, settings: Settings) -> dlt.Pipeline:
 def _destination(settings: Settings) -> Any:
     if (engine := elsewhere(settings)) is not None:
         return engine.destination()
-    credentials = DuckDbCredentials(pragmas=_PRAGMAS)
-    credentials.database = str(settings.warehouse)  # given to the constructor, it would be parsed as a URL, for which dlt loads SQLAlchemy
-    return EncryptedDuckDb.of(settings, credentials) if encryption.load(settings) else dlt.destinations.duckdb(credentials)
+    return WarehouseDuckDb.of(settings)
 
 
 def load(pipeline: dlt.Pipeline, source: DltSource, kind: Kind, settings: Settings) -> None:
