@@ -108,7 +108,7 @@ NO_LIMITS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 NO_LIMITS_THERE: dict[str, dict[str, Any]] = {
     "salesforce": {}, "hubspot": {"calls_per_10_seconds": None, "calls_per_day": None, "searches_per_second": None},
-    "marketo": {"calls_per_20_seconds": 1_000_000, "daily_calls": 1_000_000},
+    "marketo": {"calls_per_20_seconds": 1_000_000, "daily_calls": 1_000_000, "export_bytes_a_day": 100_000_000_000},
 }  # fmt: skip
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 import dlt
 import pyarrow as pa
 import pytest
+from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
 from dlt.extract import DltResource
 
 from cdp_pipelines import database
 from cdp_pipelines.config import Settings
 from cdp_pipelines.sources import duckdb_loading, raw_tables, registry
-from cdp_pipelines.sources.duckdb_loading import WarehouseDuckDb
 
 KEY = "ab" * 32
+NOW = "select current_setting('memory_limit'), current_setting('threads')"
 TABLE = next(table for table in registry.TABLES["hubspot"] if table.name == "contacts")
 
 
@@ -24,7 +25,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     return Settings.model_validate({"data_dir": tmp_path, **({"encryption_key": KEY} if request.param == "encrypted" else {})})
 
 
-def loaded(settings: Settings, *fields: str, rows: int = 2_000) -> dlt.Pipeline:
+def loaded(settings: Settings, *fields: str, rows: int = 2_000) -> None:
     """Contacts with some fields, each of a thousand characters, in the warehouse."""
     columns = raw_tables.declared_columns("hubspot", TABLE) | {field: field for field in fields}
     schema = raw_tables.schema_of(TABLE, columns)
@@ -36,34 +37,54 @@ def loaded(settings: Settings, *fields: str, rows: int = 2_000) -> dlt.Pipeline:
     def crm() -> Iterator[DltResource]:
         yield raw_tables.resource_of(TABLE, columns, lambda: iter([given]), {})
 
-    pipeline = raw_tables.pipeline_of("hubspot", "acme", settings)
-    raw_tables.load(pipeline, crm(), "hubspot", settings)
-    return pipeline
+    raw_tables.load(raw_tables.pipeline_of("hubspot", "acme", settings), crm(), "hubspot", settings)
 
 
-def limit(pipeline: dlt.Pipeline) -> str:
-    """What DuckDB says of a connection like those that load."""
-    client = pipeline.sql_client()
-    client.open_connection()
-    try:
-        rows = client.execute_sql("select current_setting('memory_limit')")
-    finally:
-        client.close_connection()
-    assert rows is not None
-    return rows[0][0]
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """With how much memory DuckDB tried to load what."""
+    tried: list[str] = []
+    run = DuckDbCopyJob.run
+
+    def told(job: DuckDbCopyJob) -> None:
+        db = job._job_client.sql_client.native_connection
+        tried.append(db.execute("select current_setting('memory_limit')").fetchall()[0][0])
+        run(job)
+
+    monkeypatch.setattr(DuckDbCopyJob, "run", told)
+    return tried
 
 
-def test_a_load_takes_little_memory_and_more_for_a_wide_table(settings: Settings):
-    assert limit(loaded(settings)) == "122.0 MiB"
-    wide = loaded(settings, *(f"f{n}" for n in range(200)), rows=10)
-    assert 300 < float(limit(wide).removesuffix(" MiB")) < 400
+def megabytes(limit: str) -> float:
+    assert limit.endswith(" MiB"), limit
+    return float(limit.removesuffix(" MiB")) * 1.048576
 
 
-def test_a_load_for_which_that_is_too_little_takes_what_it_needs(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+def test_a_load_takes_little_memory_and_more_for_a_wide_table(settings: Settings, limits: list[str]):
+    with database.connect(settings, settings.warehouse) as db:
+        db.execute(f"set memory_limit = '{database.memory_limit(settings)}'")
+        before = db.execute(NOW).fetchall()
+        loaded(settings)
+        assert megabytes(limits[-1]) == pytest.approx(128, abs=1)
+        loaded(settings, *(f"f{n}" for n in range(200)), rows=10)
+        assert 300 < megabytes(limits[-1]) < 400
+        assert db.execute(NOW).fetchall() == before, "what else is done with the file has all"
+
+
+def test_a_load_for_which_that_is_too_little_takes_what_it_needs(settings: Settings, limits: list[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(duckdb_loading, "_MEGABYTES", 3)
     monkeypatch.setattr(duckdb_loading, "_MEGABYTES_A_COLUMN", 0)
-    destination = loaded(settings, "essay").destination
-    assert isinstance(destination, WarehouseDuckDb)
-    assert not destination.frugal
+    loaded(settings, "essay")
+    assert megabytes(limits[-2]) < 4
+    assert limits[-1].endswith("GiB")
     with database.connect(settings, settings.warehouse) as db:
         assert db.execute("select count(*), min(length(essay)) from raw_hubspot.contacts").fetchall() == [(2_000, 1_000)]
+
+
+def test_what_a_large_load_wrote_is_in_the_file_while_memory_is_still_little(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(duckdb_loading, "_LARGE", 1)
+    log = settings.warehouse.with_name("warehouse.duckdb.wal")
+    with database.connect(settings, settings.warehouse):
+        loaded(settings, "essay")
+        assert settings.warehouse.stat().st_size > 100_000
+        assert not log.exists() or log.stat().st_size < 100_000
