@@ -73,7 +73,7 @@ test-all: setup ## the tests, slow ones too
 
 ENDURANCE ?= tests
 
-test-endurance: setup ## kills of reading and of writing, and two hundred histories, other ones each time; ENDURANCE=tests/sources: reading only
+test-endurance: setup ## minutes of kills of writing and receiving, and of histories of erasures, others each time; ENDURANCE=tests/writeback: a part
 	@$(BIN)/python -m pytest -q -rP -n 2 --dist worksteal -m endurance $(ENDURANCE)
 
 test-timing: setup ## how quickly the sandbox answers at 100,000 and 1,000,000 people; leave the machine alone meanwhile

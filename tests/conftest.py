@@ -73,3 +73,12 @@ LONGEST = ("test_sync.py", "test_histories.py", "test_jobs.py", "test_catch_up.p
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take longest come first; all else stays in order."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """By which seeds the tests of chance went, also where they passed: set in the environment, one repeats its run."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, value in report.user_properties:
+                if name.endswith("_SEED"):
+                    terminalreporter.write_line(f"{name}={value} {outcome}: {report.nodeid}")

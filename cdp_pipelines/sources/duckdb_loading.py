@@ -35,7 +35,7 @@ from cdp_pipelines.config import Settings
 _SETTINGS = ("write_buffer_row_group_count = 1", "checkpoint_threshold = '16MB'")
 # Of a Parquet file, in bytes.
 _LARGE = 4 << 20
-_MEGABYTES, _MEGABYTES_A_COLUMN, _TIMES_WHAT_IS_SAID = 128, 1.5, 1.5
+_MEGABYTES, _MEGABYTES_A_COLUMN, _TIMES_WHAT_IS_SAID = 128, 1.1, 1.2
 _ROW_GROUP = 122_880
 
 

@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -124,10 +124,12 @@ def test_a_full_disk_is_named_and_the_next_run_has_everything(tmp_path: Path) ->
         assert _differing(crm.rows(tmp_path / "ours"), crm.rows(tmp_path / "fresh")) == {}
 
 
-@pytest.mark.endurance
-def test_after_fifty_kills_one_run_gives_the_tables_of_a_reader_who_was_never_stopped(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_after_fifty_kills_one_run_gives_the_tables_of_a_reader_who_was_never_stopped(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     chosen = int(os.environ.get("KILL_SEED") or random.randrange(10**9))
-    print(f"\nKILL_SEED={chosen}")
+    record_property("KILL_SEED", chosen)
     dice, kills = random.Random(chosen), 0
     with crms(tmp_path, 7_000) as (sandbox, of):
         usual, total = {}, 0

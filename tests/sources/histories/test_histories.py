@@ -11,7 +11,7 @@ import os
 import random
 import re
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -224,9 +224,9 @@ def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "_backoff", lambda state: 0.01)
 
 
-def _run(layers: Layers, folder: Path, histories: int, steps: int, crms: int) -> None:
+def _run(layers: Layers, folder: Path, seen: Callable[[str, object], None], histories: int, steps: int, crms: int) -> None:
     chosen = int(os.environ.get("HISTORY_SEED") or random.randrange(10**9))
-    print(f"\nHISTORY_SEED={chosen}")
+    seen("HISTORY_SEED", chosen)
     machine = type("History", (History,), {"layers": layers, "begun": {"folder": folder}, "crms": crms})
     options = settings(
         max_examples=histories, stateful_step_count=steps, deadline=None, database=None, print_blob=True,
@@ -235,14 +235,16 @@ def _run(layers: Layers, folder: Path, histories: int, steps: int, crms: int) ->
     run_state_machine_as_test(seed(chosen)(machine), settings=options)
 
 
-def test_twenty_histories_read_as_they_happen_are_one_full_read_at_the_end(layers: Layers, tmp_path: Path) -> None:
-    _run(layers, tmp_path, 20, 6, crms=1)
+def test_twenty_histories_read_as_they_happen_are_one_full_read_at_the_end(
+    layers: Layers, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    _run(layers, tmp_path, record_property, 20, 6, crms=1)
 
 
-@pytest.mark.endurance
+@pytest.mark.slow
 @pytest.mark.parametrize(("part", "crms"), [(1, 3), (2, 1), (3, 1), (4, 1), (5, 1)])
 def test_two_hundred_histories_read_as_they_happen_are_one_full_read_at_the_end(
-    layers: Layers, tmp_path: Path, part: int, crms: int
+    layers: Layers, tmp_path: Path, record_property: Callable[[str, object], None], part: int, crms: int
 ) -> None:
     """Two hundred in all; the first forty follow the three CRMs at once, which takes longest."""
-    _run(layers, tmp_path, 40, 4, crms)
+    _run(layers, tmp_path, record_property, 40, 4, crms)
