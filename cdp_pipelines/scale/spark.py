@@ -21,6 +21,26 @@ _CLASS = "org.apache.spark.deploy.{0}.{1}"
 _STARTS_WITHIN_SECONDS = 60
 # A cold JVM on a machine that has other work.
 _THRIFT_STARTS_WITHIN_SECONDS = 180
+# These two are good for a trial alone: few processors, small tables, most code runs a few times and ends. They more than halve its processor
+# time. A cluster that works for hours on large tables wants none of it.
+# Java's quick compiler alone, and a collector without threads of its own.
+_JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+_FOR_SMALL_TABLES = {
+    # What planning costs is more than a good plan saves: no code is made and compiled for each query, no plan is made again while it runs,
+    # nor looked through for what would save reading, nor written out as text.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.constraintPropagation.enabled": "false",
+    "spark.sql.optimizer.dynamicPartitionPruning.enabled": "false",
+    "spark.sql.optimizer.runtime.bloomFilter.enabled": "false",
+    "spark.sql.maxPlanStringLength": "100",
+    # A task waits for no worker that would have it nearer.
+    "spark.locality.wait": "0s",
+    # As many parts as there are workers.
+    "spark.sql.shuffle.partitions": "2",
+    "spark.default.parallelism": "2",
+}
 # Debian's package, and other places where it may be.
 _JDBC = (Path("/usr/share/java/postgresql.jar"), Path("/usr/share/java/postgresql-jdbc.jar"))
 
@@ -81,17 +101,17 @@ def jdbc_jar() -> Path:
 def _configuration(ports: dict[str, int], jars: str, warehouse: str, folder: Path) -> dict[str, str]:
     catalog = f"spark.sql.catalog.{iceberg.CATALOG}"
     return {
+        **_FOR_SMALL_TABLES,
         "spark.driver.extraClassPath": jars,
         "spark.executor.extraClassPath": jars,
         "spark.driver.host": HOST,
         "spark.driver.bindAddress": HOST,
+        "spark.driver.extraJavaOptions": _JAVA_OPTIONS,
+        "spark.executor.extraJavaOptions": _JAVA_OPTIONS,
         "spark.ui.port": str(ports[f"{THRIFT}-ui"]),
         "spark.local.dir": str(folder / "tmp"),
         "spark.hadoop.hive.server2.thrift.port": str(ports[THRIFT]),
         "spark.hadoop.hive.server2.thrift.bind.host": HOST,
-        # As many parts as there are cores: the tables of a trial are small.
-        "spark.sql.shuffle.partitions": "2",
-        "spark.default.parallelism": "2",
         # Times are UTC and what does not cast is null, as in the other engines.
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "false",
@@ -116,4 +136,7 @@ def _configuration(ports: dict[str, int], jars: str, warehouse: str, folder: Pat
 def _environment(home: Path, folder: Path) -> dict[str, str]:
     """That of this process, without somebody's own Spark."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_", "HADOOP_"))}
-    return {**kept, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": HOST, "SPARK_LOCAL_HOSTNAME": HOST, "SPARK_LOCAL_DIRS": str(folder / "tmp")}
+    ours = {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": HOST, "SPARK_LOCAL_HOSTNAME": HOST, "SPARK_LOCAL_DIRS": str(folder / "tmp")}
+    # Each program is started by another one in Java, which says how.
+    java_options = {"SPARK_LAUNCHER_OPTS": _JAVA_OPTIONS, "SPARK_DAEMON_JAVA_OPTS": _JAVA_OPTIONS}
+    return {**kept, **ours, **java_options}
