@@ -62,6 +62,8 @@ def start(processes: Processes, port: int) -> None:
         _run([str(binaries / "initdb"), *options, "-D", str(data)], user)
     options = {
         "listen_addresses": HOST, "port": port, "unix_socket_directories": "", "timezone": "UTC", "log_timezone": "UTC",
+        # Spark's Thrift Server keeps two for each session that there was, and each sync has some two dozen sessions (Iceberg 1.10's JDBC catalog).
+        "max_connections": 500,
         # A transaction that was told as done may be lost in a power cut; nothing is ever half there.
         "synchronous_commit": "off",
     }  # fmt: skip
