@@ -6,15 +6,16 @@ from __future__ import annotations
 from dlt.common.destination.client import LoadJob, PreparedTableSchema
 from dlt.destinations import postgres
 from dlt.destinations.impl.postgres.postgres import PostgresClient
-from dlt.destinations.job_impl import FinalizedLoadJobWithFollowupJobs
 from pyarrow import parquet
+
+from cdp_pipelines.engines.finished_jobs import NothingToDoYet
 
 
 class _Client(PostgresClient):
     def create_load_job(self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False) -> LoadJob:
         """See dlt's JobClientBase. A file without rows is done: its table was made before."""
         if file_path.endswith(".parquet") and parquet.read_metadata(file_path).num_rows == 0:
-            return FinalizedLoadJobWithFollowupJobs(file_path)
+            return NothingToDoYet(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
@@ -57,9 +57,9 @@ class Spark(Engine):
 
     def destination(self) -> Any:
         """See Engine."""
-        from dlt.destinations import filesystem
+        from cdp_pipelines.engines.lake_loading import Destination
 
-        return filesystem(bucket_url=self._warehouse)
+        return Destination(bucket_url=self._warehouse)
 
     def variables(self) -> dict[str, str]:
         """See Engine."""
@@ -161,12 +161,19 @@ class Spark(Engine):
         return self._warehouse.startswith("file:")
 
     def _properties(self) -> dict[str, str]:
-        return {"type": "sql", "uri": self._catalog_uri, "warehouse": self._warehouse}
+        # A connection that is kept may have ended meanwhile.
+        return {"type": "sql", "uri": self._catalog_uri, "warehouse": self._warehouse, "pool_pre_ping": "true"}
 
     def _catalog(self) -> Any:
-        from pyiceberg.catalog import load_catalog  # ty: ignore[import-not-found]
+        return _catalog_of(tuple(self._properties().items()))
 
-        return load_catalog(CATALOG, **self._properties())
+
+@lru_cache(maxsize=4)
+def _catalog_of(properties: tuple[tuple[str, str], ...]) -> Any:
+    """The same for all who ask: each has connections of its own to the database, which stay open until Python finds that nobody needs them."""
+    from pyiceberg.catalog import load_catalog  # ty: ignore[import-not-found]
+
+    return load_catalog(CATALOG, **dict(properties))
 
 
 def _delete_unnamed_files(table: Any) -> None:
