@@ -83,7 +83,7 @@ test-clients: setup ## public connectors, each in an environment of its own, rea
 	@TEST_CLIENTS_DIR=$(VENV)-clients $(BIN)/python -m pytest -q -n 2 tests/clients_slow
 
 test-scale: scale-setup ## the distributed engine: what needs the services of make scale-up, which it starts and ends
-	@$(SCALE)/bin/python -m pytest -q -rP -m "scale and not slow" tests/scale tests/deploy tests/engines tests/test_bench_scale.py
+	@$(SCALE)/bin/python -m pytest -q -rP -n 2 --dist loadgroup -m "scale and not slow" tests/scale tests/deploy tests/engines tests/test_bench_scale.py
 
 WAREHOUSES := snowflake bigquery redshift databricks
 

@@ -13,7 +13,7 @@ import pytest
 from cdp_pipelines import bench_multiply, bench_process
 from cdp_pipelines.bench_scale import STEPS
 
-pytestmark = pytest.mark.scale
+pytestmark = [pytest.mark.scale, pytest.mark.xdist_group("bench")]
 CONTACTS = 5_000
 IDENTITY = "unified.customer_contacts"
 

@@ -27,7 +27,7 @@ from cdp_pipelines.scale.orchestration import ask
 from cdp_pipelines.scale.processes import Processes
 from cdp_pipelines.sync import sync
 
-pytestmark = pytest.mark.scale
+pytestmark = [pytest.mark.scale, pytest.mark.xdist_group("celery")]
 PEOPLE = 200
 ENDS_WITHIN_SECONDS = 400
 JOB = {"jobName": "sync", "repositoryName": "__repository__", "repositoryLocationName": orchestration.LOCATION}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,32 +12,16 @@ import pytest
 
 from cdp_pipelines.scale import services, workers
 
-pytestmark = pytest.mark.scale
+# One process for all that need Spark, which is started once; `make test-scale` runs two.
+pytestmark = [pytest.mark.scale, pytest.mark.xdist_group("spark")]
 Query = Callable[[str], list[tuple]]
 
 
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    pytest.importorskip("pyspark", reason="comes with make scale-setup")
-    made = Path(tempfile.mkdtemp(prefix="cdp-spark-"))
-    made.chmod(0o711)
-    try:
-        yield made
-    finally:
-        services.down(made)
-        shutil.rmtree(made, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def settings(folder: Path) -> dict[str, str]:
-    return services.up(folder)
-
-
-@pytest.fixture(scope="module")
-def query(settings: dict[str, str]) -> Iterator[Query]:
+def query(found: dict[str, str]) -> Iterator[Query]:
     from pyhive import hive
 
-    with hive.connect(host=(at := urlsplit(settings["CDP_SPARK_URL"])).hostname, port=at.port, username="test") as connection:
+    with hive.connect(host=(at := urlsplit(found["CDP_SPARK_URL"])).hostname, port=at.port, username="test") as connection:
 
         def ask(sql: str) -> list[tuple]:
             cursor = connection.cursor()
@@ -55,14 +38,14 @@ def test_sessions_are_in_utc_and_what_does_not_cast_is_null(query: Query):
     assert {"default", "raw_hubspot", "unified"} <= {name for (name,) in query("show namespaces")}
 
 
-def test_a_table_is_written_by_spark_and_by_dlt_s_library_and_read_by_both(query: Query, settings: dict[str, str]):
+def test_a_table_is_written_by_spark_and_by_dlt_s_library_and_read_by_both(query: Query, found: dict[str, str]):
     import pyarrow as pa
     from pyiceberg.catalog.sql import SqlCatalog
 
     query("create table unified.shared using iceberg as select id, cast(id % 7 as bigint) as k from range(1000)")
     query("merge into unified.shared t using (select 1L as id, 99L as k) s on t.id = s.id when matched then update set k = s.k")
     query("create view unified.counted as select k, count(*) as n from unified.shared group by k")
-    catalog = SqlCatalog("lake", uri=settings["CDP_ICEBERG_CATALOG"], warehouse=settings["CDP_ICEBERG_WAREHOUSE"])
+    catalog = SqlCatalog("lake", uri=found["CDP_ICEBERG_CATALOG"], warehouse=found["CDP_ICEBERG_WAREHOUSE"])
     table = catalog.load_table("unified.shared")
     assert table.scan(row_filter="id = 1").to_arrow().to_pylist() == [{"id": 1, "k": 99}]
     table.append(pa.table({"id": [-1], "k": [99]}))
@@ -72,16 +55,25 @@ def test_a_table_is_written_by_spark_and_by_dlt_s_library_and_read_by_both(query
 
 
 def test_a_worker_that_is_killed_is_done_without_and_the_next_up_starts_another(query: Query, folder: Path):
+    wait_for_executors(folder)
     before = workers.workers(folder)
-    assert [len(worker.executors) for worker in before] == [1, 1], "each worker has an executor"
     workers.kill(before[1])
     assert [worker.name for worker in workers.workers(folder)] == [before[0].name]
     assert query("select count(*), count(distinct a.id % 7) from range(100000) a join range(1000) b on a.id % 1000 = b.id") == [(100000, 7)]
     services.up(folder)
+    wait_for_executors(folder)
     after = workers.workers(folder)
     assert [worker.name for worker in after] == [worker.name for worker in before]
     assert after[0].pid == before[0].pid
     assert after[1].pid != before[1].pid
+
+
+def wait_for_executors(folder: Path) -> None:
+    """Each worker has an executor. One that was started a moment ago has it soon."""
+    until = time.monotonic() + 60
+    while [len(worker.executors) for worker in workers.workers(folder)] != [1, 1]:
+        assert time.monotonic() < until
+        time.sleep(0.2)
 
 
 def test_nothing_listens_but_on_this_machine_s_loopback(query: Query, folder: Path):
