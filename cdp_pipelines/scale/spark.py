@@ -21,7 +21,7 @@ _CLASS = "org.apache.spark.deploy.{0}.{1}"
 _STARTS_WITHIN_SECONDS = 60
 # A cold JVM on a machine that has other work.
 _THRIFT_STARTS_WITHIN_SECONDS = 180
-# These two are good for a trial alone: few processors, small tables, most code runs a few times and ends. They more than halve its processor
+# These two are good for a trial alone: few processors, small tables, most code runs a few times and ends. They halve its processor
 # time. A cluster that works for hours on large tables wants none of it.
 # Java's quick compiler alone, and a collector without threads of its own.
 _JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
