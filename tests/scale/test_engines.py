@@ -23,6 +23,7 @@ from tests.sources.faulty_reads import Kept
 # One process for all that need Spark, which is started once; `make test-scale` runs two.
 pytestmark = [pytest.mark.scale, pytest.mark.xdist_group("spark")]
 PEOPLE = 120
+COMMENT = "select comment from duckdb_columns() where schema_name = 'unified' and table_name = 'customers' and column_name = 'email'"
 EACH = pytest.mark.parametrize("engine", ["postgres", "spark"])
 # Spark has been building for so long when one of its workers is killed.
 KILLED_AFTER_SECONDS = 5
@@ -41,12 +42,12 @@ class Company:
             for engine, url in urls.items()
         }
 
-    def sync(self, settings: Settings) -> None:
+    def sync(self, settings: Settings, *, full: bool = False) -> None:
         """Everything read and built, and nothing wrong with it."""
         steps = [("", time.monotonic())]
         settings.data_dir.mkdir(exist_ok=True)
         connections = [Kept(self.sandbox, crm, settings.data_dir).connection() for crm in KINDS]
-        report = sync.sync(settings, connections, on_stage=lambda stage: steps.append((stage, time.monotonic())))
+        report = sync.sync(settings, connections, full=full, on_stage=lambda stage: steps.append((stage, time.monotonic())))
         steps.append(("", time.monotonic()))
         spent = ", ".join(f"{name} {after - at:.0f} s" for (name, at), (_, after) in itertools.pairwise(steps))
         print(f"{settings.engine}: {steps[-1][1] - steps[0][1]:.0f} s ({spent})")
@@ -96,6 +97,8 @@ def test_first_sync(company: Company, read_here: None, engine: str):
     company.same(engine)
     assert company.here.published.exists()
     assert company.there[engine].published.exists()
+    with database.connect(company.there[engine], company.there[engine].warehouse) as db:
+        assert db.execute(COMMENT).fetchall()[0][0], "what columns mean is told of what is elsewhere too"
 
 
 @EACH
@@ -124,6 +127,20 @@ def test_what_changed(company: Company, changed_here: None, folder: Path, engine
         print(f"killed in the middle: {killed[0]}")
         services.up(folder)
     company.same(engine)
+
+
+def test_a_full_read_finds_what_nobody_told_of_and_brings_back_nobody(company: Company, changed_here: None, erased_here: str):
+    """On PostgreSQL, whose rows are changed by statements as those of the warehouses are."""
+    company.sandbox.control("POST", "/sandbox/purge", {"crm": "hubspot", "kind": "contacts"})
+    for settings in (company.here, company.there["postgres"]):
+        company.sync(settings, full=True)
+    company.same("postgres")
+    engine = elsewhere(company.there["postgres"])
+    assert engine is not None
+    rows = engine.read("raw_hubspot", "contacts")
+    rows = rows if hasattr(rows, "column_names") else rows.read_all()
+    assert erased_here not in str(rows.to_pylist())
+    assert {"true"} < set(rows["_deleted"].to_pylist()), "some are gone, and most are not"
 
 
 def _kill_one_while_it_works(folder: Path, settings: Settings, killed: list[str]) -> None:
