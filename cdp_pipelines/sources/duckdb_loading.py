@@ -22,7 +22,7 @@ from dlt.common.destination import DestinationCapabilitiesContext, PreparedTable
 from dlt.common.destination.client import LoadJob
 from dlt.common.schema import Schema
 from dlt.destinations import duckdb as duckdb_destination
-from dlt.destinations.exceptions import DatabaseTransientException
+from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration, DuckDbCredentials
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
@@ -37,6 +37,8 @@ _SETTINGS = ("write_buffer_row_group_count = 1", "checkpoint_threshold = '16MB'"
 _LARGE = 4 << 20
 _MEGABYTES, _MEGABYTES_A_COLUMN, _TIMES_WHAT_IS_SAID = 128, 1.1, 1.2
 _ROW_GROUP = 122_880
+# The second says then that it failed to commit, and has taken all back; or, of a checkpoint, that somebody reads.
+_TOO_LITTLE_MEMORY = (duckdb.OutOfMemoryException, duckdb.TransactionException)
 
 
 class _CopyJob(DuckDbCopyJob):
@@ -51,8 +53,8 @@ class _CopyJob(DuckDbCopyJob):
         db = self._job_client.sql_client.native_connection
         try:
             self._insert(db, f"{self._megabytes}MB")
-        except DatabaseTransientException as error:
-            if not isinstance(error.dbapi_exception, duckdb.OutOfMemoryException):
+        except DatabaseException as error:
+            if not isinstance(error.dbapi_exception, _TOO_LITTLE_MEMORY):
                 raise
             self._insert(db, self._usual)
 
@@ -60,7 +62,9 @@ class _CopyJob(DuckDbCopyJob):
         with _frugal(db, memory, self._usual):
             super().run()
             if self._is_large:
-                db.execute("checkpoint")  # which is when row groups are filled up
+                # Which is when row groups are filled up. If it cannot be done now, it is when the file is closed.
+                with contextlib.suppress(*_TOO_LITTLE_MEMORY):
+                    db.execute("checkpoint")
 
 
 class _SqlClient(DuckDbSqlClient):
