@@ -139,8 +139,10 @@ def quoted(text: object) -> str:
 def load_crypto(db: duckdb.DuckDBPyConnection, put_aside: Path) -> None:
     """Let a connection write encrypted files, and encrypt what it puts aside in a folder. Raises ConfigError without the extension."""
     load_extensions(db, "CDP_ENCRYPTION_KEY", "httpfs")
-    db.execute(f"set temp_directory = '{quoted(put_aside)}'")
-    db.execute("set temp_file_encryption = true")
+    # Once for all connections of a process: DuckDB refuses both, to the same value too, as soon as something was put aside.
+    if db.execute("select current_setting('temp_directory')").fetchall() != [(str(put_aside),)]:
+        db.execute(f"set temp_directory = '{quoted(put_aside)}'")
+        db.execute("set temp_file_encryption = true")
 
 
 def load_extensions(db: duckdb.DuckDBPyConnection, setting: str, *names: str) -> None:

@@ -131,3 +131,13 @@ def test_what_does_not_fit_in_memory_is_put_beside_the_data(tmp_path: Path, key:
         assert db.execute(told).fetchall()[0] == ("95.3 MiB", f"{settings.warehouse}.tmp")
     assert database.memory_limit(settings) == "100MB"
     assert database.memory_limit(settings.model_copy(update={"memory_limit": None})).endswith("iB")
+
+
+def test_another_connection_to_an_encrypted_file_comes_while_something_is_put_aside(tmp_path: Path):
+    settings = keyed(tmp_path)
+    with database.connect(settings, settings.warehouse) as db:
+        db.execute("set memory_limit = '20MB'; set threads = 1")
+        db.execute("create temp table much as select i, repeat('x', 100) || hash(i) as text from range(500000) t(i)")
+        assert list(Path(f"{settings.warehouse}.tmp").iterdir()), "something is to be put aside"
+        with database.connect(settings, settings.warehouse) as another:
+            assert another.execute("select current_setting('temp_file_encryption')").fetchall() == [(True,)]

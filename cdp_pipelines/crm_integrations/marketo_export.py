@@ -31,7 +31,7 @@ LONGEST_WINDOW = timedelta(days=31)
 EXPORTS_AT_ONCE = 2
 SLOWEST_POLL_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 6 * 3600.0
-PART_BYTES = 16 << 20
+PART_BYTES = 8 << 20
 
 
 def split_windows(start: datetime, end: datetime) -> list[Window]:
