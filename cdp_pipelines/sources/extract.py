@@ -53,7 +53,7 @@ def _frugal() -> Generator[None]:
     not look any more, nor when the process ends; once, since what later calls find may die."""
     if "jemalloc" in pa.supported_memory_backends():
         pa.set_memory_pool(pa.jemalloc_memory_pool())
-        pa.jemalloc_set_decay_ms(0)
+        pa.jemalloc_set_decay_ms(100)
     if not gc.get_freeze_count():
         gc.freeze()
     before = gc.get_threshold()
