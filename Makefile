@@ -73,7 +73,7 @@ test-all: setup ## the tests, slow ones too
 
 ENDURANCE ?= tests
 
-test-endurance: setup ## minutes of kills of writing and receiving, and of histories of erasures, others each time; ENDURANCE=tests/writeback: a part
+test-endurance: setup ## two hundred histories, kills of writing and receiving, histories of erasures, others each time; ENDURANCE=tests/writeback: a part
 	@$(BIN)/python -m pytest -q -rP -n 2 --dist worksteal -m endurance $(ENDURANCE)
 
 test-timing: setup ## how quickly the sandbox answers at 100,000 and 1,000,000 people; leave the machine alone meanwhile

@@ -241,7 +241,7 @@ def test_twenty_histories_read_as_they_happen_are_one_full_read_at_the_end(
     _run(layers, tmp_path, record_property, 20, 6, crms=1)
 
 
-@pytest.mark.slow
+@pytest.mark.endurance
 @pytest.mark.parametrize(("part", "crms"), [(1, 3), (2, 1), (3, 1), (4, 1), (5, 1)])
 def test_two_hundred_histories_read_as_they_happen_are_one_full_read_at_the_end(
     layers: Layers, tmp_path: Path, record_property: Callable[[str, object], None], part: int, crms: int
